@@ -1,0 +1,26 @@
+"""Errors that a user can mend.
+
+Each carries one clear sentence that names the file or the setting and the way out. The command
+line prints that sentence without a traceback and leaves with exit code 2; every other exception
+is a defect of this program and keeps its traceback.
+"""
+
+
+class UserError(Exception):
+    """Something outside the program is wrong, and the message says what to do about it."""
+
+
+class ConfigError(UserError):
+    """One or more settings cannot be used."""
+
+
+class DataError(UserError):
+    """An image, a mask or a folder of them cannot be used."""
+
+
+class WeightsError(UserError):
+    """A weight file cannot be used."""
+
+
+class CheckpointError(UserError):
+    """A saved run cannot be read, written or continued."""
