@@ -1,0 +1,99 @@
+"""A category's images in memory, ready for training and for testing.
+
+A whole category fits: 391 images of 256 x 256 are 77 MB.
+"""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from rdvar_jax.data.decode import decode_images, decode_masks
+from rdvar_jax.data.folder import Category, ImageRecord
+
+
+@dataclass(frozen=True, eq=False)  # eq of arrays is no truth value
+class TrainSet:
+    """Good images. N images of S x S, in the order of `records`."""
+
+    records: tuple[ImageRecord, ...]
+    images: np.ndarray  # uint8 [N, S, S, 3]
+    fingerprint: str  # of names and pixels: a resumed run notices changed data
+
+
+@dataclass(frozen=True, eq=False)
+class TestSet:
+    """Good and defective images. N images of S x S, in the order of `records`."""
+
+    __test__ = False  # not a test class, whatever pytest reads from its name
+
+    records: tuple[ImageRecord, ...]
+    images: np.ndarray  # uint8 [N, S, S, 3]
+    masks: np.ndarray  # bool [N, S, S], True where defective
+    labels: np.ndarray  # int32 [N], 0 good, 1 defective
+
+
+def load_train(
+    category: Category,
+    size: int,
+    *,
+    num_workers: int | None = None,
+    progress: bool = True,
+    allow_mixed_sizes: bool = False,
+) -> TrainSet:
+    """Decode the training images of `category` to uint8 [N, size, size, 3].
+
+    Raises:
+        DataError: see `decode_images`.
+    """
+    images = decode_images(
+        category.train,
+        size,
+        num_workers=num_workers,
+        progress=progress,
+        allow_mixed_sizes=allow_mixed_sizes,
+    )
+    return TrainSet(category.train, images, compute_fingerprint(category.train, images))
+
+
+def load_test(
+    category: Category,
+    size: int,
+    *,
+    threshold: str = "half",
+    num_workers: int | None = None,
+    progress: bool = True,
+    allow_mixed_sizes: bool = False,
+) -> TestSet:
+    """Decode the test images of `category`, and their masks, to `size`.
+
+    Raises:
+        DataError: see `decode_images` and `decode_masks`.
+    """
+    images = decode_images(
+        category.test,
+        size,
+        num_workers=num_workers,
+        progress=progress,
+        allow_mixed_sizes=allow_mixed_sizes,
+    )
+    masks = decode_masks(
+        category.test, size, threshold=threshold, num_workers=num_workers, progress=progress
+    )
+    labels = np.array([record.label for record in category.test], np.int32)
+    return TestSet(category.test, images, masks, labels)
+
+
+def compute_fingerprint(records: Sequence[ImageRecord], images: np.ndarray) -> str:
+    """sha256 in hex over the shape, each record's name, and the decoded pixels, in order.
+
+    Over decoded pixels, and not over files, because they are what a run depends on: another size
+    or another JPEG decoder changes it, another PNG compression does not.
+    """
+    digest = hashlib.sha256(repr(images.shape).encode())
+    for record in records:
+        digest.update(os.fsencode(record.name) + b"\0")
+    digest.update(np.ascontiguousarray(images).data)
+    return digest.hexdigest()
