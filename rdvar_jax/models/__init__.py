@@ -1,0 +1,1 @@
+"""Flax modules: teacher, one-class bottleneck and student decoder."""

@@ -1,0 +1,40 @@
+"""Networks by name."""
+
+import jax
+import jax.numpy as jnp
+
+from rdvar_jax.models.architectures import ARCHITECTURES
+from rdvar_jax.models.student import Student
+from rdvar_jax.models.teacher import Teacher
+
+
+def build_teacher(arch: str, stem_width: int) -> Teacher:
+    """The teacher of one of `ARCHITECTURES`."""
+    return Teacher(ARCHITECTURES[arch], stem_width)
+
+
+def build_student(arch: str, stem_width: int, axis_name: str | None = None) -> Student:
+    """The bottleneck and decoder that belong to the teacher of the same name.
+
+    Args:
+      arch: one of `ARCHITECTURES`.
+      stem_width: channels of the teacher's stem.
+      axis_name: mapped axis over which batch statistics are taken in training.
+    """
+    return Student(ARCHITECTURES[arch], stem_width, axis_name)
+
+
+def feature_shapes(arch: str, stem_width: int, image_size: int) -> list[jax.ShapeDtypeStruct]:
+    """Shapes of the teacher's three maps for one image, [1, H, W, C] each."""
+    channels = stem_width * ARCHITECTURES[arch].expansion
+    return [
+        jax.ShapeDtypeStruct(
+            (1, image_size // (4 * 2**k), image_size // (4 * 2**k), channels * 2**k), jnp.float32
+        )
+        for k in range(3)
+    ]
+
+
+def image_shape(image_size: int) -> jax.ShapeDtypeStruct:
+    """One normalised image, [1, S, S, 3]."""
+    return jax.ShapeDtypeStruct((1, image_size, image_size, 3), jnp.float32)

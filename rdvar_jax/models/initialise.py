@@ -1,0 +1,56 @@
+"""Random initial values, made on the host leaf by leaf.
+
+Running the modules' own `init` compiles or steps through the whole network, which takes 13 s for a
+WideResNet50 student on two CPU cores; this takes one second, and gives the same values on every
+backend and number of devices.
+"""
+
+from functools import partial
+from typing import Any
+
+import flax.linen as nn
+import jax
+import numpy as np
+
+
+def init_variables(
+    module: nn.Module, *example_args: Any, seed: int, **settings: Any
+) -> dict[str, Any]:
+    """Gives a module's variables with RD4AD's and torchvision's initialisation.
+
+    Convolutions: normal with variance 2 / fan-out (`kaiming_normal_`). Deconvolutions: torch's
+    default, U(-b, b) with b = 1 / sqrt(4 * channels out). Batch normalisation: scale 1, bias 0,
+    mean 0, variance 1.
+
+    Args:
+      module: any module of this package.
+      *example_args: what the module is called with; only shapes and dtypes are looked at.
+      seed: every leaf has a stream of its own, drawn from the seed and the leaf's name.
+      **settings: static arguments of the call, such as `train=False`.
+
+    Returns:
+      {"params": ..., "batch_stats": ...} of float32 numpy arrays.
+    """
+    abstract = abstract_variables(module, *example_args, **settings)
+    return jax.tree_util.tree_map_with_path(
+        lambda path, leaf: _init_leaf(jax.tree_util.keystr(path), leaf.shape, seed), abstract
+    )
+
+
+def abstract_variables(module: nn.Module, *example_args: Any, **settings: Any) -> dict[str, Any]:
+    """The shapes and dtypes of a module's variables; nothing is computed."""
+    return jax.eval_shape(partial(module.init, **settings), jax.random.key(0), *example_args)
+
+
+def _init_leaf(name: str, shape: tuple[int, ...], seed: int) -> np.ndarray:
+    if name.endswith(("['scale']", "['var']")):
+        return np.ones(shape, np.float32)
+    if name.endswith(("['bias']", "['mean']")):
+        return np.zeros(shape, np.float32)
+    rng = np.random.default_rng([seed, *name.encode()])
+    height, width, _, features = shape
+    if (height, width) == (2, 2):  # only the deconvolutions have an even kernel
+        bound = (4 * features) ** -0.5
+        return rng.uniform(-bound, bound, shape).astype(np.float32)
+    deviation = np.float32((2 / (height * width * features)) ** 0.5)
+    return rng.standard_normal(shape, np.float32) * deviation

@@ -1,0 +1,101 @@
+"""What is trained: the one-class bottleneck embedding and the reversed decoder (RD4AD)."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from rdvar_jax.models.architectures import Architecture
+from rdvar_jax.models.blocks import Stage
+from rdvar_jax.models.layers import BatchNorm, Conv
+
+
+class OneClassBottleneck(nn.Module):
+    """Multi-scale fusion and one-class embedding (RD4AD's "MFF" and "OCE").
+
+    Names are those of RD4AD's `bn` checkpoints: conv1/bn1 and conv2/bn2 lead down from layer1,
+    conv3/bn3 from layer2, `bn_layer` holds the embedding's blocks.
+    """
+
+    architecture: Architecture
+    stem_width: int
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, teacher_features, train: bool):
+        """Fuses the teacher's three maps into one code.
+
+        Args:
+          teacher_features: [B, H, W, C], [B, H/2, W/2, 2C], [B, H/4, W/4, 4C].
+          train: batch statistics if true, running ones if false.
+
+        Returns:
+          The embedding, [B, H/8, W/8, 8C].
+        """
+        arch = self.architecture
+        f1, f2, f3 = teacher_features
+        channels = self.stem_width * arch.expansion
+
+        def down(x, features, index):
+            x = Conv(features, 3, stride=2, name=f"conv{index}")(x)
+            return jax.nn.relu(BatchNorm(self.axis_name, name=f"bn{index}")(x, train))
+
+        f1 = down(down(f1, 2 * channels, 1), 4 * channels, 2)
+        f2 = down(f2, 4 * channels, 3)
+        fused = jnp.concatenate([f1, f2, f3], axis=-1)
+        planes = 8 * self.stem_width
+        return Stage(
+            arch.block,
+            arch.ocbe_blocks,
+            features=planes * arch.expansion,
+            width=planes * arch.width_factor,
+            resample="down",
+            axis_name=self.axis_name,
+            name="bn_layer",
+        )(fused, train)
+
+
+class Decoder(nn.Module):
+    """The reversed ResNet. Its layer1, layer2, layer3 run from deep to shallow, as in RD4AD."""
+
+    architecture: Architecture
+    stem_width: int
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, x, train: bool):
+        """Decodes the embedding [B, H, W, 8C].
+
+        Returns:
+          The paper's D1, D2, D3, shaped like the teacher's layer1, layer2, layer3:
+          [B, 8H, 8W, C], [B, 4H, 4W, 2C], [B, 2H, 2W, 4C], after the last ReLU of each stage.
+        """
+        arch = self.architecture
+        features = []
+        for index, num_blocks in enumerate(arch.stage_blocks):
+            planes = self.stem_width * 2 ** (2 - index)
+            x = Stage(
+                arch.block,
+                num_blocks,
+                features=planes * arch.expansion,
+                width=planes * arch.width_factor,
+                resample="up",
+                axis_name=self.axis_name,
+                name=f"layer{index + 1}",
+            )(x, train)
+            features.append(x)
+        return tuple(reversed(features))
+
+
+class Student(nn.Module):
+    """Bottleneck and decoder in one, so that one tree holds everything that is trained."""
+
+    architecture: Architecture
+    stem_width: int
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, teacher_features, train: bool):
+        """Gives D1, D2, D3, shaped like `teacher_features`."""
+        shape = (self.architecture, self.stem_width, self.axis_name)
+        embedding = OneClassBottleneck(*shape, name="ocbe")(teacher_features, train)
+        return Decoder(*shape, name="decoder")(embedding, train)

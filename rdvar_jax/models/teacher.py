@@ -1,0 +1,57 @@
+"""The frozen teacher: a torchvision ResNet up to layer3."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from rdvar_jax.models.architectures import Architecture
+from rdvar_jax.models.blocks import Stage
+from rdvar_jax.models.layers import BatchNorm, Conv, max_pool
+
+
+class Teacher(nn.Module):
+    """Feature maps of a torchvision ResNet, always in evaluation mode.
+
+    Attributes:
+      architecture: the backbone.
+      stem_width: channels of the stem, 64 in every torchvision net.
+    """
+
+    architecture: Architecture
+    stem_width: int
+
+    @nn.compact
+    def __call__(self, x):
+        """Gives the three maps that reverse distillation compares.
+
+        Args:
+          x: normalised images, [B, H, W, 3] float32, H and W multiples of 32.
+
+        Returns:
+          Outputs of layer1, layer2, layer3 after the last ReLU of each: [B, H/4, W/4, eC],
+          [B, H/8, W/8, 2eC], [B, H/16, W/16, 4eC] with C the stem's width and e the block's
+          expansion (1 or 4). layer4 is never needed and not built.
+        """
+        arch = self.architecture
+        x = Conv(self.stem_width, 7, stride=2, name="conv1")(x)
+        x = max_pool(jax.nn.relu(BatchNorm(name="bn1")(x, train=False)))
+        features = []
+        for index, num_blocks in enumerate(arch.stage_blocks):
+            planes = self.stem_width * 2**index
+            x = Stage(
+                arch.block,
+                num_blocks,
+                features=planes * arch.expansion,
+                width=planes * arch.width_factor,
+                resample="none" if index == 0 else "down",
+                name=f"layer{index + 1}",
+            )(x, train=False)
+            features.append(x)
+        return tuple(features)
+
+
+def normalise(images):
+    """ImageNet normalisation of uint8 images [B, H, W, 3] to float32, as torchvision does it."""
+    mean = jnp.array([0.485, 0.456, 0.406], jnp.float32).reshape(1, 1, 1, 3)
+    deviation = jnp.array([0.229, 0.224, 0.225], jnp.float32).reshape(1, 1, 1, 3)
+    return (images.astype(jnp.float32) / 255 - mean) / deviation
