@@ -1,0 +1,205 @@
+"""Where torchvision's ImageNet weights are, which ones are right, and where copies are kept.
+
+torchvision puts the first eight hex digits of a file's sha256 into its name, and so do we check
+them. Names and hashes: `torchvision/models/resnet.py`, entries `IMAGENET1K_V1`; BSD-3-Clause.
+"""
+
+import hashlib
+import http.client
+import os
+import tempfile
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from rdvar_jax.errors import WeightsError
+
+BASE_URL = "https://download.pytorch.org/models/"
+TIMEOUT_SECONDS = 30.0  # of silence, not in all
+_CHUNK = 2**20
+
+
+@dataclass(frozen=True)
+class CatalogueFile:
+    """One of torchvision's weight files."""
+
+    arch: str
+    sha256_prefix: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.arch}-{self.sha256_prefix}.pth"
+
+    @property
+    def url(self) -> str:
+        return BASE_URL + self.name
+
+
+CATALOGUE = {
+    file.arch: file
+    for file in (
+        CatalogueFile("resnet18", "f37072fd"),
+        CatalogueFile("resnet34", "b627a593"),
+        CatalogueFile("resnet50", "0676ba61"),
+        CatalogueFile("wide_resnet50_2", "95faca4d"),
+        CatalogueFile("wide_resnet101_2", "32ee1156"),
+    )
+}
+
+# IMAGENET1K_V2, which torchvision calls DEFAULT: trained by another recipe, whose features give
+# reverse distillation almost nothing to tell defects by.
+REFUSED = (
+    CatalogueFile("resnet50", "11ad3fa6"),
+    CatalogueFile("wide_resnet50_2", "9ba9bcbe"),
+    CatalogueFile("wide_resnet101_2", "d733dc28"),
+)
+
+
+def fetch(arch: str) -> Path:
+    """The catalogue's weight file for `arch`: out of a cache, or downloaded into ours.
+
+    Ours is `cache_dir()`; torch's own cache is looked at too, and never written to. Every file
+    is checked by its hash, and a wrong one is never overwritten or deleted.
+
+    Raises:
+        WeightsError: `arch` is not in the catalogue, a file has another hash than it should, the
+            download fails or the cache folder cannot be written to.
+    """
+    if arch not in CATALOGUE:
+        raise WeightsError(
+            f"there are no weights for {arch!r}; set teacher.arch to one of "
+            f"{', '.join(CATALOGUE)} or teacher.weights to a file"
+        )
+    file = CATALOGUE[arch]
+    cached = cache_dir() / file.name
+    if os.path.exists(cached):
+        _check_hash(file, cached)
+        return cached
+    of_torch = _torch_cache_dir() / file.name
+    try:
+        if os.path.isfile(of_torch) and sha256_of(of_torch).startswith(file.sha256_prefix):
+            return of_torch
+    except WeightsError:
+        pass  # unreadable: as good as not there
+    _download(file, cached)
+    return cached
+
+
+def cache_dir() -> Path:
+    """`$RDVAR_CACHE/weights`, else `$XDG_CACHE_HOME/rdvar_jax/weights`, else in `~/.cache`."""
+    own = os.environ.get("RDVAR_CACHE")
+    return _expanded(own) / "weights" if own else _user_cache_dir() / "rdvar_jax" / "weights"
+
+
+def _torch_cache_dir() -> Path:
+    own = os.environ.get("TORCH_HOME")
+    root = _expanded(own) if own else _user_cache_dir() / "torch"
+    return root / "hub" / "checkpoints"
+
+
+def _user_cache_dir() -> Path:
+    return _expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
+
+
+def _expanded(path: str) -> Path:
+    return Path(os.path.expanduser(path))  # Path.expanduser raises where there is no home
+
+
+def sha256_of(path: Path) -> str:
+    """The hex digest of a file's content.
+
+    Raises:
+        WeightsError: the file is missing, a folder, or cannot be opened.
+    """
+    try:
+        if path.exists() and not path.is_file():
+            raise WeightsError(f"{path} is not a file; set teacher.weights to a weight file")
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        raise WeightsError(f"{path} does not exist; check teacher.weights") from None
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise WeightsError(f"{path} cannot be opened ({reason}); check its permissions") from error
+
+
+def refuse_v2(path: Path, sha256: str) -> None:
+    """Refuses torchvision's IMAGENET1K_V2 files, known by their name or by their content.
+
+    Args:
+        path: the file.
+        sha256: the digest of the file, or of the one that it was converted from.
+
+    Raises:
+        WeightsError: it is one of them.
+    """
+    for file in REFUSED:
+        if sha256.startswith(file.sha256_prefix) or file.sha256_prefix in path.name:
+            raise WeightsError(
+                f"{path} is torchvision's IMAGENET1K_V2 file {file.name}, whose features are "
+                f"others and give results near chance; leave teacher.weights empty to take the "
+                f"IMAGENET1K_V1 file {CATALOGUE[file.arch].name}"
+            )
+
+
+def _check_hash(file: CatalogueFile, path: Path) -> None:
+    found = sha256_of(path)
+    if not found.startswith(file.sha256_prefix):
+        raise WeightsError(
+            f"{path} is damaged or another file: its sha256 should begin with "
+            f"{file.sha256_prefix} and begins with {found[:8]}; move it away to download it again"
+        )
+
+
+def _download(file: CatalogueFile, target: Path) -> None:
+    by_hand = (
+        f"put {file.name} (sha256 {file.sha256_prefix}...) from {file.url} into {target.parent}, "
+        f"or set teacher.weights to a file"
+    )
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # In the same folder, since a rename is atomic only within one file system.
+        folder = tempfile.TemporaryDirectory(prefix=f".{file.name}.", dir=target.parent)
+    except OSError as error:
+        raise WeightsError(
+            f"{target.parent} cannot be written to ({error.strerror}); set RDVAR_CACHE to "
+            f"another folder, or teacher.weights to a file"
+        ) from error
+    with folder:
+        part = Path(folder.name) / file.name
+        try:
+            _copy_from_url(file, part)
+        except (OSError, http.client.HTTPException) as error:
+            if isinstance(error, urllib.error.HTTPError):
+                error.close()  # it holds the connection
+            # URLError wraps the reason; a broken connection or a full disk arrive as they are.
+            reason = getattr(error, "reason", None) or error or type(error).__name__
+            raise WeightsError(
+                f"{file.name} could not be downloaded ({reason}); {by_hand}"
+            ) from error
+        found = sha256_of(part)
+        if not found.startswith(file.sha256_prefix):
+            raise WeightsError(
+                f"{file.url} sent something else: its sha256 should begin with "
+                f"{file.sha256_prefix} and begins with {found[:8]}; try again, or {by_hand}"
+            )
+        os.replace(part, target)
+
+
+def _copy_from_url(file: CatalogueFile, part: Path) -> None:
+    with (
+        urllib.request.urlopen(file.url, timeout=TIMEOUT_SECONDS) as response,
+        part.open("wb") as out,
+    ):
+        total = response.length  # None if the server does not tell
+        # disable=None: no bar where the output is not a terminal
+        with tqdm(total=total, unit="B", unit_scale=True, desc=file.name, disable=None) as bar:
+            while chunk := response.read(_CHUNK):
+                out.write(chunk)
+                bar.update(len(chunk))
+        received = out.tell()
+    if total is not None and received != total:
+        raise ConnectionError(f"the connection broke after {received} of {total} bytes")

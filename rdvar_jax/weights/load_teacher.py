@@ -1,0 +1,76 @@
+"""Finds a teacher's weights, checks them and brings them into the teacher's tree."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rdvar_jax.weights.catalogue import CATALOGUE, fetch, refuse_v2, sha256_of
+from rdvar_jax.weights.name_map import to_flax
+from rdvar_jax.weights.safetensors_file import read_safetensors
+from rdvar_jax.weights.torch_file import read_torch_file
+
+
+@dataclass(frozen=True)
+class TeacherSource:
+    """Where a teacher's weights came from, to be kept with what is trained on them.
+
+    Attributes:
+        arch: the teacher's architecture.
+        name: the file's name.
+        sha256: the hex digest of the whole file: the identity of the weights.
+        origin: the URL of a catalogue file; for others what the file says of itself (the
+            `source` in a safetensors file's metadata), or else its path.
+    """
+
+    arch: str
+    name: str
+    sha256: str
+    origin: str
+
+
+def load_teacher(
+    arch: str, weights: str, expected: Mapping[str, Any]
+) -> tuple[dict[str, Any], TeacherSource]:
+    """Loads a teacher's weights.
+
+    Args:
+        arch: one of the catalogue's names, such as `"wide_resnet50_2"`.
+        weights: `""` for the catalogue's file, or the path (`~` is expanded) of a `.pth`, `.pt`
+            or safetensors file with torchvision's names and layouts; the content tells which. A
+            safetensors file's metadata may name its `source` and the `source_sha256` of the file
+            that it was converted from.
+        expected: `{"params": ..., "batch_stats": ...}`, nested dicts whose leaves have a `.shape`.
+
+    Returns:
+        Nested dicts like `expected`, of float32 arrays, and where they came from.
+
+    Raises:
+        WeightsError: no such file or architecture, a failed download, a damaged file, torchvision's
+            V2 weights, or weights that do not fit.
+    """
+    path = Path(os.path.expanduser(weights)) if weights else fetch(arch)
+    sha256 = sha256_of(path)
+    refuse_v2(path, sha256)
+    tensors, metadata = _read(path)
+    refuse_v2(path, metadata.get("source_sha256", ""))
+    variables = to_flax(tensors, expected, source=str(path))
+    origin = metadata.get("source", str(path)) if weights else CATALOGUE[arch].url
+    return variables, TeacherSource(arch=arch, name=path.name, sha256=sha256, origin=origin)
+
+
+def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    if _is_safetensors(path):
+        return read_safetensors(path)
+    return read_torch_file(path), {}
+
+
+def _is_safetensors(path: Path) -> bool:
+    """A safetensors file begins with the length of its header, 8 bytes, and the header, JSON."""
+    with path.open("rb") as file:
+        head = file.read(9)
+    length = int.from_bytes(head[:8], "little")
+    return head[8:] == b"{" and length <= path.stat().st_size

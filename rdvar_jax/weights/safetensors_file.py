@@ -1,0 +1,115 @@
+"""Reads and writes safetensors files: named arrays and a small dict of text about them."""
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+from rdvar_jax.errors import WeightsError
+from rdvar_jax.weights.wording import shown
+
+_DTYPES = {
+    "F64": "<f8",
+    "F32": "<f4",
+    "F16": "<f2",
+    "I64": "<i8",
+    "I32": "<i4",
+    "I16": "<i2",
+    "I8": "i1",
+    "U8": "u1",
+    "BOOL": "?",
+}
+
+
+def read_safetensors(
+    path: str | os.PathLike[str],
+) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Reads every tensor, and the metadata (empty if there is none).
+
+    bfloat16, which numpy lacks, becomes float32, exactly; all other types stay as they are.
+
+    Raises:
+        WeightsError: the file is missing, unreadable, damaged or holds a type that numpy lacks.
+    """
+    path = Path(path)
+    try:
+        if path.exists() and not path.is_file():
+            raise WeightsError(f"{path} is not a file; give the path of a safetensors file")
+        raw_tensors = safetensors.deserialize(path.read_bytes())
+        # numpy's own reader fails on bfloat16, so only the metadata is taken from it.
+        with safetensors.safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+    except FileNotFoundError:
+        raise WeightsError(f"{path} does not exist; check the path of the weight file") from None
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise WeightsError(f"{path} cannot be opened ({reason}); check its permissions") from error
+    except (safetensors.SafetensorError, ValueError) as error:
+        raise WeightsError(
+            f"{path} is not a whole safetensors file ({shown(error)}); download or copy it again"
+        ) from error
+    tensors = {name: _to_array(path, name, tensor) for name, tensor in raw_tensors}
+    return tensors, metadata
+
+
+def _to_array(path: Path, name: str, tensor: Mapping) -> np.ndarray:
+    if tensor["dtype"] == "BF16":  # the upper half of a float32
+        halves = np.frombuffer(tensor["data"], "<u2").astype(np.uint32)
+        values = (halves << 16).view(np.float32)
+    elif tensor["dtype"] in _DTYPES:
+        values = np.frombuffer(tensor["data"], _DTYPES[tensor["dtype"]])
+    else:
+        raise WeightsError(
+            f"{path} holds {shown(name)} as {shown(tensor['dtype'])}, which cannot be read; "
+            f"convert it to float32"
+        )
+    return values.reshape(tensor["shape"])
+
+
+def write_safetensors(
+    path: str | os.PathLike[str],
+    tensors: Mapping[str, np.ndarray],
+    metadata: Mapping[str, str],
+) -> None:
+    """Writes the file in one step: readers see the old file or the whole new one.
+
+    Args:
+        path: the file; its folder must exist.
+        tensors: arrays of any layout; they are written in C order.
+        metadata: text to text. The same tensors and metadata always give the same bytes.
+
+    Raises:
+        WeightsError: the folder is missing or cannot be written to, or the disk is full.
+    """
+    path = Path(path)
+    in_order = {name: np.asarray(array, order="C") for name, array in tensors.items()}
+    content = _with_metadata(safetensors.numpy.save(in_order), metadata)
+    try:
+        # In the same folder, since a rename is atomic only within one file system.
+        with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
+            temporary = Path(folder) / path.name
+            with temporary.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise WeightsError(
+            f"{path} cannot be written ({reason}); check its folder and the space on the disk"
+        ) from error
+
+
+def _with_metadata(content: bytes, metadata: Mapping[str, str]) -> bytes:
+    # The library writes metadata in a random order, and with it the file's hash would change.
+    length = int.from_bytes(content[:8], "little")
+    header = {"__metadata__": dict(sorted(metadata.items()))}
+    header |= json.loads(content[8 : 8 + length])
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # the tensors begin at a multiple of 8 bytes
+    return len(text).to_bytes(8, "little") + text + content[8 + length :]

@@ -1,0 +1,211 @@
+import hashlib
+import os
+import socket
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from rdvar_jax.errors import WeightsError
+from rdvar_jax.weights import catalogue
+from rdvar_jax.weights.catalogue import CatalogueFile, cache_dir, fetch, refuse_v2, sha256_of
+
+CONTENT = bytes(range(256)) * 9000  # more than one chunk
+FILE = CatalogueFile("resnet18", hashlib.sha256(CONTENT).hexdigest()[:8])
+
+
+class Server:
+    """A web server on this machine: what it sends, and how often it was asked."""
+
+    def __init__(self):
+        self.content = CONTENT
+        self.declared = len(CONTENT)
+        self.status = 200
+        self.asked: list[str] = []
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self):
+                outer.asked.append(self.path)
+                self.send_response(outer.status)
+                if outer.declared is not None:
+                    self.send_header("Content-Length", str(outer.declared))
+                self.end_headers()
+                self.wfile.write(outer.content)
+
+            def log_message(self, format, *args):
+                pass
+
+        self.http = HTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.http.server_address[1]}/models/"
+
+
+@pytest.fixture
+def folders(tmp_path, monkeypatch):
+    """All caches under `tmp_path`, and the catalogue's resnet18 replaced by `FILE`."""
+    monkeypatch.setenv("RDVAR_CACHE", str(tmp_path / "ours"))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setitem(catalogue.CATALOGUE, "resnet18", FILE)
+    monkeypatch.setattr(catalogue, "BASE_URL", "http://127.0.0.1:9/")  # nobody answers there
+    return tmp_path
+
+
+@pytest.fixture
+def server(folders, monkeypatch):
+    server = Server()
+    thread = threading.Thread(target=server.http.serve_forever, args=(0.01,))
+    thread.start()
+    monkeypatch.setattr(catalogue, "BASE_URL", server.url)
+    yield server
+    server.http.shutdown()
+    thread.join()
+    server.http.server_close()
+
+
+def refused() -> str:
+    with pytest.raises(WeightsError) as caught:
+        fetch("resnet18")
+    message = str(caught.value)
+    assert FILE.name in message and "\n" not in message
+    assert list(cache_dir().glob(".*")) == [], "temporary files are left"
+    return message
+
+
+def test_names_and_addresses():
+    urls = {arch: file.url for arch, file in catalogue.CATALOGUE.items()}
+    host = "https://download.pytorch.org/models/"
+    assert urls == {
+        "resnet18": host + "resnet18-f37072fd.pth",
+        "resnet34": host + "resnet34-b627a593.pth",
+        "resnet50": host + "resnet50-0676ba61.pth",
+        "wide_resnet50_2": host + "wide_resnet50_2-95faca4d.pth",
+        "wide_resnet101_2": host + "wide_resnet101_2-32ee1156.pth",
+    }
+
+
+def test_folders(monkeypatch, tmp_path):
+    for name in ("RDVAR_CACHE", "XDG_CACHE_HOME", "TORCH_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert cache_dir() == tmp_path / ".cache/rdvar_jax/weights"
+    assert catalogue._torch_cache_dir() == tmp_path / ".cache/torch/hub/checkpoints"
+    monkeypatch.setenv("XDG_CACHE_HOME", "/xdg")
+    assert cache_dir() == Path("/xdg/rdvar_jax/weights")
+    assert catalogue._torch_cache_dir() == Path("/xdg/torch/hub/checkpoints")
+    monkeypatch.setenv("RDVAR_CACHE", "~/own")
+    monkeypatch.setenv("TORCH_HOME", "~/torch")
+    assert cache_dir() == tmp_path / "own/weights"
+    assert catalogue._torch_cache_dir() == tmp_path / "torch/hub/checkpoints"
+
+
+def test_download_once(server, folders):
+    path = fetch("resnet18")
+    assert path == folders / "ours" / "weights" / FILE.name
+    assert path.read_bytes() == CONTENT
+    assert server.asked == [f"/models/{FILE.name}"]
+    assert fetch("resnet18") == path
+    assert len(server.asked) == 1
+    assert os.listdir(path.parent) == [FILE.name]
+
+
+def test_download_of_unknown_length(server):
+    server.declared = None
+    assert fetch("resnet18").read_bytes() == CONTENT
+
+
+def test_a_wrong_download_is_not_kept(server):
+    server.content = b"something else".ljust(len(CONTENT))
+    message = refused()
+    found = hashlib.sha256(server.content).hexdigest()[:8]
+    assert f"should begin with {FILE.sha256_prefix} and begins with {found}" in message
+    assert not (cache_dir() / FILE.name).exists()
+
+
+def test_a_broken_connection(server):
+    server.content = CONTENT[:1000]
+    message = refused()
+    assert f"the connection broke after 1000 of {len(CONTENT)} bytes" in message
+    assert not (cache_dir() / FILE.name).exists()
+
+
+def test_an_error_of_the_server(server):
+    server.status = 404
+    assert "Not Found" in refused()
+
+
+def test_no_network(folders):
+    message = refused()
+    assert f"{FILE.name} could not be downloaded (" in message
+    assert FILE.sha256_prefix in message and FILE.url in message
+    assert str(cache_dir()) in message and "teacher.weights" in message
+
+
+def test_a_silent_server(folders, monkeypatch):
+    monkeypatch.setattr(catalogue, "TIMEOUT_SECONDS", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        monkeypatch.setattr(catalogue, "BASE_URL", url)
+        assert "timed out" in refused()
+
+
+def test_a_damaged_copy_is_named_and_left_alone(server):
+    cached = cache_dir() / FILE.name
+    cached.parent.mkdir(parents=True)
+    cached.write_bytes(b"damaged")
+    message = refused()
+    found = hashlib.sha256(b"damaged").hexdigest()[:8]
+    assert str(cached) in message and FILE.sha256_prefix in message and found in message
+    assert cached.read_bytes() == b"damaged"
+    assert server.asked == []
+
+
+def test_torchs_cache_is_used(folders):
+    cached = folders / "torch" / "hub" / "checkpoints" / FILE.name
+    cached.parent.mkdir(parents=True)
+    cached.write_bytes(CONTENT)
+    assert fetch("resnet18") == cached
+    assert not cache_dir().exists()
+
+
+def test_a_damaged_file_in_torchs_cache_is_passed_over(server, folders):
+    cached = folders / "torch" / "hub" / "checkpoints" / FILE.name
+    cached.parent.mkdir(parents=True)
+    cached.write_bytes(CONTENT[:100])
+    assert fetch("resnet18") == cache_dir() / FILE.name
+    assert cached.read_bytes() == CONTENT[:100]
+
+
+def test_a_cache_that_cannot_be_written_to(folders):
+    (folders / "ours").write_text("a file where the folder should be")
+    with pytest.raises(WeightsError, match="set RDVAR_CACHE"):
+        fetch("resnet18")
+
+
+def test_unknown_architecture(folders):
+    with pytest.raises(WeightsError, match="'resnet101'; set teacher.arch to one of resnet18, "):
+        fetch("resnet101")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["resnet50-11ad3fa6.pth", "wide_resnet50_2-9ba9bcbe.pth", "wide_resnet101_2-d733dc28.pth"],
+)
+def test_v2_is_refused_by_name_and_by_content(name):
+    arch, prefix = name.removesuffix(".pth").split("-")
+    first = catalogue.CATALOGUE[arch].name
+    for path, digest in ((Path("a") / name, "0" * 64), (Path("weights.pth"), prefix + "0" * 56)):
+        with pytest.raises(WeightsError, match=f"{path} is .*IMAGENET1K_V2.*near chance.*{first}"):
+            refuse_v2(path, digest)
+    refuse_v2(Path("a") / first, catalogue.CATALOGUE[arch].sha256_prefix + "0" * 56)
+
+
+def test_sha256(tmp_path):
+    (tmp_path / "a").write_bytes(b"abc")
+    # the first example of FIPS 180-2
+    assert sha256_of(tmp_path / "a").startswith("ba7816bf8f01cfea414140de5dae2223b00361a396177a9c")
+    with pytest.raises(WeightsError, match="does not exist; check teacher.weights"):
+        sha256_of(tmp_path / "b")
+    with pytest.raises(WeightsError, match="is not a file; set teacher.weights"):
+        sha256_of(tmp_path)
