@@ -1,10 +1,27 @@
 """Shared test settings: four virtual CPU devices, strict JAX, a compilation cache, real data."""
 
 import os
+
+# Most of the suite's time is compilation: a quarter of it without LLVM's optimisations. Read by XLA
+# when it starts, here and in the processes that tests start.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import jax
+import numpy as np
 import pytest
+from PIL import Image
+
+from rdvar_jax.models.architectures import Architecture
+from rdvar_jax.models.blocks import BasicBlock
+from rdvar_jax.models.build import feature_shapes, image_shape
+from rdvar_jax.models.initialise import init_variables
+from rdvar_jax.models.student import Student
+from rdvar_jax.models.teacher import Teacher
+from rdvar_jax.parallel import AXIS_NAME
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 COMPILATION_CACHE = REPOSITORY / ".cache" / "xla-tests"
@@ -32,3 +49,76 @@ def pytest_runtest_makereport(item, call):
         if call.excinfo.errisinstance(pytest.skip.Exception):
             message = f"skipped although RDVAR_FAIL_ON_SKIP=1: {call.excinfo.value}"
             call.excinfo = pytest.ExceptionInfo.from_exception(AssertionError(message))
+
+
+@pytest.fixture(scope="session")
+def tiny() -> "Tiny":
+    """A narrow pair of one block a stage at 32 px, and eight images: compiles in seconds."""
+    return Tiny.make(Architecture(BasicBlock, (1, 1, 1), ocbe_blocks=1))
+
+
+@dataclass(frozen=True)
+class Tiny:
+    """Networks, their variables as numpy arrays, and images."""
+
+    teacher: Teacher
+    student: Student
+    teacher_variables: dict
+    student_variables: dict
+    images: np.ndarray
+
+    SIZE: ClassVar[int] = 32
+    WIDTH: ClassVar[int] = 4
+
+    @classmethod
+    def make(cls, architecture: Architecture) -> "Tiny":
+        teacher = Teacher(architecture, cls.WIDTH)
+        student = Student(architecture, cls.WIDTH, AXIS_NAME)
+        shapes = feature_shapes("resnet18", cls.WIDTH, cls.SIZE)
+        rng = np.random.default_rng(0)
+        return cls(
+            teacher,
+            student,
+            init_variables(teacher, image_shape(cls.SIZE), seed=1),
+            init_variables(student, shapes, seed=2, train=False),
+            rng.integers(0, 256, (8, cls.SIZE, cls.SIZE, 3), dtype=np.uint8),
+        )
+
+
+@pytest.fixture(scope="session")
+def toy_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in MVTec layout with one category, "tile": stripes, and a bright disc as defect.
+
+    10 training images, 3 good and 4 defective test images of 64 x 64.
+    """
+    root = tmp_path_factory.mktemp("toy")
+    make_toy_category(root / "tile")
+    return root
+
+
+def make_toy_category(folder: Path, num_train: int = 10) -> None:
+    """Writes the category of `toy_root`."""
+    rng = np.random.default_rng(0)
+
+    def save(pixels: np.ndarray, *parts: str) -> None:
+        path = folder.joinpath(*parts)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(path)
+
+    def stripes() -> np.ndarray:
+        phase = rng.uniform(0, 2 * np.pi)
+        wave = np.sin(np.arange(64) * 0.7 + phase)[None, :, None] * 60 + 120
+        noise = rng.normal(0, 8, (64, 64, 3))
+        return np.clip(wave + noise, 0, 255).astype(np.uint8)
+
+    for index in range(num_train):
+        save(stripes(), "train", "good", f"{index:03}.png")
+    for index in range(3):
+        save(stripes(), "test", "good", f"{index:03}.png")
+    rows, columns = np.mgrid[:64, :64]
+    for index in range(4):
+        disc = np.hypot(rows - 16 - 8 * index, columns - 32) < 9
+        image = stripes()
+        image[disc] = (250, 240, 40)
+        save(image, "test", "spot", f"{index:03}.png")
+        save(disc.astype(np.uint8) * 255, "ground_truth", "spot", f"{index:03}_mask.png")

@@ -1,0 +1,117 @@
+"""Devices, and the two ways to run one per-device function on all of them.
+
+A function is written once, for one device's share of the batch, with collectives over `AXIS_NAME`.
+`pmap` and `shard_map` wrap it without a change to its body. Values that every device holds alike
+(state, weights, the data set) are ordinary replicated arrays in both modes, so checkpoints and
+host reads need no care.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+AXIS_NAME = "data"
+MODES = ("pmap", "shard_map")
+
+
+@dataclass(frozen=True)
+class Parallel:
+    """Data parallelism over some devices of this process.
+
+    Attributes:
+      mode: "pmap", or "shard_map" with its check that replicated outputs are truly replicated.
+      devices: the devices; the batch is split into equal shares in their order.
+    """
+
+    mode: Literal["pmap", "shard_map"]
+    devices: tuple[Any, ...]
+
+    @property
+    def num_devices(self) -> int:
+        return len(self.devices)
+
+    def wrap(
+        self,
+        fn: Callable,
+        *,
+        split: Sequence[bool],
+        split_output: bool,
+        donate_argnums: tuple[int, ...] = (),
+    ) -> Callable:
+        """Makes `fn`, written for one device, run on all of them.
+
+        Args:
+          fn: takes arrays; an argument that is split arrives as one device's share.
+          split: for each argument, whether its leading axis is split over the devices (made with
+            `self.split`) or every device sees all of it (made with `self.replicate`).
+          split_output: whether the outputs are shares of a batch. If not, `fn` must give the same
+            values on every device.
+          donate_argnums: arguments whose memory the outputs may take over.
+
+        Returns:
+          The jitted function. Split outputs have the global batch in front once they went
+          through `self.join`.
+        """
+        if self.mode == "pmap":
+            return jax.pmap(
+                fn,
+                AXIS_NAME,
+                in_axes=tuple(0 if s else None for s in split),
+                out_axes=0 if split_output else None,
+                devices=self.devices,
+                donate_argnums=donate_argnums,
+            )
+        shards, whole = PartitionSpec(AXIS_NAME), PartitionSpec()
+        return jax.jit(
+            jax.shard_map(
+                fn,
+                mesh=self._mesh,
+                in_specs=tuple(shards if s else whole for s in split),
+                out_specs=shards if split_output else whole,
+            ),
+            donate_argnums=donate_argnums,
+        )
+
+    def replicate(self, tree: Any) -> Any:
+        """Puts host arrays on every device."""
+        return jax.device_put(tree, self.replicated)
+
+    def split(self, batch: np.ndarray) -> jax.Array:
+        """Puts a host array [B, ...] on the devices, B / D rows on each."""
+        if self.mode == "pmap":
+            batch = batch.reshape(self.num_devices, -1, *batch.shape[1:])
+        return jax.device_put(batch, NamedSharding(self._mesh, PartitionSpec(AXIS_NAME)))
+
+    def join(self, tree: Any) -> Any:
+        """Fetches split outputs to the host as arrays [B, ...]."""
+        tree = jax.device_get(tree)
+        if self.mode == "pmap":
+            return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), tree)
+        return tree
+
+    @property
+    def replicated(self) -> NamedSharding:
+        """The sharding of values that every device holds."""
+        return NamedSharding(self._mesh, PartitionSpec())
+
+    @property
+    def _mesh(self) -> Mesh:
+        return Mesh(np.array(self.devices), (AXIS_NAME,))
+
+
+def as_varying(tree: Any) -> Any:
+    """Marks replicated values as one device's own, so that gradients are one device's too.
+
+    Under shard_map's replication check the gradient with respect to replicated values is already
+    summed over the devices; under pmap it is not. Differentiating with respect to the marked
+    values and averaging the gradients is right under both. Has no effect under pmap.
+    """
+    return jax.tree.map(_as_varying, tree)
+
+
+def _as_varying(x: jax.Array) -> jax.Array:
+    return jax.lax.pcast(x, AXIS_NAME, to="varying")

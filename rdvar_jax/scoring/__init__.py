@@ -1,0 +1,1 @@
+"""Features become anomaly maps and scores; scores become metrics."""

@@ -1,0 +1,21 @@
+"""Cosine similarity, shared by the losses and the anomaly map."""
+
+import jax.numpy as jnp
+from jax import lax
+
+EPSILON = 1e-8
+
+
+def cosine_similarity(a, b, axis: int):
+    """Cosine of the angle between `a` and `b` along `axis`, in float32.
+
+    Equal to torch's `cosine_similarity`: a.b / (max(|a|, eps) max(|b|, eps)) with eps 1e-8. The
+    clamp is on the squared norms, so that the gradient at a zero vector is 0 and not NaN.
+    """
+    a, b = a.astype(jnp.float32), b.astype(jnp.float32)
+    dot = jnp.sum(a * b, axis)
+    return dot * _inverse_norm(a, axis) * _inverse_norm(b, axis)
+
+
+def _inverse_norm(a, axis: int):
+    return lax.rsqrt(jnp.maximum(jnp.sum(jnp.square(a), axis), EPSILON**2))

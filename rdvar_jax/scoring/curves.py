@@ -1,0 +1,87 @@
+"""How a falling threshold sorts defective from defect-free items, without binning or rounding.
+
+Every threshold metric here depends on three exact counts at each distinct score of a defective
+item: the defective items at or above it, and the defect-free ones above it and at or above it.
+Between two such scores only false positives can grow, so nothing is lost by leaving the
+remaining thresholds out, and the curve stays short: a few per cent of the pixels are defective.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """The curve of one set: P defective and M defect-free items, K distinct defective scores.
+
+    The K points run from the highest score to the lowest. Items with equal scores cross the
+    threshold together and share one point; -0.0 and 0.0 are equal.
+
+    Attributes:
+        order: int64 [P], the defective items from the highest score to the lowest, as positions
+            among the defective items of the set as it was given.
+        last: int64 [K], the position in `order` of the last item of each point.
+        false_above: int64 [K], defect-free items whose score is higher than the point's.
+        false_at: int64 [K], defect-free items whose score is at least the point's.
+        num_negative: M.
+    """
+
+    order: np.ndarray
+    last: np.ndarray
+    false_above: np.ndarray
+    false_at: np.ndarray
+    num_negative: int
+
+    @property
+    def num_positive(self) -> int:
+        return len(self.order)
+
+    @property
+    def found(self) -> np.ndarray:
+        """int64 [K]: defective items whose score is at least the point's."""
+        return self.last + 1
+
+
+def rank(scores: np.ndarray, labels: np.ndarray) -> Ranking:
+    """Sort scores of any one dtype [n], finite, against bool labels [n], both classes present.
+
+    Each item is sorted once, in its own class and its own dtype. The defect-free items, nearly
+    all of them, need no payload, and numpy sorts bare float32 many times faster than it would
+    find their order. Memory beyond the arguments: about one copy of `scores`.
+    """
+    negatives = scores[~labels]
+    negatives.sort()
+    positives = scores[labels]
+    order = np.argsort(positives)[::-1]
+    positives = positives[order]
+    last = np.append(np.flatnonzero(positives[1:] != positives[:-1]), len(positives) - 1)
+    points = positives[last]
+    return Ranking(
+        order=order,
+        last=last,
+        false_above=len(negatives) - np.searchsorted(negatives, points, side="right"),
+        false_at=len(negatives) - np.searchsorted(negatives, points, side="left"),
+        num_negative=len(negatives),
+    )
+
+
+def area_under_roc(ranking: Ranking) -> float:
+    """P(defective > defect-free) + P(equal) / 2 over all pairs: integers up to one division."""
+    newly_found = np.diff(ranking.found, prepend=0)
+    # Each pair counts 2 when the defective item is higher and 1 when the two are equal.
+    won = 2 * ranking.num_negative - ranking.false_above - ranking.false_at
+    return int(newly_found @ won) / (2 * ranking.num_positive * ranking.num_negative)
+
+
+def average_precision_of(ranking: Ranking) -> float:
+    """Σ over the points of (gain in recall) · precision, without interpolation."""
+    newly_found = np.diff(ranking.found, prepend=0)
+    precision = ranking.found / (ranking.found + ranking.false_at)
+    return float(np.sum(newly_found * precision)) / ranking.num_positive
+
+
+def best_f1(ranking: Ranking) -> float:
+    """The highest 2·TP / (2·TP + FP + FN) of any threshold."""
+    flagged = ranking.found + ranking.false_at
+    return float(np.max(2 * ranking.found / (flagged + ranking.num_positive)))

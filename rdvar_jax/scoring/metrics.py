@@ -1,0 +1,241 @@
+"""Detection and localisation metrics in numpy, exact: no binning, clamping or rounding.
+
+Scores may be any finite numbers, negative ones included; higher means more anomalous. Equal
+scores share one threshold. A metric of strictly increasing rescaled scores is unchanged (except
+`pro_rd4ad`, which spaces its thresholds over the range of the map). Counts are int64, sums
+float64.
+
+A metric is None, never nan, when the set cannot define it: every metric here needs at least one
+defective and one defect-free item. `undefined_reason` says which is missing.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from rdvar_jax.scoring import curves, regions
+
+
+def image_metrics(scores: npt.ArrayLike, labels: npt.ArrayLike) -> dict[str, float | None]:
+    """All image metrics from one sort.
+
+    Args:
+        scores: [N], one score an image (RD4AD, RDVar: the maximum of its map).
+        labels: [N], bool or 0/1, true for a defective image.
+
+    Returns:
+        `image_auroc`, `image_ap`, `image_f1_max`, each in 0..1, or all None when the images are
+        all good or all defective (`undefined_reason(labels)`).
+
+    Raises:
+        ValueError: shapes differ, a score is nan or infinite, or a label is not 0 or 1.
+    """
+    scores, labels = _checked(scores, labels)
+    metrics: dict[str, float | None] = dict.fromkeys(("image_auroc", "image_ap", "image_f1_max"))
+    if undefined_reason(labels) is not None:
+        return metrics
+    ranking = curves.rank(scores.ravel(), labels.ravel())
+    metrics["image_auroc"] = curves.area_under_roc(ranking)
+    metrics["image_ap"] = curves.average_precision_of(ranking)
+    metrics["image_f1_max"] = curves.best_f1(ranking)
+    return metrics
+
+
+def pixel_metrics(
+    maps: npt.ArrayLike, masks: npt.ArrayLike, limit: float = 0.3
+) -> dict[str, float | None]:
+    """All pixel metrics of a set, from one sort of its pixels.
+
+    Memory beyond the arguments: less than three copies of the maps.
+
+    Args:
+        maps: [N, H, W], usually float32; the raw anomaly maps of all test images.
+        masks: [N, H, W], bool or 0/1, true for a defective pixel.
+        limit: the FPR at which AUPRO ends.
+
+    Returns:
+        `pixel_auroc`, `pixel_ap`, `pixel_f1_max`, `aupro` and `pro_rd4ad_per_image`, each in
+        0..1, or None when the masks are all false or all true
+        (`undefined_reason(masks, "pixel")`); for the last one see also `pro_rd4ad`.
+
+    Raises:
+        ValueError: shapes differ or are not [N, H, W], a map holds nan or infinity, a mask
+            holds something else than 0 and 1, or the limit is not in (0, 1].
+    """
+    maps, masks = _checked_maps(maps, masks)
+    _check_limit(limit)
+    metrics: dict[str, float | None] = dict.fromkeys(
+        ("pixel_auroc", "pixel_ap", "pixel_f1_max", "aupro", "pro_rd4ad_per_image")
+    )
+    if undefined_reason(masks) is not None:
+        return metrics
+    ranking = curves.rank(maps.ravel(), masks.ravel())
+    found = regions.find_regions(masks)
+    metrics["pixel_auroc"] = curves.area_under_roc(ranking)
+    metrics["pixel_ap"] = curves.average_precision_of(ranking)
+    metrics["pixel_f1_max"] = curves.best_f1(ranking)
+    metrics["aupro"] = regions.area_under_pro(ranking, found, limit)
+    metrics["pro_rd4ad_per_image"] = _mean_pro_rd4ad(maps, masks, found)
+    return metrics
+
+
+def auroc(scores: npt.ArrayLike, labels: npt.ArrayLike) -> float | None:
+    """Area under the ROC curve: how often a defective item scores higher, ties counting half.
+
+    Args:
+        scores: any shape; images or pixels.
+        labels: the same shape, bool or 0/1.
+
+    Returns:
+        The area in 0..1, or None when only one class is present.
+
+    Raises:
+        ValueError: as `image_metrics`.
+    """
+    return _of_ranking(curves.area_under_roc, scores, labels)
+
+
+def average_precision(scores: npt.ArrayLike, labels: npt.ArrayLike) -> float | None:
+    """Average precision: Σ (gain in recall) · precision over all thresholds, not interpolated.
+
+    Arguments, None and errors as in `auroc`.
+    """
+    return _of_ranking(curves.average_precision_of, scores, labels)
+
+
+def f1_max(scores: npt.ArrayLike, labels: npt.ArrayLike) -> float | None:
+    """The best F1 score of any threshold. It is chosen with the labels: a bound, not a forecast.
+
+    Arguments, None and errors as in `auroc`.
+    """
+    return _of_ranking(curves.best_f1, scores, labels)
+
+
+def aupro(maps: npt.ArrayLike, masks: npt.ArrayLike, limit: float = 0.3) -> float | None:
+    """Area under the per-region-overlap curve, as the MVTec AD paper defines it.
+
+    Regions are the 8-connected components of the masks. At each threshold the share of a region
+    that is found is averaged over all regions of the set, and set against the false positive
+    rate over all defect-free pixels of the set (good images included). The area up to FPR =
+    `limit`, by trapezoids from (0, 0) with linear interpolation at the limit, is divided by
+    `limit`.
+
+    Args:
+        maps: [N, H, W].
+        masks: [N, H, W], bool or 0/1.
+        limit: in (0, 1].
+
+    Returns:
+        The area in 0..1, or None without a defective region or without a defect-free pixel.
+
+    Raises:
+        ValueError: as `pixel_metrics`.
+
+    Source: Bergmann et al., "The MVTec Anomaly Detection Dataset", IJCV 2021.
+    """
+    maps, masks = _checked_maps(maps, masks)
+    _check_limit(limit)
+    if undefined_reason(masks) is not None:
+        return None
+    ranking = curves.rank(maps.ravel(), masks.ravel())
+    return regions.area_under_pro(ranking, regions.find_regions(masks), limit)
+
+
+def pro_rd4ad(maps: npt.ArrayLike, masks: npt.ArrayLike) -> float | None:
+    """PRO as RD4AD's code prints it: another quantity than `aupro`, and as a rule higher.
+
+    Each image with a defective pixel is measured alone: about 200 thresholds over the range of
+    its own map, its own false positive rate, rows with FPR < 0.3, FPR divided by the largest of
+    them, trapezoid rule; then the mean over these images. Good images count for nothing. Use it
+    only beside numbers made by RD4AD's code.
+
+    Where that code fails or gives nan:
+        - the map is constant, or no threshold brings the FPR under 0.3: the image counts 0;
+        - one row is left: its curve has no width, the image counts 0;
+        - all rows left have FPR 0: the image counts its best overlap among them;
+        - the image has no defect-free pixel, so no FPR: it is left out.
+
+    Args:
+        maps: [N, H, W]. The thresholds are computed in their dtype; RD4AD's maps are float64.
+        masks: [N, H, W], bool or 0/1.
+
+    Returns:
+        The mean in 0..1, or None when no image has both defective and defect-free pixels.
+
+    Raises:
+        ValueError: as `pixel_metrics`.
+
+    Source: Deng and Li, "Anomaly Detection via Reverse Distillation from One-Class Embedding",
+    CVPR 2022, the public evaluation code.
+    """
+    maps, masks = _checked_maps(maps, masks)
+    return _mean_pro_rd4ad(maps, masks, regions.find_regions(masks))
+
+
+def undefined_reason(labels: npt.ArrayLike, item: str = "image") -> str | None:
+    """Why a metric of these labels (or masks) is None, as a phrase; None when it is defined.
+
+    Args:
+        labels: any shape, bool or 0/1.
+        item: what one label stands for, in the singular.
+    """
+    labels = np.asarray(labels)
+    if labels.size == 0:
+        return f"there is no {item} at all"
+    if not labels.any():
+        return f"there is no defective {item}"
+    if labels.all():
+        return f"there is no defect-free {item}"
+    return None
+
+
+def _of_ranking(
+    metric: Callable[[curves.Ranking], float], scores: npt.ArrayLike, labels: npt.ArrayLike
+) -> float | None:
+    scores, labels = _checked(scores, labels)
+    if undefined_reason(labels) is not None:
+        return None
+    return metric(curves.rank(scores.ravel(), labels.ravel()))
+
+
+def _mean_pro_rd4ad(maps: np.ndarray, masks: np.ndarray, found: regions.Regions) -> float | None:
+    num_defective = np.count_nonzero(masks, axis=(1, 2))
+    ends = np.cumsum(num_defective)
+    values = []
+    for i in np.flatnonzero((num_defective > 0) & (num_defective < masks[:1].size)):
+        region = found.region[ends[i] - num_defective[i] : ends[i]]
+        values.append(regions.pro_rd4ad_of_image(maps[i], region - region.min(), masks[i]))
+    return float(np.mean(values)) if values else None
+
+
+def _checked_maps(maps: npt.ArrayLike, masks: npt.ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    maps, masks = _checked(maps, masks)
+    if maps.ndim != 3:
+        raise ValueError(f"maps and masks must be [N, H, W], these are {list(maps.shape)}")
+    return maps, masks
+
+
+def _checked(scores: npt.ArrayLike, labels: npt.ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """Arrays of one shape: finite scores in the dtype they came in, and bool labels."""
+    scores, labels = np.asarray(scores), np.asarray(labels)
+    if scores.shape != labels.shape:
+        raise ValueError(
+            f"scores {list(scores.shape)} and labels {list(labels.shape)} must have one shape"
+        )
+    if scores.dtype.kind not in "fiu":
+        raise ValueError(f"scores must be real numbers, these are {scores.dtype}")
+    finite = np.isfinite(scores)
+    if not finite.all():
+        count = scores.size - np.count_nonzero(finite)
+        raise ValueError(f"{count} of {scores.size} scores are nan or infinite")
+    if labels.dtype != bool:
+        if not ((labels == 0) | (labels == 1)).all():
+            raise ValueError("labels and masks must be bool or 0/1 (0/255 masks: use mask > 127)")
+        labels = labels.astype(bool)
+    return scores, labels
+
+
+def _check_limit(limit: float) -> None:
+    if not 0 < limit <= 1:
+        raise ValueError(f"the limit of the false positive rate must be in (0, 1], not {limit}")

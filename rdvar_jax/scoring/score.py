@@ -1,0 +1,84 @@
+"""The scoring function: uint8 images in, anomaly maps and image scores out."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from rdvar_jax.models.student import Student
+from rdvar_jax.models.teacher import Teacher, normalise
+from rdvar_jax.parallel import Parallel
+from rdvar_jax.scoring.anomaly_map import SIGMA, anomaly_maps, map_matrices
+
+
+def make_score_step(
+    teacher: Teacher, student: Student, image_size: int, sigma: float = SIGMA
+) -> Callable:
+    """Makes (teacher_variables, student_variables, images) -> (maps, scores), pure.
+
+    `images` is uint8 [B, S, S, 3]; maps are [B, S, S] and scores [B], float32. The score is the
+    largest value of the blurred map (RD4AD). Neither is clamped or rescaled.
+    """
+    matrices = map_matrices(image_size, [image_size // 4, image_size // 8, image_size // 16], sigma)
+
+    def score_step(teacher_variables, student_variables, images):
+        targets = teacher.apply(teacher_variables, normalise(images))
+        features = student.apply(student_variables, targets, train=False)
+        maps = anomaly_maps(targets, features, matrices)
+        return maps, maps.max(axis=(1, 2))
+
+    return score_step
+
+
+def make_score_fn(
+    teacher: Teacher,
+    student: Student,
+    image_size: int,
+    batch_size: int,
+    parallel: Parallel,
+    sigma: float = SIGMA,
+) -> Callable[..., tuple[np.ndarray, np.ndarray]]:
+    """Makes the jitted, batched function that scores any number of images.
+
+    Args:
+      teacher: the teacher's module.
+      student: the student's module.
+      image_size: S.
+      batch_size: images a call of the compiled function, a multiple of the number of devices. The
+        last batch is padded to it, so there is one compiled program.
+      parallel: devices over which each batch is split.
+      sigma: of the blur, in pixels.
+
+    Returns:
+      score_images(teacher_variables, student_variables, images, progress=False) with replicated
+      variables and uint8 images [N, S, S, 3] on the host, giving maps [N, S, S] and scores [N],
+      float32 numpy.
+    """
+    step = parallel.wrap(
+        make_score_step(teacher, student, image_size, sigma),
+        split=(False, False, True),
+        split_output=True,
+    )
+
+    def score_images(
+        teacher_variables: Any, student_variables: Any, images: np.ndarray, progress: bool = False
+    ) -> tuple[np.ndarray, np.ndarray]:
+        maps = np.empty((len(images), image_size, image_size), np.float32)
+        scores = np.empty(len(images), np.float32)
+        with tqdm(
+            total=len(images), desc="scoring", unit="img", disable=None if progress else True
+        ) as bar:
+            for start in range(0, len(images), batch_size):
+                batch = images[start : start + batch_size]
+                count = len(batch)
+                if count < batch_size:
+                    batch = np.pad(batch, ((0, batch_size - count), (0, 0), (0, 0), (0, 0)))
+                out = step(teacher_variables, student_variables, parallel.split(batch))
+                batch_maps, batch_scores = parallel.join(out)
+                maps[start : start + count] = batch_maps[:count]
+                scores[start : start + count] = batch_scores[:count]
+                bar.update(count)
+        return maps, scores
+
+    return score_images
