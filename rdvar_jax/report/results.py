@@ -1,0 +1,26 @@
+"""Results as files that other programs read."""
+
+import csv
+import io
+from collections.abc import Sequence
+
+import numpy as np
+
+
+def scores_csv(
+    names: Sequence[str], labels: np.ndarray, defects: Sequence[str], scores: np.ndarray
+) -> str:
+    """One row an image: path, label, defect, score.
+
+    Args:
+      names: paths inside the category's folder.
+      labels: [N], 0 good and 1 defective.
+      defects: folder names, "good" or the defect's.
+      scores: [N] float32, raw. They are written with as many digits as give the same float32 back.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["path", "label", "defect", "score"])
+    for name, label, defect, score in zip(names, labels, defects, scores, strict=True):
+        writer.writerow([name, int(label), defect, str(np.float32(score))])
+    return text.getvalue()

@@ -1,0 +1,1 @@
+"""Losses, the pure train step, its state, checkpoints, and the one loop."""

@@ -1,0 +1,226 @@
+"""Checkpoints that can be trusted: orbax writes them, a manifest of hashes guards them.
+
+Orbax alone restores a bit-flipped file without a word and does not fall back from a truncated one.
+So each step's folder carries `manifest.json` with the sha256 of every file in it and with what the
+run was; a step without a manifest was cut off while it was written. This is the only module that
+knows orbax.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import orbax.checkpoint as ocp
+
+from rdvar_jax.errors import CheckpointError
+from rdvar_jax.training.step import TrainState
+
+MANIFEST = "manifest.json"
+NUM_LATEST = 2
+
+logger = logging.getLogger("rdvar_jax")
+
+
+@dataclass(frozen=True)
+class SavedStep:
+    """What a manifest says.
+
+    Attributes:
+      step: steps done.
+      epoch: epochs done, a fraction where the run was stopped in the middle of one.
+      metrics: of that epoch; empty where the run was stopped in the middle of one.
+      identity: what the trained parameters depend on: settings, data, teacher.
+      files: sha256 of every file, by its path inside the step's folder.
+    """
+
+    step: int
+    epoch: float
+    metrics: dict[str, float]
+    identity: dict[str, Any]
+    files: dict[str, str]
+
+    @property
+    def sha256(self) -> str:
+        """One hash for all files."""
+        return hashlib.sha256(json.dumps(sorted(self.files.items())).encode()).hexdigest()
+
+
+class Checkpoints:
+    """The checkpoints of one run, in `folder/<step>/`: the two latest and the best one.
+
+    Args:
+      folder: made when something is saved.
+      best_metric: the metric that the best one is best in.
+      higher_is_better: which end of it is the better one.
+    """
+
+    def __init__(self, folder: Path, best_metric: str, higher_is_better: bool):
+        self.folder = folder.resolve()
+        self._best_metric = best_metric
+        self._sign = 1 if higher_is_better else -1
+
+    def save(
+        self,
+        state: TrainState,
+        *,
+        epoch: float,
+        metrics: dict[str, float],
+        identity: dict[str, Any],
+    ) -> None:
+        """Writes the state and waits until it is on disk; a step that is there is left as it is.
+
+        Raises:
+          CheckpointError: the disk refuses.
+        """
+        step = int(state.step)
+        if (self.folder / str(step) / MANIFEST).exists():
+            return
+        policies = ocp.checkpoint_managers
+        options = ocp.CheckpointManagerOptions(
+            preservation_policy=policies.AnyPreservationPolicy(
+                [
+                    policies.LatestN(NUM_LATEST),
+                    policies.BestN(
+                        get_metric_fn=self._rank, n=1, keep_checkpoints_without_metrics=False
+                    ),
+                ]
+            ),
+            enable_async_checkpointing=False,
+            cleanup_tmp_directories=True,
+        )
+        try:
+            with ocp.CheckpointManager(self.folder, options=options) as manager:
+                ranked = metrics if self._best_metric in metrics else None
+                manager.save(step, args=ocp.args.StandardSave(_as_dict(state)), metrics=ranked)
+                manager.wait_until_finished()
+            folder = self.folder / str(step)
+            _write_manifest(
+                folder, SavedStep(step, epoch, metrics, identity, dict(_hash_files(folder)))
+            )
+        except OSError as error:
+            raise CheckpointError(
+                f"the checkpoint of step {step} cannot be written to {self.folder} "
+                f"({error.strerror or error}); what was saved before is still there."
+            ) from error
+
+    def set_aside_unfinished(self) -> None:
+        """Removes what a killed process left half-written and moves damaged steps out of the way.
+
+        Call before training goes on: orbax refuses to save a step whose folder exists.
+        """
+        for step in self._steps():
+            folder = self.folder / str(step)
+            if not (folder / MANIFEST).exists():
+                shutil.rmtree(folder)
+                continue
+            problem = _find_damage(folder)
+            if problem:
+                aside = self.folder.with_name("checkpoints_damaged") / str(step)
+                logger.warning("checkpoint %d is damaged (%s); moved to %s", step, problem, aside)
+                shutil.rmtree(aside, ignore_errors=True)
+                aside.parent.mkdir(exist_ok=True)
+                os.replace(folder, aside)
+
+    def restore(
+        self, abstract_state: TrainState, which: Literal["latest", "best"] = "latest"
+    ) -> tuple[TrainState, SavedStep] | None:
+        """Reads the newest checkpoint that is whole, or the best one.
+
+        Args:
+          abstract_state: shapes, dtypes and shardings of the state to make.
+          which: "latest", falling back to older ones past damaged ones, or "best".
+
+        Returns:
+          The state and what its manifest says, or None where nothing was ever saved.
+
+        Raises:
+          CheckpointError: there are checkpoints, but none is whole.
+        """
+        problems = []
+        for saved in self._ranked(which):
+            folder = self.folder / str(saved.step)
+            problem = _find_damage(folder)
+            if problem:
+                logger.warning("checkpoint %d is damaged (%s); trying another", saved.step, problem)
+                problems.append(f"{folder}: {problem}")
+                continue
+            with ocp.CheckpointManager(
+                self.folder, options=ocp.CheckpointManagerOptions(read_only=True)
+            ) as manager:
+                values = manager.restore(
+                    saved.step, args=ocp.args.StandardRestore(_as_dict(abstract_state))
+                )
+            return TrainState(**values), saved
+        if problems:
+            raise CheckpointError(
+                f"no checkpoint in {self.folder} is whole ({'; '.join(problems)}); restore the "
+                "folder from a copy, or train again in another --workdir."
+            )
+        return None
+
+    def find(self, which: Literal["latest", "best"] = "latest") -> SavedStep | None:
+        """What the manifest of the checkpoint that would be restored says, if there is one."""
+        return next(iter(self._ranked(which)), None)
+
+    def _ranked(self, which: str) -> list[SavedStep]:
+        saved = [
+            _read_manifest(self.folder / str(step))
+            for step in self._steps()
+            if (self.folder / str(step) / MANIFEST).exists()
+        ]
+        if which == "best":
+            saved = [s for s in saved if self._best_metric in s.metrics]
+            return sorted(saved, key=lambda s: self._rank(s.metrics), reverse=True)
+        return sorted(saved, key=lambda s: s.step, reverse=True)
+
+    def _rank(self, metrics: dict[str, float]) -> float:
+        return self._sign * metrics[self._best_metric]
+
+    def _steps(self) -> list[int]:
+        if not self.folder.is_dir():
+            return []
+        return [int(path.name) for path in self.folder.iterdir() if path.name.isdigit()]
+
+
+def _as_dict(state: TrainState) -> dict[str, Any]:
+    return dict(vars(state))
+
+
+def _hash_files(folder: Path) -> Iterator[tuple[str, str]]:
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.name != MANIFEST:
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            yield path.relative_to(folder).as_posix(), digest
+
+
+def _write_manifest(folder: Path, saved: SavedStep) -> None:
+    temporary = folder.parent / f".{folder.name}.{MANIFEST}"
+    temporary.write_text(json.dumps(asdict(saved), indent=1))
+    os.replace(temporary, folder / MANIFEST)
+
+
+def _read_manifest(folder: Path) -> SavedStep:
+    path = folder / MANIFEST
+    try:
+        return SavedStep(**json.loads(path.read_text()))
+    except (OSError, ValueError, TypeError) as error:
+        raise CheckpointError(
+            f"{path} cannot be read ({error}); remove the folder {folder} to go on without it."
+        ) from error
+
+
+def _find_damage(folder: Path) -> str | None:
+    expected, found = _read_manifest(folder).files, dict(_hash_files(folder))
+    for name, digest in expected.items():
+        if name not in found:
+            return f"{name} is missing"
+        if found[name] != digest:
+            return f"{name} has changed since it was written"
+    return None

@@ -1,0 +1,238 @@
+"""The one training loop.
+
+The order of what happens is a contract that resuming rests on:
+
+1. at an epoch's first step its sums are set to zero;
+2. steps, each with the batch that `batch_indices` gives for its number;
+3. at an epoch's end all metrics are fetched and checked to be finite;
+4. the test set is scored, if it is due;
+5. lines are written;
+6. the state is saved, if it is due. Nothing is saved that was not checked in 3.
+
+A stop is looked for after each step, and saves the state after that step.
+"""
+
+import logging
+import math
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax
+import numpy as np
+from tqdm import tqdm
+
+from rdvar_jax.data.stream import batch_indices, steps_at_epoch
+from rdvar_jax.errors import UserError
+from rdvar_jax.parallel import Parallel
+from rdvar_jax.training.checkpoint import Checkpoints
+from rdvar_jax.training.step import METRICS, TrainState, zero_sums
+from rdvar_jax.training.stop import Stopped, StopRequest
+from rdvar_jax.training.writer import MetricsWriter
+
+logger = logging.getLogger("rdvar_jax")
+
+# Steps handed to the device before the host waits for the oldest of them: enough that the device
+# never waits, few enough that the clock, the progress bar and Ctrl-C tell the truth.
+MAX_STEPS_IN_FLIGHT = 2
+
+# Where there is no terminal for a progress bar.
+SECONDS_A_LINE = 10
+
+
+class Diverged(UserError):
+    """A loss or a gradient is not finite."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """What happens when.
+
+    Attributes:
+      num_images: N, the size of the training set.
+      batch_size: B, the global batch.
+      epochs: passes over the training set.
+      seed: of the order of the images.
+      log_every_steps: steps a line of metrics.
+      checkpoint_every_epochs: epochs a checkpoint; the last epoch is always saved.
+      evaluate_every_epochs: epochs an evaluation on the test set, 0 for none.
+    """
+
+    num_images: int
+    batch_size: int
+    epochs: int
+    seed: int
+    log_every_steps: int
+    checkpoint_every_epochs: int
+    evaluate_every_epochs: int
+
+    @property
+    def num_steps(self) -> int:
+        return self.end_of(self.epochs)
+
+    def end_of(self, epoch: int) -> int:
+        """Steps done when `epoch` epochs are."""
+        return steps_at_epoch(self.num_images, self.batch_size, epoch)
+
+    def is_due(self, every_epochs: int, epoch: int) -> bool:
+        # With few images some epochs are shorter than a batch, the last one too: look at the steps.
+        is_last = self.end_of(epoch) == self.num_steps
+        return every_epochs > 0 and (epoch % every_epochs == 0 or is_last)
+
+
+def run_epochs(
+    state: TrainState,
+    step_fn: Callable[[TrainState, jax.Array], tuple[TrainState, dict[str, jax.Array]]],
+    schedule: Schedule,
+    *,
+    parallel: Parallel,
+    writer: MetricsWriter,
+    checkpoints: Checkpoints,
+    identity: dict[str, Any],
+    evaluate_fn: Callable[[TrainState], dict[str, float]] | None = None,
+) -> TrainState:
+    """Trains from `state` to the end of the schedule.
+
+    Args:
+      state: replicated; donated to the first step. It may be of any step.
+      step_fn: (state, indices of the global batch) -> (state, metrics).
+      schedule: what happens when.
+      parallel: puts indices on the devices.
+      writer: takes lines of the kinds "train" (mean of a few steps), "epoch" and "evaluation".
+      checkpoints: takes the states.
+      identity: goes into each checkpoint's manifest.
+      evaluate_fn: metrics on the test set, for the best checkpoint and for curves.
+
+    Returns:
+      The state after the last step, saved.
+
+    Raises:
+      Diverged: a metric is not finite; the last good checkpoint is kept.
+      Stopped: SIGINT or SIGTERM came; the state is saved.
+      CheckpointError: the disk refuses.
+    """
+    step = int(state.step)
+    with (
+        StopRequest() as stop,
+        tqdm(
+            total=schedule.num_steps, initial=step, desc="training", unit="step", disable=None
+        ) as bar,
+    ):
+        log = _StepLog(schedule, writer, bar)
+        for epoch in range(1, schedule.epochs + 1):
+            first, end = schedule.end_of(epoch - 1), schedule.end_of(epoch)
+            if step >= end:
+                continue
+            if step == first:
+                state = replace(state, epoch_sums=parallel.replicate(zero_sums()))
+            while step < end:
+                indices = batch_indices(
+                    schedule.num_images, schedule.batch_size, schedule.seed, step
+                )
+                with jax.transfer_guard("disallow"):
+                    state, metrics = step_fn(state, parallel.split(indices))
+                step += 1
+                log.add(step, metrics)
+                if stop.signal_number is not None and step < end:
+                    log.flush()
+                    done = step * schedule.batch_size / schedule.num_images
+                    checkpoints.save(state, epoch=done, metrics={}, identity=identity)
+                    raise Stopped(stop.signal_number, step)
+            log.flush()
+            epoch_metrics = _epoch_means(state)
+            writer.write("epoch", step, {"epoch": epoch, **epoch_metrics})
+            saved_metrics = {f"train_{name}": value for name, value in epoch_metrics.items()}
+            evaluate_now = schedule.is_due(schedule.evaluate_every_epochs, epoch)
+            if evaluate_fn is not None and evaluate_now:
+                results = evaluate_fn(state)
+                writer.write("evaluation", step, {"epoch": epoch, **results})
+                saved_metrics |= {f"test_{name}": value for name, value in results.items()}
+                log.restart_clock()
+            stopping = stop.signal_number is not None
+            if schedule.is_due(schedule.checkpoint_every_epochs, epoch) or evaluate_now or stopping:
+                checkpoints.save(state, epoch=epoch, metrics=saved_metrics, identity=identity)
+                log.restart_clock()
+            if stop.signal_number is not None and step < schedule.num_steps:
+                raise Stopped(stop.signal_number, step)
+    return state
+
+
+def _epoch_means(state: TrainState) -> dict[str, float]:
+    sums = {name: float(value) for name, value in jax.device_get(state.epoch_sums).items()}
+    return {name: sums[name] / sums["count"] for name in METRICS}
+
+
+class _StepLog:
+    """Fetches metrics of steps that are done, checks them and writes a mean now and then."""
+
+    def __init__(self, schedule: Schedule, writer: MetricsWriter, bar: tqdm):
+        self._schedule = schedule
+        self._writer = writer
+        self._bar = bar
+        self._in_flight: deque[tuple[int, dict[str, jax.Array]]] = deque()
+        self._window: list[dict[str, float]] = []
+        self._has_run = False
+        self._line_time = time.perf_counter()
+        self.restart_clock()
+
+    def add(self, step: int, metrics: dict[str, jax.Array]) -> None:
+        self._in_flight.append((step, metrics))
+        if len(self._in_flight) > MAX_STEPS_IN_FLIGHT:
+            self._fetch()
+
+    def flush(self) -> None:
+        """Fetches all that is in flight: the state is known to be good afterwards."""
+        while self._in_flight:
+            self._fetch()
+
+    def restart_clock(self) -> None:
+        """Leaves the time up to now out of the rate."""
+        self._clock_start = time.perf_counter()
+        self._clock_steps = 0
+
+    def _fetch(self) -> None:
+        step, metrics = self._in_flight.popleft()
+        values = {name: float(value) for name, value in jax.device_get(metrics).items()}
+        bad = [name for name, value in values.items() if not math.isfinite(value)]
+        if bad:
+            raise Diverged(
+                f"training diverged: {', '.join(bad)} not finite at step {step}; lower "
+                "train.learning_rate or look for images that are all of one colour. The last good "
+                "checkpoint is kept."
+            )
+        self._window.append(values)
+        self._clock_steps += 1
+        self._bar.update()
+        if not self._has_run:
+            self._has_run = True
+            self.restart_clock()  # the first step holds the compilation
+        if step % self._schedule.log_every_steps == 0 or step == self._schedule.num_steps:
+            self._write_line(step)
+
+    def _write_line(self, step: int) -> None:
+        now = time.perf_counter()
+        images = self._clock_steps * self._schedule.batch_size
+        means = {name: float(np.mean([v[name] for v in self._window])) for name in METRICS}
+        rate = images / max(now - self._clock_start, 1e-9)
+        epoch = step * self._schedule.batch_size / self._schedule.num_images
+        self._writer.write("train", step, {"epoch": epoch, **means, "images_per_second": rate})
+        self._bar.set_postfix_str(
+            f"loss={means['loss']:.4f} model={means['loss_model']:.4f} "
+            f"var={means['loss_var']:.4f} {rate:.1f} img/s"
+        )
+        # Without a terminal there is no bar: a line now and then instead.
+        if self._bar.disable and now - self._line_time > SECONDS_A_LINE:
+            logger.info(
+                "step %d/%d loss %.4f (model %.4f, var %.4f), %.1f images/s",
+                step,
+                self._schedule.num_steps,
+                means["loss"],
+                means["loss_model"],
+                means["loss_var"],
+                rate,
+            )
+            self._line_time = now
+        self._window = []
+        self.restart_clock()

@@ -1,0 +1,127 @@
+"""The train step: pure, written for one device's share of the batch."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import lax
+
+from rdvar_jax.models.student import Student
+from rdvar_jax.models.teacher import Teacher, normalise
+from rdvar_jax.parallel import AXIS_NAME, as_varying
+from rdvar_jax.training.losses import LossSettings, total_loss
+
+METRICS = ("loss", "loss_model", "loss_var", "grad_norm")
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class TrainState:
+    """All that changes in training, and so all that a checkpoint holds.
+
+    Attributes:
+      step: number of steps done, int32 scalar.
+      params: the student's parameters.
+      batch_stats: the student's running batch statistics.
+      opt_state: Adam's moments.
+      epoch_sums: sum of each of `METRICS` over the steps of the epoch in progress, and "count".
+    """
+
+    step: jax.Array
+    params: Any
+    batch_stats: Any
+    opt_state: Any
+    epoch_sums: dict[str, jax.Array]
+
+
+def build_optimiser(learning_rate: float, b1: float, b2: float) -> optax.GradientTransformation:
+    """Adam with a constant rate, on everything that is trained (RD4AD: 0.005, 0.5, 0.999)."""
+    return optax.adam(learning_rate, b1=b1, b2=b2, eps=1e-8)
+
+
+def init_state(student_variables: dict[str, Any], tx: optax.GradientTransformation) -> TrainState:
+    """The state before the first step."""
+    params = student_variables["params"]
+    return TrainState(
+        step=jnp.zeros((), jnp.int32),
+        params=params,
+        batch_stats=student_variables["batch_stats"],
+        opt_state=tx.init(params),
+        epoch_sums=zero_sums(),
+    )
+
+
+def zero_sums() -> dict[str, jax.Array]:
+    """Epoch sums at the start of an epoch."""
+    return {name: jnp.zeros((), jnp.float32) for name in (*METRICS, "count")}
+
+
+def make_gradient_fn(teacher: Teacher, student: Student, settings: LossSettings) -> Callable:
+    """Makes (params, batch_stats, teacher_variables, images) -> (gradients, batch_stats, metrics).
+
+    `images` is one device's share, uint8 [b, H, W, 3]. The gradients, statistics and metrics are
+    those of the global batch and alike on every device. The teacher's variables are constants: no
+    gradient is computed with respect to them or to its activations.
+    """
+
+    def gradient_fn(params, batch_stats, teacher_variables, images):
+        targets = lax.stop_gradient(teacher.apply(teacher_variables, normalise(images)))
+
+        def loss_fn(params):
+            features, updates = student.apply(
+                {"params": params, "batch_stats": batch_stats},
+                targets,
+                train=True,
+                mutable=["batch_stats"],
+            )
+            loss, parts = total_loss(targets, features, settings, AXIS_NAME)
+            return loss, (updates["batch_stats"], parts)
+
+        gradients, (batch_stats, parts) = jax.grad(loss_fn, has_aux=True)(as_varying(params))
+        gradients, parts = lax.pmean((gradients, parts), AXIS_NAME)
+        return gradients, batch_stats, {**parts, "grad_norm": _norm(gradients)}
+
+    return gradient_fn
+
+
+def _norm(tree):
+    return jnp.sqrt(sum(jnp.sum(jnp.square(leaf)) for leaf in jax.tree.leaves(tree)))
+
+
+def make_train_step(
+    teacher: Teacher,
+    student: Student,
+    settings: LossSettings,
+    tx: optax.GradientTransformation,
+) -> Callable:
+    """Makes (state, teacher_variables, data, indices) -> (state, metrics).
+
+    `data` is the whole training set, uint8 [N, H, W, 3], resident on every device; `indices` is
+    one device's share of the batch, int32 [b]. Wrapped, the state is donated: the one that went in
+    must not be used again. `metrics` has one scalar for each of `METRICS`.
+    """
+    gradient_fn = make_gradient_fn(teacher, student, settings)
+
+    def train_step(state: TrainState, teacher_variables, data, indices):
+        images = data.at[indices].get(mode="promise_in_bounds")
+        gradients, batch_stats, metrics = gradient_fn(
+            state.params, state.batch_stats, teacher_variables, images
+        )
+        # optax raises a float to an integer power, which strict dtype promotion would refuse.
+        with jax.numpy_dtype_promotion("standard"):
+            updates, opt_state = tx.update(gradients, state.opt_state, state.params)
+        sums = {name: state.epoch_sums[name] + metrics[name] for name in METRICS}
+        state = replace(
+            state,
+            step=state.step + 1,
+            params=optax.apply_updates(state.params, updates),
+            batch_stats=batch_stats,
+            opt_state=opt_state,
+            epoch_sums={**sums, "count": state.epoch_sums["count"] + 1},
+        )
+        return state, metrics
+
+    return train_step

@@ -1,0 +1,73 @@
+"""Metrics as JSON lines, and for TensorBoard where it is asked for."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from rdvar_jax.errors import ConfigError
+
+
+class MetricsWriter:
+    """Appends to a JSON-lines file, one object a line, each with "kind" and "step".
+
+    Args:
+      path: the file. Lines past `step` were written by a run that was killed after its last
+        checkpoint; they are dropped, since these steps are done again.
+      step: steps done so far.
+      tensorboard: folder for TensorBoard's event files, or None.
+
+    Raises:
+      ConfigError: TensorBoard is asked for and its writer is not installed.
+    """
+
+    def __init__(self, path: Path, step: int, tensorboard: Path | None = None):
+        kept = [line for line in _read_lines(path) if line["step"] <= step]
+        temporary = path.with_name(f".{path.name}.tmp")
+        temporary.write_text("".join(json.dumps(line) + "\n" for line in kept))
+        os.replace(temporary, path)
+        self._file = path.open("a")
+        self._tensorboard = _open_tensorboard(tensorboard, step) if tensorboard else None
+
+    def write(self, kind: str, step: int, values: dict[str, Any]) -> None:
+        """Writes one line; it is on disk when this returns."""
+        self._file.write(json.dumps({"kind": kind, "step": step, **values}) + "\n")
+        self._file.flush()
+        if self._tensorboard is not None:
+            for name, value in values.items():
+                if isinstance(value, int | float):
+                    self._tensorboard.add_scalar(f"{kind}/{name}", value, step)
+
+    def close(self) -> None:
+        self._file.close()
+        if self._tensorboard is not None:
+            self._tensorboard.close()
+
+    def __enter__(self) -> "MetricsWriter":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _open_tensorboard(folder: Path, step: int):
+    try:
+        from tensorboardX import SummaryWriter
+    except ImportError as error:
+        raise ConfigError(
+            "logging.tensorboard=True needs tensorboardX; install rdvar-jax[tensorboard] or set "
+            "logging.tensorboard=False."
+        ) from error
+    return SummaryWriter(str(folder), purge_step=step + 1)
+
+
+def _read_lines(path: Path) -> list[dict[str, Any]]:
+    if not path.exists():
+        return []
+    lines = []
+    for text in path.read_text().splitlines():
+        try:
+            lines.append(json.loads(text))
+        except ValueError:
+            pass  # a line cut off by a kill
+    return lines

@@ -1,0 +1,156 @@
+"""The train step: data parallelism changes nothing, and only the student learns."""
+
+from functools import cache
+
+import jax
+import numpy as np
+import pytest
+
+from rdvar_jax.models.teacher import normalise
+from rdvar_jax.parallel import MODES, Parallel
+from rdvar_jax.training.losses import STAGES, LossSettings, total_loss
+from rdvar_jax.training.step import (
+    METRICS,
+    build_optimiser,
+    init_state,
+    make_gradient_fn,
+    make_train_step,
+)
+
+# A large weight, so that an error in L_var's gradient cannot hide behind L_model's.
+SETTINGS = LossSettings(lambda_var=3.0, stages=STAGES)
+LEARNING_RATE, B1 = 0.005, 0.5
+TX = build_optimiser(LEARNING_RATE, B1, 0.999)
+CASES = [(mode, number) for mode in MODES for number in (1, 2, 4)]
+
+
+def parallel_of(mode, num_devices):
+    return Parallel(mode, tuple(jax.local_devices()[:num_devices]))
+
+
+@pytest.fixture(scope="module")
+def one_step(tiny):
+    """(mode, devices) -> host copies of (gradients, metrics, state) after one step.
+
+    The gradients are read off Adam's first moment, which is (1 - b1) times them after one step.
+    """
+
+    @cache
+    def run(mode, num_devices):
+        parallel = parallel_of(mode, num_devices)
+        state, metrics = wrapped_step(tiny, parallel)(
+            parallel.replicate(init_state(tiny.student_variables, TX)),
+            *parallel.replicate((tiny.teacher_variables, tiny.images)),
+            parallel.split(np.arange(8, dtype=np.int32)),
+        )
+        gradients = jax.tree.map(lambda mu: np.asarray(mu) / (1 - B1), state.opt_state[0].mu)
+        return gradients, *jax.device_get((metrics, state))
+
+    return run
+
+
+def wrapped_step(tiny, parallel):
+    return parallel.wrap(
+        make_train_step(tiny.teacher, tiny.student, SETTINGS, TX),
+        split=(False, False, False, True),
+        split_output=False,
+        donate_argnums=(0,),
+    )
+
+
+def assert_close(tree, expected, rtol):
+    """Relative to the largest value of each leaf."""
+
+    def check(path, a, b):
+        scale = max(np.abs(b).max(), 1e-12)
+        error = np.abs(a - b).max() / scale
+        assert error < rtol, f"{jax.tree_util.keystr(path)}: {error:.1e} of {scale:.1e}"
+
+    jax.tree_util.tree_map_with_path(check, tree, expected)
+
+
+@pytest.mark.parametrize(("mode", "num_devices"), CASES)
+def test_devices_and_modes_change_nothing(one_step, mode, num_devices):
+    gradients, metrics, state = one_step(mode, num_devices)
+    expected_gradients, expected_metrics, expected_state = one_step("pmap", 1)
+    assert_close(metrics, expected_metrics, 1e-5)
+    assert_close(state.batch_stats, expected_state.batch_stats, 1e-5)
+    assert_close(gradients, expected_gradients, 3e-4)
+
+    # Adam's first step is lr * sign(gradient): compare where the sign is not rounding noise.
+    def check(params, expected_params, gradient):
+        clear = np.abs(gradient) > 1e-3 * np.abs(gradient).max()
+        difference = np.abs(params - expected_params)
+        assert difference[clear].max() < 1e-3 * LEARNING_RATE
+        assert difference.max() <= 2.001 * LEARNING_RATE
+
+    jax.tree.map(check, state.params, expected_state.params, expected_gradients)
+
+
+def test_gradients_are_those_of_the_plain_loss(tiny, one_step):
+    """Against `jax.grad` of the loss without any mapped axis."""
+    student = tiny.student.clone(axis_name=None)
+    targets = tiny.teacher.apply(tiny.teacher_variables, normalise(tiny.images))
+    stats = tiny.student_variables["batch_stats"]
+
+    def loss_fn(params):
+        variables = {"params": params, "batch_stats": stats}
+        features, _ = student.apply(variables, targets, train=True, mutable=["batch_stats"])
+        return total_loss(targets, features, SETTINGS)[0]
+
+    expected = jax.jit(jax.grad(loss_fn))(tiny.student_variables["params"])
+    for case in CASES:
+        assert_close(one_step(*case)[0], jax.device_get(expected), 3e-4)
+
+
+def test_a_forgotten_mean_is_refused_by_the_replication_check(tiny):
+    parallel = parallel_of("shard_map", 2)
+    fn = parallel.wrap(lambda x: x.sum(), split=(True,), split_output=False)
+    with pytest.raises(ValueError, match="replicat|vary"):
+        fn(parallel.split(np.ones(4, np.float32)))
+
+
+def test_state_counts_and_sums(one_step):
+    _, metrics, state = one_step("pmap", 1)
+    assert state.step == 1
+    assert state.epoch_sums["count"] == 1
+    assert set(metrics) == set(METRICS)
+    for name in METRICS:
+        assert state.epoch_sums[name] == pytest.approx(float(metrics[name]), rel=1e-5)
+
+
+def test_the_teacher_is_no_part_of_the_state(tiny):
+    state = init_state(tiny.student_variables, TX)
+    num_student = sum(x.size for x in jax.tree.leaves(tiny.student_variables["params"]))
+    assert sum(x.size for x in jax.tree.leaves(state.params)) == num_student
+    moments = [x for x in jax.tree.leaves(state.opt_state) if x.ndim > 0]
+    assert sum(x.size for x in moments) == 2 * num_student
+
+
+def test_no_gradient_flows_into_the_teacher(tiny):
+    parallel = parallel_of("pmap", 1)
+    fn = parallel.wrap(
+        make_gradient_fn(tiny.teacher, tiny.student, SETTINGS),
+        split=(False, False, False, True),
+        split_output=False,
+    )
+    student = parallel.replicate(tiny.student_variables)
+
+    def loss_of_teacher(teacher_variables):
+        images = parallel.split(tiny.images)
+        metrics = fn(student["params"], student["batch_stats"], teacher_variables, images)[2]
+        return metrics["loss"]
+
+    gradient = jax.grad(loss_of_teacher)(parallel.replicate(tiny.teacher_variables))
+    assert all((np.asarray(g) == 0).all() for g in jax.tree.leaves(gradient))
+
+
+def test_the_state_is_donated_and_the_host_sends_indices_only(tiny):
+    parallel = parallel_of("pmap", 1)
+    state = parallel.replicate(init_state(tiny.student_variables, TX))
+    args = parallel.replicate((tiny.teacher_variables, tiny.images))
+    with jax.transfer_guard("disallow"):
+        indices = parallel.split(np.arange(8, dtype=np.int32))
+        new, _ = wrapped_step(tiny, parallel)(state, *args, indices)
+    assert jax.tree.leaves(state.params)[0].is_deleted()
+    assert int(new.step) == 1
