@@ -1,0 +1,15 @@
+"""A ResNet-18 teacher: a seventh of the arithmetic, for small machines and quick ablations.
+
+rdvar train --config configs/mvtec_resnet18.py:screw --config.data.root=MVTEC_AD --workdir W
+rdvar evaluate --workdir W
+"""
+
+from rdvar_jax.config import Config, default_config
+
+
+def get_config(category: str = "") -> Config:
+    """The paper's setting with a smaller backbone."""
+    config = default_config()
+    config.data.category = category
+    config.teacher.arch = "resnet18"
+    return config

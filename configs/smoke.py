@@ -1,0 +1,21 @@
+"""Shrunk to run anywhere in a minute, without weights: shows that everything works.
+
+    rdvar train --config configs/smoke.py:CATEGORY --config.data.root=FOLDER --workdir W
+    rdvar evaluate --workdir W
+
+An untrained, narrow teacher at 64 px.
+"""
+
+from rdvar_jax.config import RANDOM_WEIGHTS, Config, default_config
+
+
+def get_config(category: str = "") -> Config:
+    """A quarter of ResNet-18's width, random weights, small images, few epochs."""
+    config = default_config()
+    config.data.category = category
+    config.data.image_size = 64
+    config.teacher.arch = "resnet18"
+    config.teacher.stem_width = 16
+    config.teacher.weights = RANDOM_WEIGHTS
+    config.train.epochs = 20
+    return config

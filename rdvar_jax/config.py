@@ -1,0 +1,317 @@
+"""Every setting with its default, and the check that all of them can be used.
+
+A file in `configs/` changes some of these defaults. Only `train.py` and `evaluate.py` read a
+config; what lies below them takes plain arguments.
+"""
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from ml_collections import ConfigDict
+
+from rdvar_jax.data.folder import find_category
+from rdvar_jax.data.stream import steps_at_epoch
+from rdvar_jax.errors import ConfigError, DataError
+from rdvar_jax.models.architectures import ARCHITECTURES, SIZE_MULTIPLE
+from rdvar_jax.parallel import MODES
+from rdvar_jax.training.losses import DISTANCES, DISTILLATIONS, REDUCTIONS, STAGES, LossSettings
+
+# A ConfigDict; its sections and settings are only known at run time.
+Config: TypeAlias = Any
+
+# teacher.weights: anything else is a path, and "" means the catalogue.
+RANDOM_WEIGHTS = "random"
+
+BEST_METRICS = {
+    # name: whether higher is better. All but the first look at test labels.
+    "train_loss": False,
+    "test_image_auroc": True,
+    "test_pixel_auroc": True,
+    "test_aupro": True,
+}
+
+# A run may go on with other values of these: they do not change what a step computes. The data and
+# the teacher's weights are compared by their contents instead.
+RESUMABLE = ("data.root", "train.epochs", "train.log_every_steps", "train.checkpoint_every_epochs")
+RESUMABLE_SECTIONS = ("score", "report", "parallel", "logging")
+
+
+def default_config() -> Config:
+    """The paper's setting, without data and category."""
+    return ConfigDict(
+        {
+            "data": {
+                # Folder of categories in MVTec layout, and the category: one of its sub-folders.
+                "root": "",
+                "category": "",
+                # S: images are resized to S x S; a multiple of 32.
+                "image_size": 256,
+                # A resized mask pixel is defective where it is over "half" or "any" more than 0.
+                "mask_threshold": "half",
+                # Take images of different sizes; the resize then scales them differently.
+                "allow_mixed_sizes": False,
+            },
+            "teacher": {
+                "arch": "wide_resnet50_2",
+                # Path of a .pth or .safetensors file; "" looks in the cache, then downloads
+                # torchvision's IMAGENET1K_V1; "random" is an untrained teacher, for tests.
+                "weights": "",
+                # 64 in every torchvision net; narrower ones need weights of their own.
+                "stem_width": 64,
+            },
+            "loss": {
+                "lambda_var": 0.1,
+                "stages": ("d1",),
+                "distance": "cosine",
+                "reduction": "mean",
+                "stop_gradient_mean": False,
+                "distillation": "flat",
+            },
+            "train": {
+                "epochs": 200,
+                "batch_size": 16,
+                "seed": 0,
+                "learning_rate": 0.005,
+                "beta1": 0.5,
+                "beta2": 0.999,
+                "log_every_steps": 10,
+                "checkpoint_every_epochs": 10,
+                # 0: the test set is not looked at in training.
+                "evaluate_every_epochs": 0,
+                # What the best checkpoint is best in.
+                "best_metric": "train_loss",
+            },
+            "score": {
+                "batch_size": 16,
+                # Deviation of the map's Gaussian blur, in pixels.
+                "sigma": 4.0,
+            },
+            "parallel": {
+                "mode": "pmap",
+                # 0: all local devices.
+                "num_devices": 0,
+            },
+            "report": {
+                # Panels in W/figures, worst errors first.
+                "max_figures": 40,
+            },
+            "logging": {
+                "tensorboard": False,
+            },
+        }
+    )
+
+
+def absolute_paths(config: Config) -> Config:
+    """A copy whose paths do not depend on the folder that the program is started in."""
+    config = config.copy_and_resolve_references()
+    if config.data.root:
+        config.data.root = str(Path(config.data.root).expanduser().absolute())
+    if config.teacher.weights not in ("", RANDOM_WEIGHTS):
+        config.teacher.weights = str(Path(config.teacher.weights).expanduser().absolute())
+    return config
+
+
+def stages(config: Config) -> tuple[str, ...]:
+    """loss.stages as single names; the command line gives "d1,d2" or "d1+d2" as one."""
+    names = (name for item in config.loss.stages for name in item.replace("+", ",").split(","))
+    return tuple(name.strip().lower() for name in names)
+
+
+def loss_settings(config: Config) -> LossSettings:
+    """The `loss` section for the functions that compute it."""
+    values = {f.name: config.loss[f.name] for f in dataclasses.fields(LossSettings)}
+    return LossSettings(**{**values, "stages": stages(config)})
+
+
+def check_training(config: Config, num_local_devices: int) -> None:
+    """Raises a ConfigError that names every setting which cannot be used, and how to mend it."""
+    _refuse(
+        [
+            *_check_data(config, check_steps=True),
+            *_check_teacher(config),
+            *_check_loss(config),
+            *_check_train(config),
+            *_check_scoring(config),
+            *_check_parallel(config, num_local_devices, ("train", "score")),
+        ]
+    )
+
+
+def check_evaluation(config: Config, num_local_devices: int) -> None:
+    """As `check_training`, for what evaluating a trained run depends on."""
+    _refuse(
+        [
+            *_check_data(config, check_steps=False),
+            *_check_scoring(config),
+            *_check_parallel(config, num_local_devices, ("score",)),
+        ]
+    )
+
+
+def _refuse(problems: list[str]) -> None:
+    if problems:
+        raise ConfigError("\n".join(problems))
+
+
+def _check_data(config: Config, *, check_steps: bool) -> list[str]:
+    problems = []
+    data = config.data
+    if data.image_size < SIZE_MULTIPLE or data.image_size % SIZE_MULTIPLE:
+        near = max(SIZE_MULTIPLE, round(data.image_size / SIZE_MULTIPLE) * SIZE_MULTIPLE)
+        problems.append(
+            f"data.image_size={data.image_size} must be a multiple of {SIZE_MULTIPLE}, or the "
+            f"decoder's maps do not fit the teacher's; use {near}."
+        )
+    problems += _one_of("data.mask_threshold", data.mask_threshold, ("half", "any"))
+    if not data.root:
+        problems.append(
+            "data.root is empty; give the folder of categories with --config.data.root=FOLDER."
+        )
+    elif not data.category:
+        problems.append(
+            "data.category is empty; name it after the config file, as in --config FILE:CATEGORY."
+        )
+    else:
+        try:
+            category = find_category(Path(data.root), data.category)
+        except DataError as error:
+            problems.append(str(error))
+        else:
+            if check_steps:
+                problems += _check_steps(config, len(category.train))
+    return problems
+
+
+def _check_steps(config: Config, num_images: int) -> list[str]:
+    train = config.train
+    if train.epochs < 1 or train.batch_size < 1:
+        return []  # said elsewhere
+    if steps_at_epoch(num_images, train.batch_size, train.epochs) > 0:
+        return []
+    return [
+        f"train.epochs={train.epochs} of {num_images} images fill no batch of "
+        f"train.batch_size={train.batch_size}; use more epochs or a smaller batch."
+    ]
+
+
+def _check_teacher(config: Config) -> list[str]:
+    teacher = config.teacher
+    problems = _one_of("teacher.arch", teacher.arch, tuple(ARCHITECTURES))
+    problems += _at_least("teacher.stem_width", teacher.stem_width, 1)
+    weights = teacher.weights
+    if weights not in ("", RANDOM_WEIGHTS) and not Path(weights).expanduser().is_file():
+        problems.append(
+            f"teacher.weights={weights} is not a file; give a .pth or .safetensors file, or leave "
+            "it empty to use torchvision's weights from the cache or a download."
+        )
+    return problems
+
+
+def _check_loss(config: Config) -> list[str]:
+    loss = config.loss
+    problems = []
+    for name in stages(config):
+        problems += _one_of("loss.stages", name, STAGES)
+    if len(set(stages(config))) < len(stages(config)):
+        problems.append(f"loss.stages={stages(config)} names a stage twice; name each once.")
+    if not (math.isfinite(loss.lambda_var) and loss.lambda_var >= 0):
+        problems.append(
+            f"loss.lambda_var={loss.lambda_var} must be 0 or more; 0 is plain reverse distillation."
+        )
+    problems += _one_of("loss.distance", loss.distance, DISTANCES)
+    problems += _one_of("loss.reduction", loss.reduction, REDUCTIONS)
+    problems += _one_of("loss.distillation", loss.distillation, DISTILLATIONS)
+    return problems
+
+
+def _check_train(config: Config) -> list[str]:
+    train = config.train
+    problems = []
+    for name in ("epochs", "batch_size", "log_every_steps", "checkpoint_every_epochs"):
+        problems += _at_least(f"train.{name}", train[name], 1)
+    for name in ("evaluate_every_epochs", "seed"):
+        problems += _at_least(f"train.{name}", train[name], 0)
+    if not (math.isfinite(train.learning_rate) and train.learning_rate > 0):
+        problems.append(f"train.learning_rate={train.learning_rate} must be over 0; use 0.005.")
+    for name in ("beta1", "beta2"):
+        if not 0 <= train[name] < 1:
+            problems.append(f"train.{name}={train[name]} must be at least 0 and under 1.")
+    problems += _one_of("train.best_metric", train.best_metric, tuple(BEST_METRICS))
+    if train.best_metric.startswith("test_") and train.evaluate_every_epochs == 0:
+        problems.append(
+            f"train.best_metric={train.best_metric} needs evaluations in training; set "
+            "train.evaluate_every_epochs."
+        )
+    return problems
+
+
+def _check_scoring(config: Config) -> list[str]:
+    sigma = config.score.sigma
+    problems = _at_least("score.batch_size", config.score.batch_size, 1)
+    if not (math.isfinite(sigma) and sigma >= 0):
+        problems.append(f"score.sigma={sigma} must be 0 or more; RD4AD uses 4.")
+    return problems + _at_least("report.max_figures", config.report.max_figures, 0)
+
+
+def _check_parallel(config: Config, num_local_devices: int, batches: tuple[str, ...]) -> list[str]:
+    parallel = config.parallel
+    problems = _one_of("parallel.mode", parallel.mode, MODES)
+    problems += _at_least("parallel.num_devices", parallel.num_devices, 0)
+    if parallel.num_devices > num_local_devices:
+        problems.append(
+            f"parallel.num_devices={parallel.num_devices} but this process has "
+            f"{num_local_devices}; use 0 for all of them (JAX_NUM_CPU_DEVICES makes virtual ones)."
+        )
+    used = parallel.num_devices if parallel.num_devices > 0 else num_local_devices
+    for section in batches:
+        batch_size = config[section].batch_size
+        if batch_size > 0 and batch_size % used:
+            problems.append(
+                f"{section}.batch_size={batch_size} cannot be split over {used} devices; use "
+                f"{max(batch_size // used, 1) * used}, or set parallel.num_devices."
+            )
+    return problems
+
+
+def _one_of(name: str, value: str, choices: tuple[str, ...]) -> list[str]:
+    return [] if value in choices else [f"{name}={value} is not one of {', '.join(choices)}."]
+
+
+def _at_least(name: str, value: int, least: int) -> list[str]:
+    return [] if value >= least else [f"{name}={value} must be at least {least}."]
+
+
+def flatten(config: Config) -> dict[str, Any]:
+    """Dotted names to values, as JSON gives them back."""
+    values = json.loads(config.to_json())
+    return {f"{section}.{name}": v for section in values for name, v in values[section].items()}
+
+
+def determining_settings(config: Config) -> dict[str, Any]:
+    """The settings on which the trained parameters depend: a run cannot go on with others."""
+    return {
+        name: value
+        for name, value in flatten(config).items()
+        if name not in RESUMABLE and name.split(".")[0] not in RESUMABLE_SECTIONS
+    }
+
+
+def config_from_json(text: str) -> Config:
+    """Reads what `ConfigDict.to_json` wrote; settings that are new since then take their default.
+
+    Raises:
+      ConfigError: unknown names, or a value of another type.
+    """
+    try:
+        values = json.loads(text)
+        config = default_config()
+        for section, settings in values.items():
+            for name, value in settings.items():
+                config[section][name] = tuple(value) if isinstance(value, list) else value
+        return config
+    except (ValueError, AttributeError, TypeError, KeyError) as error:
+        raise ConfigError(f"not a config of this program: {error}") from error

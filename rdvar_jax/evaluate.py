@@ -1,0 +1,113 @@
+"""`rdvar evaluate`: from a trained run to metrics, scores and figures."""
+
+import logging
+import platform
+from importlib.metadata import version
+from typing import Any, Literal
+
+import jax
+import numpy as np
+
+from rdvar_jax.config import Config, check_evaluation, determining_settings
+from rdvar_jax.errors import CheckpointError
+from rdvar_jax.report.figures import save_figures
+from rdvar_jax.report.results import scores_csv
+from rdvar_jax.run import (
+    abstract_state,
+    build_networks,
+    build_parallel,
+    load_test_set,
+    open_checkpoints,
+    read_teacher,
+    refuse_other_run,
+)
+from rdvar_jax.scoring.evaluate import evaluate_maps
+from rdvar_jax.scoring.score import make_score_fn
+from rdvar_jax.version import __version__
+from rdvar_jax.workdir import Workdir, write_json, write_text
+
+logger = logging.getLogger("rdvar_jax")
+
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "pillow")
+
+
+def evaluate(
+    config: Config, workdir: Workdir, which: Literal["latest", "best"] = "latest"
+) -> dict[str, Any]:
+    """Scores the test set with a saved state and writes results, scores and figures.
+
+    Args:
+      config: the run's own, as `load_config` gives it.
+      workdir: the run's folder.
+      which: "latest" is what is reported; "best" is written under names of its own, and is an
+        oracle where the config's best metric looks at the test set.
+
+    Returns:
+      What `results.json` holds.
+
+    Raises:
+      UserError: the run, its data or its weights cannot be used.
+    """
+    devices = jax.local_devices()
+    check_evaluation(config, len(devices))
+    parallel = build_parallel(config, devices)
+    size = config.data.image_size
+    teacher, student = build_networks(config)
+    checkpoints = open_checkpoints(config, workdir)
+    if checkpoints.find(which) is None:
+        raise CheckpointError(
+            f"{workdir.folder} holds no {which} checkpoint; train first, until an epoch is saved."
+        )
+    teacher_variables, teacher_sha256 = read_teacher(config, workdir, teacher)
+    restored = checkpoints.restore(abstract_state(config, student, parallel), which)
+    assert restored is not None  # restore raises where find found something
+    state, saved = restored
+    identity = {"settings": determining_settings(config), "teacher": teacher_sha256}
+    refuse_other_run(saved, identity, workdir)
+    test_set = load_test_set(config)
+
+    score_fn = make_score_fn(
+        teacher, student, size, config.score.batch_size, parallel, config.score.sigma
+    )
+    maps, scores = score_fn(
+        parallel.replicate(teacher_variables),
+        {"params": state.params, "batch_stats": state.batch_stats},
+        test_set.images,
+        progress=True,
+    )
+    names = [record.name for record in test_set.records]
+    defects = [record.defect for record in test_set.records]
+    metrics = evaluate_maps(maps, scores, test_set.masks, test_set.labels)
+    results = {
+        "metrics": metrics,
+        "category": config.data.category,
+        "num_good": int(np.sum(test_set.labels == 0)),
+        "num_defective": int(np.sum(test_set.labels == 1)),
+        "checkpoint": which,
+        "chosen_by": "last step" if which == "latest" else config.train.best_metric,
+        "epoch": saved.epoch,
+        "step": saved.step,
+        "seed": config.train.seed,
+        "lambda_var": config.loss.lambda_var,
+        "teacher": {"arch": config.teacher.arch, "sha256": teacher_sha256},
+        "checkpoint_sha256": saved.sha256,
+        "versions": {
+            "rdvar_jax": __version__,
+            "python": platform.python_version(),
+            **{name: version(name) for name in PACKAGES},
+        },
+        "device": devices[0].device_kind,
+    }
+    write_text(workdir.scores(which), scores_csv(names, test_set.labels, defects, scores))
+    save_figures(
+        workdir.figures(which),
+        test_set.images,
+        test_set.masks,
+        maps,
+        scores,
+        test_set.labels,
+        names,
+        config.report.max_figures,
+    )
+    write_json(workdir.results(which), results)
+    return results

@@ -1,0 +1,149 @@
+"""The command line: `rdvar train` and `rdvar evaluate`."""
+
+import logging
+import os
+import sys
+from pathlib import Path
+
+from absl import flags
+
+from rdvar_jax.errors import ConfigError, UserError
+from rdvar_jax.version import __version__
+
+HELP = f"""rdvar {__version__}: find defects with reverse distillation and the variance loss.
+
+rdvar train --config FILE[:CATEGORY] --workdir W [--config.SECTION.NAME=VALUE ...]
+    Train on the good images of data.root/CATEGORY. The same command goes on where a stopped run
+    was. Settings and their defaults: rdvar_jax/config.py.
+
+rdvar evaluate --workdir W [--checkpoint latest|best] [--config.SECTION.NAME=VALUE ...]
+    Score the test images: results.json, scores.csv and figures/ in W. Settings of the sections
+    score, report and parallel, and data.root, may differ from those in training.
+
+Exit codes: 0 done; 2 something to mend, said in one sentence; 128 + n stopped by signal n, saved.
+"""
+
+logger = logging.getLogger("rdvar_jax")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs one command and gives the exit code.
+
+    Args:
+      argv: the arguments after the program's name; those of the process by default.
+    """
+    argv = sys.argv[1:] if argv is None else argv
+    if not argv or argv[0] in ("-h", "--help", "help") or "--help" in argv:
+        print(HELP, end="")
+        return 0 if argv else 2
+    if argv[0] == "--version":
+        print(__version__)
+        return 0
+    commands = {"train": _train, "evaluate": _evaluate}
+    if argv[0] not in commands:
+        print(f"rdvar: unknown command {argv[0]!r}; see rdvar --help", file=sys.stderr)
+        return 2
+    _start_logging()
+    try:
+        return commands[argv[0]](argv)
+    except (UserError, flags.Error) as error:
+        lines = str(error).splitlines()
+        print("\n".join(f"rdvar: {line}" for line in lines), file=sys.stderr)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        print(f"rdvar: {error.filename}: {error.strerror}", file=sys.stderr)
+    return 2
+
+
+def _train(argv: list[str]) -> int:
+    values = flags.FlagValues()
+    _define_common(values)
+    from ml_collections import config_flags
+
+    config_flags.DEFINE_config_file("config", flag_values=values, sys_argv=argv)
+    _parse(values, argv)
+    if values["config"].value is None:
+        raise ConfigError(
+            "--config is missing; give a file of configs/, as in --config FILE:CATEGORY."
+        )
+    _start_jax()
+    from rdvar_jax.config import absolute_paths
+    from rdvar_jax.train import train
+    from rdvar_jax.training.stop import Stopped
+
+    try:
+        train(absolute_paths(values["config"].value), _workdir(values))
+    except Stopped as stopped:
+        print(f"rdvar: {stopped}", file=sys.stderr)
+        return 128 + stopped.signal_number
+    print(f"trained; next: rdvar evaluate --workdir {values['workdir'].value}")
+    return 0
+
+
+def _evaluate(argv: list[str]) -> int:
+    # The config is read from the workdir before its settings can be flags.
+    early = flags.FlagValues()
+    _define_common(early)
+    rest = early(argv, known_only=True)
+    _start_jax()
+    from ml_collections import config_flags
+
+    from rdvar_jax.config import absolute_paths, determining_settings
+    from rdvar_jax.evaluate import evaluate
+    from rdvar_jax.workdir import Workdir, load_config, refuse_other_settings
+
+    workdir = Workdir(_workdir(early).resolve())
+    config = load_config(workdir)
+    saved = determining_settings(config)
+    values = flags.FlagValues()
+    flags.DEFINE_enum("checkpoint", "latest", ["latest", "best"], "which state", flag_values=values)
+    config_flags.DEFINE_config_dict("config", config, flag_values=values, sys_argv=rest)
+    _parse(values, rest)
+    config = absolute_paths(values["config"].value)
+    refuse_other_settings(saved, determining_settings(config), str(workdir.folder))
+    results = evaluate(config, workdir, values["checkpoint"].value)
+    for name, value in results["metrics"].items():
+        print(f"{name:22s} {'undefined' if value is None else f'{value:.4f}'}")
+    return 0
+
+
+def _define_common(values: flags.FlagValues) -> None:
+    flags.DEFINE_string("workdir", None, "the run's folder", flag_values=values)
+
+
+def _parse(values: flags.FlagValues, argv: list[str]) -> None:
+    try:
+        extra = values(argv)[1:]
+    except (AttributeError, TypeError, KeyError) as error:
+        raise ConfigError(
+            f"unknown setting, or a value of the wrong type: {error}; see rdvar_jax/config.py."
+        ) from error
+    if extra:
+        raise ConfigError(f"arguments not understood: {' '.join(extra)}; see rdvar --help.")
+
+
+def _workdir(values: flags.FlagValues) -> Path:
+    if not values["workdir"].value:
+        raise ConfigError("--workdir is missing; give the folder that the run lives in.")
+    return Path(values["workdir"].value)
+
+
+def _start_logging() -> None:
+    logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
+    logger.setLevel(logging.INFO)
+
+
+def _start_jax() -> None:
+    """Keeps compiled programs between runs; `JAX_COMPILATION_CACHE_DIR` chooses the place."""
+    import jax
+
+    if jax.config.jax_compilation_cache_dir is None:
+        from rdvar_jax.weights.catalogue import cache_dir
+
+        jax.config.update("jax_compilation_cache_dir", os.fspath(cache_dir().parent / "xla"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 1.0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

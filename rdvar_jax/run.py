@@ -1,0 +1,121 @@
+"""What training and evaluation both make from a config."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from rdvar_jax.config import BEST_METRICS, RANDOM_WEIGHTS, Config
+from rdvar_jax.data.dataset import TestSet, load_test
+from rdvar_jax.data.folder import find_category
+from rdvar_jax.errors import CheckpointError
+from rdvar_jax.models.build import build_student, build_teacher, feature_shapes, image_shape
+from rdvar_jax.models.initialise import abstract_variables, init_variables
+from rdvar_jax.models.student import Student
+from rdvar_jax.models.teacher import Teacher
+from rdvar_jax.parallel import AXIS_NAME, Parallel
+from rdvar_jax.training.checkpoint import Checkpoints, SavedStep
+from rdvar_jax.training.step import TrainState, build_optimiser, init_state
+from rdvar_jax.weights.load_teacher import load_teacher
+from rdvar_jax.weights.name_map import to_torch
+from rdvar_jax.weights.safetensors_file import write_safetensors
+from rdvar_jax.workdir import Workdir, refuse_other_settings
+
+logger = logging.getLogger("rdvar_jax")
+
+
+def build_parallel(config: Config, devices: Sequence[Any]) -> Parallel:
+    """The devices that `parallel.num_devices` asks for."""
+    number = config.parallel.num_devices or len(devices)
+    return Parallel(config.parallel.mode, tuple(devices[:number]))
+
+
+def build_networks(config: Config) -> tuple[Teacher, Student]:
+    """Teacher and student of the config's architecture."""
+    arch, width = config.teacher.arch, config.teacher.stem_width
+    return build_teacher(arch, width), build_student(arch, width, AXIS_NAME)
+
+
+def build_tx(config: Config):
+    """The config's optimiser."""
+    return build_optimiser(config.train.learning_rate, config.train.beta1, config.train.beta2)
+
+
+def student_shapes(config: Config) -> list[jax.ShapeDtypeStruct]:
+    """What the student is called with."""
+    return feature_shapes(config.teacher.arch, config.teacher.stem_width, config.data.image_size)
+
+
+def abstract_state(config: Config, student: Student, parallel: Parallel) -> TrainState:
+    """Shapes, dtypes and shardings of the run's state; nothing is computed."""
+    variables = abstract_variables(student, student_shapes(config), train=False)
+    state = jax.eval_shape(lambda v: init_state(v, build_tx(config)), variables)
+    return jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=parallel.replicated), state
+    )
+
+
+def open_checkpoints(config: Config, workdir: Workdir) -> Checkpoints:
+    """The run's checkpoints, ranked by the config's best metric."""
+    name = config.train.best_metric
+    return Checkpoints(workdir.checkpoints, name, BEST_METRICS[name])
+
+
+def load_test_set(config: Config) -> TestSet:
+    """The category's test images and masks."""
+    return load_test(
+        find_category(Path(config.data.root), config.data.category),
+        config.data.image_size,
+        threshold=config.data.mask_threshold,
+        allow_mixed_sizes=config.data.allow_mixed_sizes,
+    )
+
+
+def copy_teacher(config: Config, workdir: Workdir, teacher: Teacher) -> None:
+    """Puts what the teacher needs into the workdir, from where `teacher.weights` says.
+
+    From then on the run is independent of that place. A copy that is there already is kept.
+    """
+    if workdir.teacher.exists():
+        return
+    arch, weights = config.teacher.arch, config.teacher.weights
+    shape = image_shape(config.data.image_size)
+    if weights == RANDOM_WEIGHTS:
+        logger.warning("teacher.weights=random: an untrained teacher, good for tests only")
+        variables = init_variables(teacher, shape, seed=0)
+        source = {"source": "random"}
+    else:
+        variables, found = load_teacher(arch, weights, abstract_variables(teacher, shape))
+        source = {"source": found.origin, "source_sha256": found.sha256}
+    write_safetensors(workdir.teacher, to_torch(variables), {"arch": arch, **source})
+
+
+def read_teacher(config: Config, workdir: Workdir, teacher: Teacher) -> tuple[dict[str, Any], str]:
+    """The teacher's variables and their file's sha256, from the workdir's copy."""
+    expected = abstract_variables(teacher, image_shape(config.data.image_size))
+    variables, copy = load_teacher(config.teacher.arch, str(workdir.teacher), expected)
+    return variables, copy.sha256
+
+
+def refuse_other_run(saved: SavedStep, identity: dict[str, Any], workdir: Workdir) -> None:
+    """Raises a CheckpointError when a checkpoint comes from other settings, data or weights.
+
+    Args:
+      saved: of the checkpoint.
+      identity: of this run. What it does not hold is not compared.
+      workdir: named in the error.
+    """
+    where = f"the checkpoint of step {saved.step} in {workdir.folder}"
+    refuse_other_settings(saved.identity["settings"], identity["settings"], where)
+    if saved.identity["teacher"] != identity["teacher"]:
+        raise CheckpointError(
+            f"{where} was trained with another teacher than {workdir.teacher}; restore that file, "
+            "or give another --workdir."
+        )
+    if "data" in identity and saved.identity["data"] != identity["data"]:
+        raise CheckpointError(
+            f"{where} was trained on other images than those now in data.root; restore the "
+            "training images, or give another --workdir."
+        )

@@ -1,0 +1,165 @@
+"""`rdvar train`: from a config and a folder of good images to checkpoints."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from rdvar_jax.config import Config, check_training, determining_settings, loss_settings
+from rdvar_jax.data.dataset import TestSet, load_train
+from rdvar_jax.data.folder import find_category
+from rdvar_jax.models.initialise import init_variables
+from rdvar_jax.models.student import Student
+from rdvar_jax.models.teacher import Teacher
+from rdvar_jax.parallel import Parallel
+from rdvar_jax.run import (
+    abstract_state,
+    build_networks,
+    build_parallel,
+    build_tx,
+    copy_teacher,
+    load_test_set,
+    open_checkpoints,
+    read_teacher,
+    refuse_other_run,
+    student_shapes,
+)
+from rdvar_jax.scoring.evaluate import evaluate_maps
+from rdvar_jax.scoring.score import make_score_fn
+from rdvar_jax.training.loop import Schedule, run_epochs
+from rdvar_jax.training.step import TrainState, init_state, make_train_step
+from rdvar_jax.training.writer import MetricsWriter
+from rdvar_jax.workdir import open_workdir
+
+logger = logging.getLogger("rdvar_jax")
+
+
+def train(config: Config, workdir_path: Path) -> None:
+    """Trains a run to its end, going on from where an earlier call left it.
+
+    Args:
+      config: see `config.py`.
+      workdir_path: the run's folder; made if missing.
+
+    Raises:
+      UserError: settings, data, weights or the folder cannot be used, or training diverged.
+      Stopped: SIGINT or SIGTERM; the state is saved.
+    """
+    devices = jax.local_devices()
+    check_training(config, len(devices))
+    workdir = open_workdir(workdir_path, config)
+    parallel = build_parallel(config, devices)
+    size = config.data.image_size
+
+    category = find_category(Path(config.data.root), config.data.category)
+    train_set = load_train(category, size, allow_mixed_sizes=config.data.allow_mixed_sizes)
+    if len(train_set.images) < config.train.batch_size:
+        logger.warning(
+            "%d training images are fewer than train.batch_size=%d: batches repeat images",
+            len(train_set.images),
+            config.train.batch_size,
+        )
+    teacher, student = build_networks(config)
+    copy_teacher(config, workdir, teacher)
+    teacher_variables, teacher_sha256 = read_teacher(config, workdir, teacher)
+    identity = {
+        "settings": determining_settings(config),
+        "data": train_set.fingerprint,
+        "teacher": teacher_sha256,
+    }
+
+    checkpoints = open_checkpoints(config, workdir)
+    saved = checkpoints.find()
+    if saved is not None:
+        refuse_other_run(saved, identity, workdir)
+    checkpoints.set_aside_unfinished()
+    restored = checkpoints.restore(abstract_state(config, student, parallel))
+    tx = build_tx(config)
+    if restored is None:
+        variables = init_variables(
+            student, student_shapes(config), seed=config.train.seed, train=False
+        )
+        state = parallel.replicate(init_state(variables, tx))
+    else:
+        state, saved = restored
+        logger.info("going on from step %d (epoch %g)", saved.step, saved.epoch)
+
+    schedule = Schedule(
+        num_images=len(train_set.images),
+        batch_size=config.train.batch_size,
+        epochs=config.train.epochs,
+        seed=config.train.seed,
+        log_every_steps=config.train.log_every_steps,
+        checkpoint_every_epochs=config.train.checkpoint_every_epochs,
+        evaluate_every_epochs=config.train.evaluate_every_epochs,
+    )
+    step = int(state.step)
+    if step >= schedule.num_steps:
+        logger.info("nothing to do: all %d steps are done", step)
+        return
+    logger.info(
+        "%s: %d images of %dx%d, %s teacher, %d steps, %s on %d device(s)",
+        category.name,
+        len(train_set.images),
+        size,
+        size,
+        config.teacher.arch,
+        schedule.num_steps,
+        config.parallel.mode,
+        parallel.num_devices,
+    )
+
+    # The teacher and the data stay on the devices; a step gets only indices from the host.
+    teacher_variables = parallel.replicate(teacher_variables)
+    data = parallel.replicate(train_set.images)
+    step_fn = parallel.wrap(
+        make_train_step(teacher, student, loss_settings(config), tx),
+        split=(False, False, False, True),
+        split_output=False,
+        donate_argnums=(0,),
+    )
+    evaluate_fn = None
+    if config.train.evaluate_every_epochs > 0:
+        test_set = load_test_set(config)
+        evaluate_fn = _make_evaluate_fn(
+            config, parallel, teacher, student, teacher_variables, test_set
+        )
+    tensorboard = workdir.tensorboard if config.logging.tensorboard else None
+    with MetricsWriter(workdir.metrics, step, tensorboard) as writer:
+        run_epochs(
+            state,
+            lambda state, indices: step_fn(state, teacher_variables, data, indices),
+            schedule,
+            parallel=parallel,
+            writer=writer,
+            checkpoints=checkpoints,
+            identity=identity,
+            evaluate_fn=evaluate_fn,
+        )
+
+
+def _make_evaluate_fn(
+    config: Config,
+    parallel: Parallel,
+    teacher: Teacher,
+    student: Student,
+    teacher_variables: dict[str, Any],
+    test_set: TestSet,
+):
+    score_fn = make_score_fn(
+        teacher,
+        student,
+        config.data.image_size,
+        config.score.batch_size,
+        parallel,
+        config.score.sigma,
+    )
+
+    def evaluate_fn(state: TrainState) -> dict[str, float]:
+        variables = {"params": state.params, "batch_stats": state.batch_stats}
+        maps, scores = score_fn(teacher_variables, variables, test_set.images)
+        metrics = evaluate_maps(maps, scores, test_set.masks, test_set.labels)
+        return {name: value for name, value in metrics.items() if value is not None}
+
+    return evaluate_fn

@@ -1,0 +1,114 @@
+"""Where a run keeps its files, and how they are written so that a stop loses nothing."""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rdvar_jax.config import Config, config_from_json, determining_settings
+from rdvar_jax.errors import CheckpointError, ConfigError
+
+
+@dataclass(frozen=True)
+class Workdir:
+    """Paths inside one run's folder."""
+
+    folder: Path
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "config.json"
+
+    @property
+    def teacher(self) -> Path:
+        return self.folder / "teacher.safetensors"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.folder / "checkpoints"
+
+    @property
+    def metrics(self) -> Path:
+        return self.folder / "metrics.jsonl"
+
+    @property
+    def tensorboard(self) -> Path:
+        return self.folder / "tensorboard"
+
+    def results(self, checkpoint: str) -> Path:
+        return self.folder / f"results{_suffix(checkpoint)}.json"
+
+    def scores(self, checkpoint: str) -> Path:
+        return self.folder / f"scores{_suffix(checkpoint)}.csv"
+
+    def figures(self, checkpoint: str) -> Path:
+        return self.folder / f"figures{_suffix(checkpoint)}"
+
+
+def _suffix(checkpoint: str) -> str:
+    # The last epoch is what is reported; anything else carries its name.
+    return "" if checkpoint == "latest" else f"_{checkpoint}"
+
+
+def open_workdir(folder: Path, config: Config) -> Workdir:
+    """Makes the folder, or enters it again with the same settings, and writes `config.json`.
+
+    Raises:
+      CheckpointError: the folder cannot be written, or holds a run whose settings differ in
+        something that changes the trained parameters. Nothing is changed then.
+    """
+    workdir = Workdir(folder.resolve())
+    if workdir.config.exists():
+        saved = determining_settings(load_config(workdir))
+        refuse_other_settings(saved, determining_settings(config), f"{folder}")
+    try:
+        workdir.folder.mkdir(parents=True, exist_ok=True)
+        write_text(workdir.config, config.to_json(indent=2) + "\n")
+    except OSError as error:
+        raise CheckpointError(
+            f"{folder} cannot be written ({error.strerror}); give another --workdir."
+        ) from error
+    return workdir
+
+
+def refuse_other_settings(saved: dict[str, Any], now: dict[str, Any], where: str) -> None:
+    """Raises a CheckpointError that names each setting in which a saved run differs."""
+    names = [name for name in now if saved.get(name) != now[name]]
+    if names:
+        differences = ", ".join(
+            f"{name} was {saved.get(name)!r}, now {now[name]!r}" for name in names
+        )
+        raise CheckpointError(
+            f"{where} holds a run of another configuration ({differences}); go on with the saved "
+            "settings, or give another --workdir."
+        )
+
+
+def load_config(workdir: Workdir) -> Config:
+    """Reads `config.json`.
+
+    Raises:
+      ConfigError: it is missing or cannot be read.
+    """
+    try:
+        return config_from_json(workdir.config.read_text())
+    except OSError as error:
+        raise ConfigError(
+            f"{workdir.config} cannot be read ({error.strerror}); --workdir must be a folder that "
+            "`rdvar train` made."
+        ) from error
+    except ConfigError as error:
+        raise ConfigError(f"{workdir.config} is damaged: {error}; restore the file.") from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replaces a file in one step: after a stop it is the old one or the new one, whole."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(text)
+    os.replace(temporary, path)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes JSON in one step; infinities and NaN are refused."""
+    write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
