@@ -1,7 +1,7 @@
 """Every setting with its default, and the check that all of them can be used.
 
-A file in `configs/` changes some of these defaults. Only `train.py` and `evaluate.py` read a
-config; what lies below them takes plain arguments.
+A file in `configs/` changes some of these defaults. Only the modules beside this one read a config;
+what lies in the rooms below takes plain arguments.
 """
 
 import dataclasses
@@ -33,15 +33,23 @@ BEST_METRICS = {
     "test_aupro": True,
 }
 
-# A run may go on with other values of these: they do not change what a step computes. The data and
-# the teacher's weights are compared by their contents instead.
-RESUMABLE = ("data.root", "train.epochs", "train.log_every_steps", "train.checkpoint_every_epochs")
+# A run may go on with other values of these: they do not change what a step computes. The training
+# images are compared by their contents instead.
+RESUMABLE = (
+    "data.root",
+    "data.mask_threshold",
+    "train.epochs",
+    "train.log_every_steps",
+    "train.checkpoint_every_epochs",
+    "train.evaluate_every_epochs",
+    "train.best_metric",
+)
 RESUMABLE_SECTIONS = ("score", "report", "parallel", "logging")
 
 
 def default_config() -> Config:
     """The paper's setting, without data and category."""
-    return ConfigDict(
+    config = ConfigDict(
         {
             "data": {
                 # Folder of categories in MVTec layout, and the category: one of its sub-folders.
@@ -103,11 +111,13 @@ def default_config() -> Config:
             },
         }
     )
+    return config.lock()  # a misspelt setting is an error
 
 
-def absolute_paths(config: Config) -> Config:
-    """A copy whose paths do not depend on the folder that the program is started in."""
+def resolved(config: Config) -> Config:
+    """A copy in one spelling: absolute paths, and one name for each stage."""
     config = config.copy_and_resolve_references()
+    config.loss.stages = stages(config)
     if config.data.root:
         config.data.root = str(Path(config.data.root).expanduser().absolute())
     if config.teacher.weights not in ("", RANDOM_WEIGHTS):
@@ -266,6 +276,7 @@ def _check_parallel(config: Config, num_local_devices: int, batches: tuple[str, 
             f"parallel.num_devices={parallel.num_devices} but this process has "
             f"{num_local_devices}; use 0 for all of them (JAX_NUM_CPU_DEVICES makes virtual ones)."
         )
+        return problems
     used = parallel.num_devices if parallel.num_devices > 0 else num_local_devices
     for section in batches:
         batch_size = config[section].batch_size

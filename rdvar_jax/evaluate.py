@@ -3,7 +3,7 @@
 import logging
 import platform
 from importlib.metadata import version
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import numpy as np
@@ -24,6 +24,7 @@ from rdvar_jax.run import (
 from rdvar_jax.scoring.evaluate import evaluate_maps
 from rdvar_jax.scoring.score import make_score_fn
 from rdvar_jax.version import __version__
+from rdvar_jax.weights.safetensors_file import read_safetensors
 from rdvar_jax.workdir import Workdir, write_json, write_text
 
 logger = logging.getLogger("rdvar_jax")
@@ -31,9 +32,7 @@ logger = logging.getLogger("rdvar_jax")
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "pillow")
 
 
-def evaluate(
-    config: Config, workdir: Workdir, which: Literal["latest", "best"] = "latest"
-) -> dict[str, Any]:
+def evaluate(config: Config, workdir: Workdir, which: str = "latest") -> dict[str, Any]:
     """Scores the test set with a saved state and writes results, scores and figures.
 
     Args:
@@ -89,7 +88,11 @@ def evaluate(
         "step": saved.step,
         "seed": config.train.seed,
         "lambda_var": config.loss.lambda_var,
-        "teacher": {"arch": config.teacher.arch, "sha256": teacher_sha256},
+        "teacher": {
+            "arch": config.teacher.arch,
+            "sha256": teacher_sha256,
+            "source_sha256": read_safetensors(workdir.teacher)[1]["source_sha256"],
+        },
         "checkpoint_sha256": saved.sha256,
         "versions": {
             "rdvar_jax": __version__,

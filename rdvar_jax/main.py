@@ -63,17 +63,23 @@ def _train(argv: list[str]) -> int:
 
     config_flags.DEFINE_config_file("config", flag_values=values, sys_argv=argv)
     _parse(values, argv)
-    if values["config"].value is None:
+    config = values["config"].value
+    if config is None:
         raise ConfigError(
             "--config is missing; give a file of configs/, as in --config FILE:CATEGORY."
         )
+    try:
+        config.to_dict()
+    except OSError as error:  # raised at the first use of a config whose file is missing
+        reason = str(error).splitlines()[-1].strip()
+        raise ConfigError(f"--config cannot be read: {reason}; give a file of configs/.") from error
     _start_jax()
-    from rdvar_jax.config import absolute_paths
+    from rdvar_jax.config import resolved
     from rdvar_jax.train import train
     from rdvar_jax.training.stop import Stopped
 
     try:
-        train(absolute_paths(values["config"].value), _workdir(values))
+        train(resolved(config), _workdir(values))
     except Stopped as stopped:
         print(f"rdvar: {stopped}", file=sys.stderr)
         return 128 + stopped.signal_number
@@ -86,23 +92,25 @@ def _evaluate(argv: list[str]) -> int:
     early = flags.FlagValues()
     _define_common(early)
     rest = early(argv, known_only=True)
+    folder = _workdir(early)
     _start_jax()
     from ml_collections import config_flags
 
-    from rdvar_jax.config import absolute_paths, determining_settings
+    from rdvar_jax.config import determining_settings, resolved
     from rdvar_jax.evaluate import evaluate
+    from rdvar_jax.training.checkpoint import CHECKPOINTS
     from rdvar_jax.workdir import Workdir, load_config, refuse_other_settings
 
-    workdir = Workdir(_workdir(early).resolve())
+    workdir = Workdir(folder.resolve())
     config = load_config(workdir)
     saved = determining_settings(config)
     values = flags.FlagValues()
-    flags.DEFINE_enum("checkpoint", "latest", ["latest", "best"], "which state", flag_values=values)
+    flags.DEFINE_enum("checkpoint", "latest", CHECKPOINTS, "which state", flag_values=values)
     config_flags.DEFINE_config_dict("config", config, flag_values=values, sys_argv=rest)
     _parse(values, rest)
-    config = absolute_paths(values["config"].value)
+    config = resolved(values["config"].value)
     refuse_other_settings(saved, determining_settings(config), str(workdir.folder))
-    results = evaluate(config, workdir, values["checkpoint"].value)
+    results = evaluate(config, workdir, str(values["checkpoint"].value))
     for name, value in results["metrics"].items():
         print(f"{name:22s} {'undefined' if value is None else f'{value:.4f}'}")
     return 0
@@ -115,10 +123,15 @@ def _define_common(values: flags.FlagValues) -> None:
 def _parse(values: flags.FlagValues, argv: list[str]) -> None:
     try:
         extra = values(argv)[1:]
+    except flags.Error:
+        raise
     except (AttributeError, TypeError, KeyError) as error:
         raise ConfigError(
             f"unknown setting, or a value of the wrong type: {error}; see rdvar_jax/config.py."
         ) from error
+    # A config file is the user's own code: anything may come out of it.
+    except Exception as error:
+        raise ConfigError(f"--config cannot be read ({type(error).__name__}: {error})") from error
     if extra:
         raise ConfigError(f"arguments not understood: {' '.join(extra)}; see rdvar --help.")
 
@@ -132,13 +145,14 @@ def _workdir(values: flags.FlagValues) -> Path:
 def _start_logging() -> None:
     logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
     logger.setLevel(logging.INFO)
+    logging.getLogger("absl").setLevel(logging.ERROR)  # orbax tells of each of its options
 
 
 def _start_jax() -> None:
     """Keeps compiled programs between runs; `JAX_COMPILATION_CACHE_DIR` chooses the place."""
     import jax
 
-    if jax.config.jax_compilation_cache_dir is None:
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         from rdvar_jax.weights.catalogue import cache_dir
 
         jax.config.update("jax_compilation_cache_dir", os.fspath(cache_dir().parent / "xla"))

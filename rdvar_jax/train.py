@@ -30,7 +30,7 @@ from rdvar_jax.scoring.score import make_score_fn
 from rdvar_jax.training.loop import Schedule, run_epochs
 from rdvar_jax.training.step import TrainState, init_state, make_train_step
 from rdvar_jax.training.writer import MetricsWriter
-from rdvar_jax.workdir import open_workdir
+from rdvar_jax.workdir import open_workdir, save_config
 
 logger = logging.getLogger("rdvar_jax")
 
@@ -98,6 +98,8 @@ def train(config: Config, workdir_path: Path) -> None:
     if step >= schedule.num_steps:
         logger.info("nothing to do: all %d steps are done", step)
         return
+    # Only now: what may differ in a run that goes on (train.epochs, data.root) is to be remembered.
+    save_config(workdir, config)
     logger.info(
         "%s: %d images of %dx%d, %s teacher, %d steps, %s on %d device(s)",
         category.name,

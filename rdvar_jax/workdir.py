@@ -52,7 +52,7 @@ def _suffix(checkpoint: str) -> str:
 
 
 def open_workdir(folder: Path, config: Config) -> Workdir:
-    """Makes the folder, or enters it again with the same settings, and writes `config.json`.
+    """Makes the folder and writes `config.json`, or enters it again with the same settings.
 
     Raises:
       CheckpointError: the folder cannot be written, or holds a run whose settings differ in
@@ -62,14 +62,20 @@ def open_workdir(folder: Path, config: Config) -> Workdir:
     if workdir.config.exists():
         saved = determining_settings(load_config(workdir))
         refuse_other_settings(saved, determining_settings(config), f"{folder}")
+        return workdir
     try:
         workdir.folder.mkdir(parents=True, exist_ok=True)
-        write_text(workdir.config, config.to_json(indent=2) + "\n")
+        save_config(workdir, config)
     except OSError as error:
         raise CheckpointError(
             f"{folder} cannot be written ({error.strerror}); give another --workdir."
         ) from error
     return workdir
+
+
+def save_config(workdir: Workdir, config: Config) -> None:
+    """Writes `config.json`."""
+    write_text(workdir.config, config.to_json(indent=2) + "\n")
 
 
 def refuse_other_settings(saved: dict[str, Any], now: dict[str, Any], where: str) -> None:

@@ -14,7 +14,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import orbax.checkpoint as ocp
 
@@ -23,6 +23,7 @@ from rdvar_jax.training.step import TrainState
 
 MANIFEST = "manifest.json"
 NUM_LATEST = 2
+CHECKPOINTS = ("latest", "best")
 
 logger = logging.getLogger("rdvar_jax")
 
@@ -81,28 +82,17 @@ class Checkpoints:
         step = int(state.step)
         if (self.folder / str(step) / MANIFEST).exists():
             return
-        policies = ocp.checkpoint_managers
         options = ocp.CheckpointManagerOptions(
-            preservation_policy=policies.AnyPreservationPolicy(
-                [
-                    policies.LatestN(NUM_LATEST),
-                    policies.BestN(
-                        get_metric_fn=self._rank, n=1, keep_checkpoints_without_metrics=False
-                    ),
-                ]
-            ),
-            enable_async_checkpointing=False,
-            cleanup_tmp_directories=True,
+            enable_async_checkpointing=False, cleanup_tmp_directories=True
         )
         try:
             with ocp.CheckpointManager(self.folder, options=options) as manager:
-                ranked = metrics if self._best_metric in metrics else None
-                manager.save(step, args=ocp.args.StandardSave(_as_dict(state)), metrics=ranked)
-                manager.wait_until_finished()
+                manager.save(step, args=ocp.args.StandardSave(_as_dict(state)))
             folder = self.folder / str(step)
             _write_manifest(
                 folder, SavedStep(step, epoch, metrics, identity, dict(_hash_files(folder)))
             )
+            self._remove_old()
         except OSError as error:
             raise CheckpointError(
                 f"the checkpoint of step {step} cannot be written to {self.folder} "
@@ -128,13 +118,13 @@ class Checkpoints:
                 os.replace(folder, aside)
 
     def restore(
-        self, abstract_state: TrainState, which: Literal["latest", "best"] = "latest"
+        self, abstract_state: TrainState, which: str = "latest"
     ) -> tuple[TrainState, SavedStep] | None:
         """Reads the newest checkpoint that is whole, or the best one.
 
         Args:
           abstract_state: shapes, dtypes and shardings of the state to make.
-          which: "latest", falling back to older ones past damaged ones, or "best".
+          which: one of `CHECKPOINTS`. "latest" falls back to older ones past damaged ones.
 
         Returns:
           The state and what its manifest says, or None where nothing was ever saved.
@@ -164,7 +154,7 @@ class Checkpoints:
             )
         return None
 
-    def find(self, which: Literal["latest", "best"] = "latest") -> SavedStep | None:
+    def find(self, which: str = "latest") -> SavedStep | None:
         """What the manifest of the checkpoint that would be restored says, if there is one."""
         return next(iter(self._ranked(which)), None)
 
@@ -178,6 +168,12 @@ class Checkpoints:
             saved = [s for s in saved if self._best_metric in s.metrics]
             return sorted(saved, key=lambda s: self._rank(s.metrics), reverse=True)
         return sorted(saved, key=lambda s: s.step, reverse=True)
+
+    def _remove_old(self) -> None:
+        # Not left to orbax: its best-of policy forgets the metrics of earlier processes.
+        keep = [*self._ranked("latest")[:NUM_LATEST], *self._ranked("best")[:1]]
+        for step in set(self._steps()) - {saved.step for saved in keep}:
+            shutil.rmtree(self.folder / str(step))
 
     def _rank(self, metrics: dict[str, float]) -> float:
         return self._sign * metrics[self._best_metric]

@@ -1,0 +1,162 @@
+"""Train and evaluate from the command line, and what they leave behind."""
+
+import csv
+import json
+import shutil
+
+import pytest
+from PIL import Image
+from sklearn.metrics import roc_auc_score
+
+from rdvar_jax.main import HELP, main
+from rdvar_jax.version import __version__
+
+
+@pytest.fixture(scope="module")
+def evaluated(rdvar, trained, tmp_path_factory):
+    """A copy of the run, evaluated, with the program's output."""
+    workdir = tmp_path_factory.mktemp("evaluated") / "run"
+    shutil.copytree(trained, workdir)
+    done = rdvar.evaluate(workdir)
+    assert done.returncode == 0, done.stderr
+    return workdir, done.stdout
+
+
+def test_training_leaves_config_metrics_checkpoints_and_teacher(trained):
+    config = json.loads((trained / "config.json").read_text())
+    assert config["train"]["epochs"] == 4
+    assert config["data"]["root"].startswith("/")  # evaluation may start in another folder
+    lines = [json.loads(line) for line in (trained / "metrics.jsonl").read_text().splitlines()]
+    epochs = [line for line in lines if line["kind"] == "epoch"]
+    assert [line["epoch"] for line in epochs] == [1, 2, 3, 4]
+    assert epochs[-1]["loss"] < 0.8 * epochs[0]["loss"]
+    assert (trained / "teacher.safetensors").is_file()
+    assert (trained / "checkpoints" / "10" / "manifest.json").is_file()
+
+
+def test_results_hold_every_metric_and_where_they_come_from(evaluated):
+    workdir, stdout = evaluated
+    results = json.loads((workdir / "results.json").read_text())
+    metrics = results["metrics"]
+    assert set(metrics) >= {
+        "image_auroc",
+        "pixel_auroc",
+        "aupro",
+        "image_ap",
+        "pixel_ap",
+        "image_f1_max",
+        "pixel_f1_max",
+        "pro_rd4ad_per_image",
+    }
+    assert all(0 <= value <= 1 for value in metrics.values())
+    assert (results["epoch"], results["step"], results["seed"]) == (4, 10, 0)
+    assert results["versions"]["rdvar_jax"] == __version__
+    assert len(results["teacher"]["sha256"]) == 64
+    assert results["chosen_by"] == "last step"
+    for name, value in metrics.items():
+        assert f"{name:22s} {value:.4f}" in stdout
+
+
+def test_scores_are_one_row_an_image(evaluated):
+    workdir, _ = evaluated
+    with (workdir / "scores.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["path", "label", "defect", "score"]
+    assert [row["path"] for row in rows] == [
+        *(f"test/good/00{i}.png" for i in range(3)),
+        *(f"test/spot/00{i}.png" for i in range(4)),
+    ]
+    labels = [int(row["label"]) for row in rows]
+    assert labels == [0, 0, 0, 1, 1, 1, 1]
+    auroc = roc_auc_score(labels, [float(row["score"]) for row in rows])
+    results = json.loads((workdir / "results.json").read_text())
+    assert results["metrics"]["image_auroc"] == pytest.approx(auroc, abs=1e-12)
+
+
+def test_figures_are_pictures(evaluated):
+    workdir, _ = evaluated
+    names = sorted(path.name for path in (workdir / "figures").iterdir())
+    assert len([name for name in names if name[0].isdigit()]) == 7
+    assert {"worst.png", "overview.png"} <= set(names)
+    for name in names:
+        with Image.open(workdir / "figures" / name) as image:
+            assert min(image.size) >= 256
+
+
+def test_a_finished_run_has_nothing_to_do(rdvar, trained):
+    before = {path: path.stat().st_mtime_ns for path in trained.rglob("*")}
+    done = rdvar.train(trained, "--config.train.epochs=3")  # the last setting counts
+    assert done.returncode == 0, done.stderr
+    assert "nothing to do" in done.stderr
+    assert {path: path.stat().st_mtime_ns for path in trained.rglob("*")} == before
+
+
+def test_the_workdir_can_be_moved_and_data_too(rdvar, evaluated, toy_root, tmp_path):
+    shutil.copytree(evaluated[0], tmp_path / "moved")
+    shutil.copytree(toy_root, tmp_path / "data")
+    (tmp_path / "moved" / "results.json").unlink()
+    done = rdvar.evaluate(tmp_path / "moved", f"--config.data.root={tmp_path / 'data'}")
+    assert done.returncode == 0, done.stderr
+    before, after = (
+        json.loads((folder / "results.json").read_text())["metrics"]
+        for folder in (evaluated[0], tmp_path / "moved")
+    )
+    assert before == after
+
+
+def test_the_best_checkpoint_has_names_of_its_own(rdvar, evaluated, tmp_path):
+    workdir = tmp_path / "run"
+    shutil.copytree(evaluated[0], workdir)
+    latest = (workdir / "results.json").read_bytes()
+    done = rdvar.evaluate(workdir, "--checkpoint", "best")
+    assert done.returncode == 0, done.stderr
+    best = json.loads((workdir / "results_best.json").read_text())
+    assert best["chosen_by"] == "train_loss"
+    assert (workdir / "scores_best.csv").is_file()
+    assert (workdir / "results.json").read_bytes() == latest
+
+
+def test_evaluation_in_training_and_shard_map(rdvar, tmp_path):
+    done = rdvar.train(
+        tmp_path / "run",
+        "--config.train.evaluate_every_epochs=2",
+        "--config.train.best_metric=test_image_auroc",
+        "--config.parallel.mode=shard_map",
+    )
+    assert done.returncode == 0, done.stderr
+    lines = map(json.loads, (tmp_path / "run" / "metrics.jsonl").read_text().splitlines())
+    evaluations = [line for line in lines if line["kind"] == "evaluation"]
+    assert [line["epoch"] for line in evaluations] == [2, 4]
+    done = rdvar.evaluate(tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    # The same scoring code, on the same state.
+    assert results["metrics"]["image_auroc"] == evaluations[-1]["image_auroc"]
+    assert results["metrics"]["aupro"] == pytest.approx(evaluations[-1]["aupro"], abs=1e-6)
+
+
+@pytest.mark.parametrize("args", [["--help"], ["-h"], ["train", "--help"]])
+def test_help(args, capsys):
+    assert main(args) == 0
+    assert capsys.readouterr().out == HELP
+
+
+def test_version(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.strip() == __version__
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["fly"], "unknown command 'fly'"),
+        (["train"], "--config is missing"),
+        (["evaluate"], "--workdir is missing"),
+        (["train", "--speed=3"], "Unknown command line flag 'speed'"),
+    ],
+)
+def test_wrong_arguments_are_one_sentence(args, message, capsys):
+    assert main(args) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("rdvar: ")
+    assert message in error

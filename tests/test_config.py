@@ -1,0 +1,153 @@
+"""Settings: defaults are the paper's, and everything that cannot be used is said at once."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+from rdvar_jax.config import (
+    check_evaluation,
+    check_training,
+    config_from_json,
+    default_config,
+    determining_settings,
+    loss_settings,
+    stages,
+)
+from rdvar_jax.errors import ConfigError
+from rdvar_jax.training.losses import LossSettings
+
+CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.py"))
+
+
+@pytest.fixture
+def config(toy_root):
+    config = default_config()
+    config.data.root = str(toy_root)
+    config.data.category = "tile"
+    return config
+
+
+def set_value(config, name, value):
+    section, key = name.split(".")
+    config[section][key] = value
+
+
+def test_defaults_are_the_papers_setting(config):
+    check_training(config, num_local_devices=1)
+    train = config.train
+    assert (train.epochs, train.batch_size, train.learning_rate) == (200, 16, 0.005)
+    assert (train.beta1, train.beta2, config.data.image_size) == (0.5, 0.999, 256)
+    assert loss_settings(config) == LossSettings()
+    assert config.teacher.arch == "wide_resnet50_2"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("data.image_size", 225, "data.image_size=225 must be a multiple of 32.*use 224"),
+        ("data.image_size", 0, "multiple of 32"),
+        ("data.root", "", "data.root is empty"),
+        ("data.root", "/nowhere", "/nowhere"),
+        ("data.category", "", "data.category is empty; name it after the config file"),
+        ("data.category", "tiles", "tiles.*one of: tile"),
+        ("data.mask_threshold", "most", "data.mask_threshold=most is not one of half, any"),
+        ("teacher.arch", "vgg16", "teacher.arch=vgg16 is not one of resnet18"),
+        ("teacher.weights", "no.pth", "teacher.weights=no.pth is not a file"),
+        ("teacher.stem_width", 0, "teacher.stem_width=0 must be at least 1"),
+        ("loss.lambda_var", -0.1, "loss.lambda_var=-0.1 must be 0 or more"),
+        ("loss.lambda_var", float("nan"), "loss.lambda_var=nan"),
+        ("loss.stages", ("d4",), "loss.stages=d4 is not one of d1, d2, d3"),
+        ("loss.stages", ("d1", "d1"), "names a stage twice"),
+        ("loss.distance", "l3", "loss.distance=l3 is not one of cosine, l1, l2"),
+        ("loss.reduction", "max", "loss.reduction=max"),
+        ("loss.distillation", "patch", "loss.distillation=patch is not one of flat, pixel"),
+        ("train.epochs", 0, "train.epochs=0 must be at least 1"),
+        ("train.epochs", 1, "10 images fill no batch of train.batch_size=16"),
+        ("train.batch_size", 0, "train.batch_size=0 must be at least 1"),
+        ("train.seed", -1, "train.seed=-1"),
+        ("train.learning_rate", 0.0, "train.learning_rate=0.0 must be over 0"),
+        ("train.beta1", 1.0, "train.beta1=1.0"),
+        ("train.best_metric", "accuracy", "train.best_metric=accuracy is not one of train_loss"),
+        ("train.best_metric", "test_aupro", "needs evaluations in training"),
+        ("score.batch_size", 0, "score.batch_size=0"),
+        ("score.sigma", -1.0, "score.sigma=-1.0"),
+        ("parallel.mode", "pjit", "parallel.mode=pjit is not one of pmap, shard_map"),
+        ("parallel.num_devices", 9, "parallel.num_devices=9 but this process has 1"),
+        ("report.max_figures", -1, "report.max_figures=-1"),
+    ],
+)
+def test_each_bad_setting_is_named_with_its_mend(config, name, value, message):
+    set_value(config, name, value)
+    with pytest.raises(ConfigError, match=message) as info:
+        check_training(config, num_local_devices=1)
+    assert len(str(info.value).splitlines()) == 1
+
+
+def test_a_batch_must_split_over_the_devices(config):
+    config.train.batch_size = 6
+    with pytest.raises(ConfigError, match="train.batch_size=6 cannot be split over 4.*use 4"):
+        check_training(config, num_local_devices=4)
+    check_evaluation(config, num_local_devices=4)  # which splits score.batch_size only
+
+
+def test_all_bad_settings_are_said_at_once(config):
+    bad = {"data.image_size": 100, "loss.lambda_var": -1.0, "loss.distance": "x", "train.epochs": 0}
+    for name, value in bad.items():
+        set_value(config, name, value)
+    with pytest.raises(ConfigError) as info:
+        check_training(config, num_local_devices=1)
+    lines = str(info.value).splitlines()
+    assert len(lines) == 4
+    assert all(any(name in line for line in lines) for name in bad)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [(("d1",), ("d1",)), (("d1,d2",), ("d1", "d2")), (("D1+d3",), ("d1", "d3"))],
+)
+def test_stages_as_the_command_line_gives_them(config, given, expected):
+    config.loss.stages = given
+    assert stages(config) == expected
+
+
+def test_json_round_trip(config):
+    config.loss.stages = ("d1", "d3")
+    again = config_from_json(config.to_json())
+    assert again.to_dict() == config.to_dict()
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"data": 3}', '{"data": {"nope": 1}}', '{"train": {"epochs": "x"}}']
+)
+def test_a_damaged_config_file_is_a_config_error(text):
+    with pytest.raises(ConfigError):
+        config_from_json(text)
+
+
+def test_what_a_run_may_change_when_it_goes_on(config):
+    before = determining_settings(config)
+    for name, value in {
+        "train.epochs": 300,
+        "data.root": "/elsewhere",
+        "parallel.mode": "shard_map",
+        "score.batch_size": 4,
+        "report.max_figures": 3,
+    }.items():
+        set_value(config, name, value)
+    assert determining_settings(config) == before
+    config.loss.lambda_var = 0.3
+    assert determining_settings(config) != before
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_config_files_take_a_category_and_say_how_they_are_run(path, toy_root):
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    config = module.get_config("tile")
+    config.data.root = str(toy_root)
+    check_training(config, num_local_devices=1)
+    assert config.data.category == "tile"
+    assert f"rdvar train --config configs/{path.name}:" in module.__doc__
+    assert "rdvar evaluate --workdir" in module.__doc__

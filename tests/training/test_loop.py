@@ -1,0 +1,211 @@
+"""The loop's contract, with a fake step: order, saving, stopping, divergence, resuming."""
+
+import json
+import os
+import signal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rdvar_jax.data.stream import batch_indices
+from rdvar_jax.parallel import Parallel
+from rdvar_jax.training.checkpoint import Checkpoints
+from rdvar_jax.training.loop import Diverged, Schedule, run_epochs
+from rdvar_jax.training.step import METRICS, TrainState, zero_sums
+from rdvar_jax.training.stop import Stopped
+from rdvar_jax.training.writer import MetricsWriter
+
+
+class Run:
+    """A run whose "parameters" are a running hash of the batches that it has seen."""
+
+    def __init__(self, folder, epochs=5, num_images=10, batch_size=4, **settings):
+        defaults = {
+            "log_every_steps": 2,
+            "checkpoint_every_epochs": 2,
+            "evaluate_every_epochs": 0,
+        }
+        self.schedule = Schedule(num_images, batch_size, epochs, seed=0, **{**defaults, **settings})
+        self.folder = folder
+        self.parallel = Parallel("pmap", (jax.local_devices()[0],))
+        self.checkpoints = Checkpoints(folder / "checkpoints", "train_loss", False)
+        self.seen = []
+        self.nan_at = None
+        self.signal_at = None
+        self.on_step = lambda step: None
+
+    def step_fn(self, state, indices):
+        indices = np.asarray(jax.device_get(indices)).ravel()
+        step = int(jax.device_get(state.step)) + 1
+        self.seen.append((step, tuple(indices.tolist())))
+        if step == self.signal_at:
+            os.kill(os.getpid(), signal.SIGTERM)
+        self.on_step(step)
+        loss = np.float32(np.nan if step == self.nan_at else 1 / step)
+        metrics = {name: loss for name in METRICS}
+        sums = jax.device_get(state.epoch_sums)
+        new_sums = {name: np.float32(sums[name] + loss) for name in METRICS}
+        new_sums["count"] = np.float32(sums["count"] + 1)
+        mixed = np.float32((jax.device_get(state.params) * 31 + indices.sum()) % 1009)
+        return jax.device_put(
+            (TrainState(np.int32(step), mixed, state.batch_stats, {}, new_sums), metrics)
+        )
+
+    def go(self, evaluate_fn=None):
+        restored = self.checkpoints.restore(abstract_state())
+        start = restored[0] if restored else initial_state()
+        with MetricsWriter(self.folder / "metrics.jsonl", int(start.step)) as writer:
+            return run_epochs(
+                start,
+                self.step_fn,
+                self.schedule,
+                parallel=self.parallel,
+                writer=writer,
+                checkpoints=self.checkpoints,
+                identity={},
+                evaluate_fn=evaluate_fn,
+            )
+
+    def lines(self, kind):
+        lines = map(json.loads, (self.folder / "metrics.jsonl").read_text().splitlines())
+        return [line for line in lines if line["kind"] == kind]
+
+    def saved_steps(self):
+        folder = self.folder / "checkpoints"
+        return sorted(int(p.name) for p in folder.iterdir() if p.name.isdigit())
+
+
+def initial_state():
+    return jax.device_put(
+        TrainState(np.int32(0), np.float32(1), np.zeros(2, np.float32), {}, zero_sums())
+    )
+
+
+def abstract_state():
+    return jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), initial_state()
+    )
+
+
+def test_every_step_gets_the_batch_of_its_number(tmp_path):
+    run = Run(tmp_path)
+    state = run.go()
+    assert run.schedule.num_steps == 12  # 5 epochs of 10 images in full batches of 4
+    assert int(state.step) == 12
+    expected = [(s + 1, tuple(batch_indices(10, 4, 0, s).tolist())) for s in range(12)]
+    assert run.seen == expected
+
+
+def test_epoch_lines_are_means_over_the_epochs_own_steps(tmp_path):
+    run = Run(tmp_path)
+    run.go()
+    ends = [2, 5, 7, 10, 12]  # floor(10 e / 4)
+    lines = run.lines("epoch")
+    assert [line["step"] for line in lines] == ends
+    for line, first, end in zip(lines, [0, *ends], ends, strict=False):
+        expected = np.mean([1 / step for step in range(first + 1, end + 1)])
+        assert line["loss"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_train_lines_come_in_their_interval_and_at_the_end(tmp_path):
+    run = Run(tmp_path, log_every_steps=5)
+    run.go()
+    assert [line["step"] for line in run.lines("train")] == [5, 10, 12]
+    assert all(line["images_per_second"] > 0 for line in run.lines("train"))
+
+
+def test_saves_when_due_and_always_at_the_end(tmp_path):
+    run = Run(tmp_path)
+    run.go()
+    assert run.saved_steps() == [10, 12]  # of 5, 10, 12 the two latest; 12 is also the best
+
+
+def test_the_last_epoch_may_be_shorter_than_a_batch(tmp_path):
+    run = Run(tmp_path, epochs=3, num_images=3, batch_size=4, checkpoint_every_epochs=50)
+    run.go()
+    assert run.schedule.num_steps == 2
+    assert run.saved_steps()[-1] == 2
+
+
+def test_evaluation_is_written_and_saved_for_the_best(tmp_path):
+    run = Run(tmp_path, evaluate_every_epochs=2)
+    values = iter([0.5, 0.9, 0.7])
+    run.go(lambda state: {"image_auroc": next(values)})
+    assert [(e["step"], e["image_auroc"]) for e in run.lines("evaluation")] == [
+        (5, 0.5),
+        (10, 0.9),
+        (12, 0.7),
+    ]
+    assert run.checkpoints.find().metrics["test_image_auroc"] == 0.7
+
+
+@pytest.mark.parametrize("nan_at", [1, 6, 12])
+def test_divergence_stops_and_keeps_the_last_good_checkpoint(tmp_path, nan_at):
+    run = Run(tmp_path)
+    run.nan_at = nan_at
+    with pytest.raises(Diverged, match=f"not finite at step {nan_at}; lower train.learning_rate"):
+        run.go()
+    good = [step for step in (5, 10) if step < nan_at]
+    assert (run.saved_steps() if good else []) == good
+    saved = run.checkpoints.find()
+    assert (saved.step if saved else None) == (good[-1] if good else None)
+
+
+@pytest.mark.parametrize("signal_at", [1, 3, 5, 6, 11])
+def test_sigterm_saves_and_the_same_command_goes_on(tmp_path, signal_at):
+    whole = Run(tmp_path / "whole")
+    whole.folder.mkdir()
+    expected = whole.go()
+
+    stopped = Run(tmp_path / "stopped")
+    stopped.folder.mkdir()
+    stopped.signal_at = signal_at
+    with pytest.raises(Stopped, match="SIGTERM") as info:
+        stopped.go()
+    assert info.value.signal_number == signal.SIGTERM
+    assert stopped.saved_steps()[-1] == signal_at
+
+    again = Run(tmp_path / "stopped")
+    state = again.go()
+    assert float(state.params) == float(expected.params)
+    assert stopped.seen + again.seen == whole.seen
+    assert [
+        {k: v for k, v in line.items() if k != "images_per_second"} for line in again.lines("epoch")
+    ] == [
+        {k: v for k, v in line.items() if k != "images_per_second"} for line in whole.lines("epoch")
+    ]
+
+
+def test_a_signal_at_the_very_end_is_a_finished_run(tmp_path):
+    run = Run(tmp_path)
+    run.signal_at = 12
+    assert int(run.go().step) == 12
+    assert run.saved_steps()[-1] == 12
+
+
+def test_signals_act_as_before_once_the_loop_is_left(tmp_path):
+    before = signal.getsignal(signal.SIGTERM)
+    Run(tmp_path).go()
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_more_epochs_go_on_from_the_end(tmp_path):
+    Run(tmp_path, epochs=3).go()
+    longer = Run(tmp_path, epochs=5)
+    state = longer.go()
+    other = tmp_path / "other"
+    other.mkdir()
+    assert float(state.params) == float(Run(other, epochs=5).go().params)
+    assert longer.seen[0][0] == 8
+
+
+def test_state_is_finite_when_saved(tmp_path):
+    """Metrics are fetched before the save that follows them, not after."""
+    run = Run(tmp_path, checkpoint_every_epochs=1)
+    run.nan_at = 5  # the last step of the second epoch
+    with pytest.raises(Diverged):
+        run.go()
+    assert run.saved_steps() == [2]
+    assert jnp.isfinite(run.checkpoints.restore(abstract_state())[0].params)

@@ -1,0 +1,37 @@
+"""Metrics as JSON lines."""
+
+import json
+
+import pytest
+
+from rdvar_jax.training.writer import MetricsWriter
+
+
+def lines(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_lines_are_on_disk_at_once(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    with MetricsWriter(path, step=0) as writer:
+        writer.write("train", 1, {"loss": 0.5})
+        assert lines(path) == [{"kind": "train", "step": 1, "loss": 0.5}]
+
+
+def test_going_on_drops_lines_of_steps_that_are_done_again(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    with MetricsWriter(path, step=0) as writer:
+        for step in (1, 2, 3):
+            writer.write("train", step, {"loss": float(step)})
+    path.write_text(path.read_text() + '{"kind": "tr')  # killed while it wrote
+    with MetricsWriter(path, step=2) as writer:
+        writer.write("train", 3, {"loss": 30.0})
+    assert [(line["step"], line["loss"]) for line in lines(path)] == [(1, 1.0), (2, 2.0), (3, 30.0)]
+
+
+def test_tensorboard_gets_the_scalars(tmp_path):
+    pytest.importorskip("tensorboardX")
+    with MetricsWriter(tmp_path / "m.jsonl", step=0, tensorboard=tmp_path / "tb") as writer:
+        writer.write("train", 1, {"loss": 0.5})
+    (events,) = (tmp_path / "tb").iterdir()
+    assert b"train/loss" in events.read_bytes()
