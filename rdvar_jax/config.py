@@ -315,7 +315,7 @@ def config_from_json(text: str) -> Config:
     """Reads what `ConfigDict.to_json` wrote; settings that are new since then take their default.
 
     Raises:
-      ConfigError: unknown names, or a value of another type.
+        ConfigError: unknown names, or a value of another type.
     """
     try:
         values = json.loads(text)

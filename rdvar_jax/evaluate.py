@@ -36,16 +36,16 @@ def evaluate(config: Config, workdir: Workdir, which: str = "latest") -> dict[st
     """Scores the test set with a saved state and writes results, scores and figures.
 
     Args:
-      config: the run's own, as `load_config` gives it.
-      workdir: the run's folder.
-      which: "latest" is what is reported; "best" is written under names of its own, and is an
-        oracle where the config's best metric looks at the test set.
+        config: the run's own, as `load_config` gives it.
+        workdir: the run's folder.
+        which: "latest" is what is reported; "best" is written under names of its own, and is an
+          oracle where the config's best metric looks at the test set.
 
     Returns:
-      What `results.json` holds.
+        What `results.json` holds.
 
     Raises:
-      UserError: the run, its data or its weights cannot be used.
+        UserError: the run, its data or its weights cannot be used.
     """
     devices = jax.local_devices()
     check_evaluation(config, len(devices))

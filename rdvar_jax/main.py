@@ -30,7 +30,7 @@ def main(argv: list[str] | None = None) -> int:
     """Runs one command and gives the exit code.
 
     Args:
-      argv: the arguments after the program's name; those of the process by default.
+        argv: the arguments after the program's name; those of the process by default.
     """
     argv = sys.argv[1:] if argv is None else argv
     if not argv or argv[0] in ("-h", "--help", "help") or "--help" in argv:

@@ -23,8 +23,8 @@ class Parallel:
     """Data parallelism over some devices of this process.
 
     Attributes:
-      mode: "pmap", or "shard_map" with its check that replicated outputs are truly replicated.
-      devices: the devices; the batch is split into equal shares in their order.
+        mode: "pmap", or "shard_map" with its check that replicated outputs are truly replicated.
+        devices: the devices; the batch is split into equal shares in their order.
     """
 
     mode: Literal["pmap", "shard_map"]
@@ -45,16 +45,16 @@ class Parallel:
         """Makes `fn`, written for one device, run on all of them.
 
         Args:
-          fn: takes arrays; an argument that is split arrives as one device's share.
-          split: for each argument, whether its leading axis is split over the devices (made with
-            `self.split`) or every device sees all of it (made with `self.replicate`).
-          split_output: whether the outputs are shares of a batch. If not, `fn` must give the same
-            values on every device.
-          donate_argnums: arguments whose memory the outputs may take over.
+            fn: takes arrays; an argument that is split arrives as one device's share.
+            split: for each argument, whether its leading axis is split over the devices (made with
+              `self.split`) or every device sees all of it (made with `self.replicate`).
+            split_output: whether the outputs are shares of a batch. If not, `fn` must give the same
+              values on every device.
+            donate_argnums: arguments whose memory the outputs may take over.
 
         Returns:
-          The jitted function. Split outputs have the global batch in front once they went
-          through `self.join`.
+            The jitted function. Split outputs have the global batch in front once they went
+            through `self.join`.
         """
         if self.mode == "pmap":
             return jax.pmap(

@@ -104,9 +104,9 @@ def refuse_other_run(saved: SavedStep, identity: dict[str, Any], workdir: Workdi
     """Raises a CheckpointError when a checkpoint comes from other settings, data or weights.
 
     Args:
-      saved: of the checkpoint.
-      identity: of this run. What it does not hold is not compared.
-      workdir: named in the error.
+        saved: of the checkpoint.
+        identity: of this run. What it does not hold is not compared.
+        workdir: named in the error.
     """
     where = f"the checkpoint of step {saved.step} in {workdir.folder}"
     refuse_other_settings(saved.identity["settings"], identity["settings"], where)

@@ -39,12 +39,12 @@ def train(config: Config, workdir_path: Path) -> None:
     """Trains a run to its end, going on from where an earlier call left it.
 
     Args:
-      config: see `config.py`.
-      workdir_path: the run's folder; made if missing.
+        config: see `config.py`.
+        workdir_path: the run's folder; made if missing.
 
     Raises:
-      UserError: settings, data, weights or the folder cannot be used, or training diverged.
-      Stopped: SIGINT or SIGTERM; the state is saved.
+        UserError: settings, data, weights or the folder cannot be used, or training diverged.
+        Stopped: SIGINT or SIGTERM; the state is saved.
     """
     devices = jax.local_devices()
     check_training(config, len(devices))

@@ -55,8 +55,8 @@ def open_workdir(folder: Path, config: Config) -> Workdir:
     """Makes the folder and writes `config.json`, or enters it again with the same settings.
 
     Raises:
-      CheckpointError: the folder cannot be written, or holds a run whose settings differ in
-        something that changes the trained parameters. Nothing is changed then.
+        CheckpointError: the folder cannot be written, or holds a run whose settings differ in
+          something that changes the trained parameters. Nothing is changed then.
     """
     workdir = Workdir(folder.resolve())
     if workdir.config.exists():
@@ -95,7 +95,7 @@ def load_config(workdir: Workdir) -> Config:
     """Reads `config.json`.
 
     Raises:
-      ConfigError: it is missing or cannot be read.
+        ConfigError: it is missing or cannot be read.
     """
     try:
         return config_from_json(workdir.config.read_text())

@@ -16,11 +16,11 @@ class Architecture:
     """One backbone.
 
     Attributes:
-      block: residual block class.
-      stage_blocks: blocks in the teacher's layer1, layer2, layer3. RD4AD's decoder has the same
-        counts from deep to shallow, not mirrored.
-      ocbe_blocks: blocks of the one-class embedding.
-      width_factor: 2 for the "wide" nets, whose 3x3 convolutions are twice as wide.
+        block: residual block class.
+        stage_blocks: blocks in the teacher's layer1, layer2, layer3. RD4AD's decoder has the same
+          counts from deep to shallow, not mirrored.
+        ocbe_blocks: blocks of the one-class embedding.
+        width_factor: 2 for the "wide" nets, whose 3x3 convolutions are twice as wide.
     """
 
     block: type[BasicBlock] | type[Bottleneck]

@@ -18,10 +18,10 @@ class BasicBlock(nn.Module):
     """Two 3x3 convolutions (resnet18 and 34). With "up" the first one is a 2x2 deconvolution.
 
     Attributes:
-      features: channels out.
-      width: not used; there so that both blocks are built alike.
-      resample: "down" halves H and W, "up" doubles them.
-      axis_name: mapped axis over which batch statistics are taken.
+        features: channels out.
+        width: not used; there so that both blocks are built alike.
+        resample: "down" halves H and W, "up" doubles them.
+        axis_name: mapped axis over which batch statistics are taken.
     """
 
     features: int
@@ -44,10 +44,10 @@ class Bottleneck(nn.Module):
     """1x1, 3x3, 1x1 (resnet50 and up). The stride is on the 3x3, torchvision's "v1.5" order.
 
     Attributes:
-      features: channels out.
-      width: channels of the 3x3. With "up" that convolution is a 2x2 deconvolution.
-      resample: "down" halves H and W, "up" doubles them.
-      axis_name: mapped axis over which batch statistics are taken.
+        features: channels out.
+        width: channels of the 3x3. With "up" that convolution is a 2x2 deconvolution.
+        resample: "down" halves H and W, "up" doubles them.
+        axis_name: mapped axis over which batch statistics are taken.
     """
 
     features: int

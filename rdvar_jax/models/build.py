@@ -17,9 +17,9 @@ def build_student(arch: str, stem_width: int, axis_name: str | None = None) -> S
     """The bottleneck and decoder that belong to the teacher of the same name.
 
     Args:
-      arch: one of `ARCHITECTURES`.
-      stem_width: channels of the teacher's stem.
-      axis_name: mapped axis over which batch statistics are taken in training.
+        arch: one of `ARCHITECTURES`.
+        stem_width: channels of the teacher's stem.
+        axis_name: mapped axis over which batch statistics are taken in training.
     """
     return Student(ARCHITECTURES[arch], stem_width, axis_name)
 

@@ -23,13 +23,13 @@ def init_variables(
     mean 0, variance 1.
 
     Args:
-      module: any module of this package.
-      *example_args: what the module is called with; only shapes and dtypes are looked at.
-      seed: every leaf has a stream of its own, drawn from the seed and the leaf's name.
-      **settings: static arguments of the call, such as `train=False`.
+        module: any module of this package.
+        *example_args: what the module is called with; only shapes and dtypes are looked at.
+        seed: every leaf has a stream of its own, drawn from the seed and the leaf's name.
+        **settings: static arguments of the call, such as `train=False`.
 
     Returns:
-      {"params": ..., "batch_stats": ...} of float32 numpy arrays.
+        {"params": ..., "batch_stats": ...} of float32 numpy arrays.
     """
     abstract = abstract_variables(module, *example_args, **settings)
     return jax.tree_util.tree_map_with_path(

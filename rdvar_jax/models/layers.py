@@ -15,10 +15,10 @@ class Conv(nn.Module):
     """A convolution without bias and with torch's symmetric padding (kernel - 1) / 2.
 
     Attributes:
-      features: channels out.
-      kernel_size: side of the odd, square kernel.
-      stride: 1 or 2. `padding="SAME"` would differ from torch at even sizes, so the padding is
-        written out.
+        features: channels out.
+        kernel_size: side of the odd, square kernel.
+        stride: 1 or 2. `padding="SAME"` would differ from torch at even sizes, so the padding is
+          written out.
 
     The kernel is [kernel_size, kernel_size, C in, C out].
     """

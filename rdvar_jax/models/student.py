@@ -25,11 +25,11 @@ class OneClassBottleneck(nn.Module):
         """Fuses the teacher's three maps into one code.
 
         Args:
-          teacher_features: [B, H, W, C], [B, H/2, W/2, 2C], [B, H/4, W/4, 4C].
-          train: batch statistics if true, running ones if false.
+            teacher_features: [B, H, W, C], [B, H/2, W/2, 2C], [B, H/4, W/4, 4C].
+            train: batch statistics if true, running ones if false.
 
         Returns:
-          The embedding, [B, H/8, W/8, 8C].
+            The embedding, [B, H/8, W/8, 8C].
         """
         arch = self.architecture
         f1, f2, f3 = teacher_features
@@ -66,8 +66,8 @@ class Decoder(nn.Module):
         """Decodes the embedding [B, H, W, 8C].
 
         Returns:
-          The paper's D1, D2, D3, shaped like the teacher's layer1, layer2, layer3:
-          [B, 8H, 8W, C], [B, 4H, 4W, 2C], [B, 2H, 2W, 4C], after the last ReLU of each stage.
+            The paper's D1, D2, D3, shaped like the teacher's layer1, layer2, layer3:
+            [B, 8H, 8W, C], [B, 4H, 4W, 2C], [B, 2H, 2W, 4C], after the last ReLU of each stage.
         """
         arch = self.architecture
         features = []

@@ -13,8 +13,8 @@ class Teacher(nn.Module):
     """Feature maps of a torchvision ResNet, always in evaluation mode.
 
     Attributes:
-      architecture: the backbone.
-      stem_width: channels of the stem, 64 in every torchvision net.
+        architecture: the backbone.
+        stem_width: channels of the stem, 64 in every torchvision net.
     """
 
     architecture: Architecture
@@ -25,12 +25,12 @@ class Teacher(nn.Module):
         """Gives the three maps that reverse distillation compares.
 
         Args:
-          x: normalised images, [B, H, W, 3] float32, H and W multiples of 32.
+            x: normalised images, [B, H, W, 3] float32, H and W multiples of 32.
 
         Returns:
-          Outputs of layer1, layer2, layer3 after the last ReLU of each: [B, H/4, W/4, eC],
-          [B, H/8, W/8, 2eC], [B, H/16, W/16, 4eC] with C the stem's width and e the block's
-          expansion (1 or 4). layer4 is never needed and not built.
+            Outputs of layer1, layer2, layer3 after the last ReLU of each: [B, H/4, W/4, eC],
+            [B, H/8, W/8, 2eC], [B, H/16, W/16, 4eC] with C the stem's width and e the block's
+            expansion (1 or 4). layer4 is never needed and not built.
         """
         arch = self.architecture
         x = Conv(self.stem_width, 7, stride=2, name="conv1")(x)

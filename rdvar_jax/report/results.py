@@ -13,10 +13,10 @@ def scores_csv(
     """One row an image: path, label, defect, score.
 
     Args:
-      names: paths inside the category's folder.
-      labels: [N], 0 good and 1 defective.
-      defects: folder names, "good" or the defect's.
-      scores: [N] float32, raw. They are written with as many digits as give the same float32 back.
+        names: paths inside the category's folder.
+        labels: [N], 0 good and 1 defective.
+        defects: folder names, "good" or the defect's.
+        scores: [N] float32, raw, written with as many digits as give the same float32 back.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

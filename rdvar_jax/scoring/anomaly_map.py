@@ -65,13 +65,13 @@ def anomaly_maps(
     """Anomaly maps [B, S, S] float32: higher where the student does not give the teacher back.
 
     Args:
-      teacher_features: maps [B, h_k, h_k, C_k], one a scale.
-      student_features: maps of the same shapes.
-      matrices: [S, h_k] for each scale, from `map_matrices`.
+        teacher_features: maps [B, h_k, h_k, C_k], one a scale.
+        student_features: maps of the same shapes.
+        matrices: [S, h_k] for each scale, from `map_matrices`.
 
     References:
-      RD4AD, equation 3: 1 - cos over channels at each position, upsampled and summed over the
-      scales, then blurred.
+        RD4AD, equation 3: 1 - cos over channels at each position, upsampled and summed over the
+        scales, then blurred.
     """
     maps = []
     for teacher, student, matrix in zip(teacher_features, student_features, matrices, strict=True):

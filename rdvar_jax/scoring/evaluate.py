@@ -11,9 +11,9 @@ def evaluate_maps(
     """Image and pixel metrics; None where the set cannot define one.
 
     Args:
-      maps: [N, S, S] float32.
-      scores: [N] float32.
-      masks: [N, S, S] bool.
-      labels: [N], 0 good and 1 defective.
+        maps: [N, S, S] float32.
+        scores: [N] float32.
+        masks: [N, S, S] bool.
+        labels: [N], 0 good and 1 defective.
     """
     return {**image_metrics(scores, labels), **pixel_metrics(maps, masks)}

@@ -47,7 +47,8 @@ def pixel_metrics(
 ) -> dict[str, float | None]:
     """All pixel metrics of a set, from one sort of its pixels.
 
-    Memory beyond the arguments: less than three copies of the maps.
+    Memory beyond the arguments: less than three copies of the maps where few pixels are defective,
+    about six where many are.
 
     Args:
         maps: [N, H, W], usually float32; the raw anomaly maps of all test images.

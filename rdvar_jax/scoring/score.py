@@ -42,18 +42,18 @@ def make_score_fn(
     """Makes the jitted, batched function that scores any number of images.
 
     Args:
-      teacher: the teacher's module.
-      student: the student's module.
-      image_size: S.
-      batch_size: images a call of the compiled function, a multiple of the number of devices. The
-        last batch is padded to it, so there is one compiled program.
-      parallel: devices over which each batch is split.
-      sigma: of the blur, in pixels.
+        teacher: the teacher's module.
+        student: the student's module.
+        image_size: S.
+        batch_size: images a call of the compiled function, a multiple of the number of devices. The
+          last batch is padded to it, so there is one compiled program.
+        parallel: devices over which each batch is split.
+        sigma: of the blur, in pixels.
 
     Returns:
-      score_images(teacher_variables, student_variables, images, progress=False) with replicated
-      variables and uint8 images [N, S, S, 3] on the host, giving maps [N, S, S] and scores [N],
-      float32 numpy.
+        score_images(teacher_variables, student_variables, images, progress=False) with replicated
+        variables and uint8 images [N, S, S, 3] on the host, giving maps [N, S, S] and scores [N],
+        float32 numpy.
     """
     step = parallel.wrap(
         make_score_step(teacher, student, image_size, sigma),

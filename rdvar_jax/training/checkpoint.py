@@ -33,11 +33,11 @@ class SavedStep:
     """What a manifest says.
 
     Attributes:
-      step: steps done.
-      epoch: epochs done, a fraction where the run was stopped in the middle of one.
-      metrics: of that epoch; empty where the run was stopped in the middle of one.
-      identity: what the trained parameters depend on: settings, data, teacher.
-      files: sha256 of every file, by its path inside the step's folder.
+        step: steps done.
+        epoch: epochs done, a fraction where the run was stopped in the middle of one.
+        metrics: of that epoch; empty where the run was stopped in the middle of one.
+        identity: what the trained parameters depend on: settings, data, teacher.
+        files: sha256 of every file, by its path inside the step's folder.
     """
 
     step: int
@@ -56,9 +56,9 @@ class Checkpoints:
     """The checkpoints of one run, in `folder/<step>/`: the two latest and the best one.
 
     Args:
-      folder: made when something is saved.
-      best_metric: the metric that the best one is best in.
-      higher_is_better: which end of it is the better one.
+        folder: made when something is saved.
+        best_metric: the metric that the best one is best in.
+        higher_is_better: which end of it is the better one.
     """
 
     def __init__(self, folder: Path, best_metric: str, higher_is_better: bool):
@@ -77,7 +77,7 @@ class Checkpoints:
         """Writes the state and waits until it is on disk; a step that is there is left as it is.
 
         Raises:
-          CheckpointError: the disk refuses.
+            CheckpointError: the disk refuses.
         """
         step = int(state.step)
         if (self.folder / str(step) / MANIFEST).exists():
@@ -123,14 +123,14 @@ class Checkpoints:
         """Reads the newest checkpoint that is whole, or the best one.
 
         Args:
-          abstract_state: shapes, dtypes and shardings of the state to make.
-          which: one of `CHECKPOINTS`. "latest" falls back to older ones past damaged ones.
+            abstract_state: shapes, dtypes and shardings of the state to make.
+            which: one of `CHECKPOINTS`. "latest" falls back to older ones past damaged ones.
 
         Returns:
-          The state and what its manifest says, or None where nothing was ever saved.
+            The state and what its manifest says, or None where nothing was ever saved.
 
         Raises:
-          CheckpointError: there are checkpoints, but none is whole.
+            CheckpointError: there are checkpoints, but none is whole.
         """
         problems = []
         for saved in self._ranked(which):

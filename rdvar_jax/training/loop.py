@@ -51,13 +51,13 @@ class Schedule:
     """What happens when.
 
     Attributes:
-      num_images: N, the size of the training set.
-      batch_size: B, the global batch.
-      epochs: passes over the training set.
-      seed: of the order of the images.
-      log_every_steps: steps a line of metrics.
-      checkpoint_every_epochs: epochs a checkpoint; the last epoch is always saved.
-      evaluate_every_epochs: epochs an evaluation on the test set, 0 for none.
+        num_images: N, the size of the training set.
+        batch_size: B, the global batch.
+        epochs: passes over the training set.
+        seed: of the order of the images.
+        log_every_steps: steps a line of metrics.
+        checkpoint_every_epochs: epochs a checkpoint; the last epoch is always saved.
+        evaluate_every_epochs: epochs an evaluation on the test set, 0 for none.
     """
 
     num_images: int
@@ -96,22 +96,22 @@ def run_epochs(
     """Trains from `state` to the end of the schedule.
 
     Args:
-      state: replicated; donated to the first step. It may be of any step.
-      step_fn: (state, indices of the global batch) -> (state, metrics).
-      schedule: what happens when.
-      parallel: puts indices on the devices.
-      writer: takes lines of the kinds "train" (mean of a few steps), "epoch" and "evaluation".
-      checkpoints: takes the states.
-      identity: goes into each checkpoint's manifest.
-      evaluate_fn: metrics on the test set, for the best checkpoint and for curves.
+        state: replicated; donated to the first step. It may be of any step.
+        step_fn: (state, indices of the global batch) -> (state, metrics).
+        schedule: what happens when.
+        parallel: puts indices on the devices.
+        writer: takes lines of the kinds "train" (mean of a few steps), "epoch" and "evaluation".
+        checkpoints: takes the states.
+        identity: goes into each checkpoint's manifest.
+        evaluate_fn: metrics on the test set, for the best checkpoint and for curves.
 
     Returns:
-      The state after the last step, saved.
+        The state after the last step, saved.
 
     Raises:
-      Diverged: a metric is not finite; the last good checkpoint is kept.
-      Stopped: SIGINT or SIGTERM came; the state is saved.
-      CheckpointError: the disk refuses.
+        Diverged: a metric is not finite; the last good checkpoint is kept.
+        Stopped: SIGINT or SIGTERM came; the state is saved.
+        CheckpointError: the disk refuses.
     """
     step = int(state.step)
     with (

@@ -26,13 +26,13 @@ class LossSettings:
     """What L = L_model + lambda_var * L_var is made of.
 
     Attributes:
-      lambda_var: weight of the variance loss; 0 is plain reverse distillation.
-      stages: decoder stages whose variance losses are added (the paper's Table V).
-      distance: between a feature vector and the batch's mean (Table III).
-      reduction: of the "l1" and "l2" distances over the feature dimensions.
-      stop_gradient_mean: treat the mean vector as a constant.
-      distillation: "flat" compares one vector an image and scale, which is what RD4AD's code does;
-        "pixel" compares at each position and averages, which is what its paper writes.
+        lambda_var: weight of the variance loss; 0 is plain reverse distillation.
+        stages: decoder stages whose variance losses are added (the paper's Table V).
+        distance: between a feature vector and the batch's mean (Table III).
+        reduction: of the "l1" and "l2" distances over the feature dimensions.
+        stop_gradient_mean: treat the mean vector as a constant.
+        distillation: "flat" compares one vector an image and scale, as RD4AD's code does; "pixel"
+          compares at each position and averages, as its paper writes.
     """
 
     lambda_var: float = 0.1
@@ -47,16 +47,16 @@ def distillation_loss(teacher_features: Sequence, student_features: Sequence, di
     """L_model: the sum over the scales of the mean of 1 - cos(teacher, student).
 
     Args:
-      teacher_features: maps [B, H, W, C], one a scale.
-      student_features: maps of the same shapes.
-      distillation: "flat" or "pixel"; see `LossSettings`.
+        teacher_features: maps [B, H, W, C], one a scale.
+        student_features: maps of the same shapes.
+        distillation: "flat" or "pixel"; see `LossSettings`.
 
     Returns:
-      A scalar.
+        A scalar.
 
     References:
-      Deng and Li, "Anomaly Detection via Reverse Distillation from One-Class Embedding", 2022,
-      equations 1 and 2.
+        Deng and Li, "Anomaly Detection via Reverse Distillation from One-Class Embedding", 2022,
+        equations 1 and 2.
     """
     total = jnp.zeros((), jnp.float32)
     for teacher, student in zip(teacher_features, student_features, strict=True):
@@ -70,16 +70,16 @@ def variance_loss(features, settings: LossSettings, axis_name: str | None = None
     """L_var of one decoder stage: the mean distance to the batch's mean feature vector.
 
     Args:
-      features: the stage's output, [B, H, W, C].
-      settings: distance, reduction and gradient through the mean.
-      axis_name: mapped axis; the mean vector is that of the global batch.
+        features: the stage's output, [B, H, W, C].
+        settings: distance, reduction and gradient through the mean.
+        axis_name: mapped axis; the mean vector is that of the global batch.
 
     Returns:
-      A scalar. With "cosine" it lies in [0, 2]; it is 0 for a batch of one image.
+        A scalar. With "cosine" it lies in [0, 2]; it is 0 for a batch of one image.
 
     References:
-      The paper's equations 2 to 5; Table III for the other distances: "l1" is |F_i - F| and "l2"
-      is (F_i - F)², each averaged (or summed) over the dimensions.
+        The paper's equations 2 to 5; Table III for the other distances: "l1" is |F_i - F| and "l2"
+        is (F_i - F)², each averaged (or summed) over the dimensions.
     """
     vectors = _flatten(features).astype(jnp.float32)
     mean = vectors.mean(axis=0, keepdims=True)
@@ -107,7 +107,7 @@ def total_loss(
     L_var is computed, and reported, also where its weight is 0.
 
     Returns:
-      (L, {"loss": L, "loss_model": L_model, "loss_var": L_var}), scalars.
+        (L, {"loss": L, "loss_model": L_model, "loss_var": L_var}), scalars.
     """
     loss_model = distillation_loss(teacher_features, student_features, settings.distillation)
     loss_var = jnp.zeros((), jnp.float32)

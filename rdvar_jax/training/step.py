@@ -23,11 +23,11 @@ class TrainState:
     """All that changes in training, and so all that a checkpoint holds.
 
     Attributes:
-      step: number of steps done, int32 scalar.
-      params: the student's parameters.
-      batch_stats: the student's running batch statistics.
-      opt_state: Adam's moments.
-      epoch_sums: sum of each of `METRICS` over the steps of the epoch in progress, and "count".
+        step: number of steps done, int32 scalar.
+        params: the student's parameters.
+        batch_stats: the student's running batch statistics.
+        opt_state: Adam's moments.
+        epoch_sums: sum of each of `METRICS` over the steps of the epoch in progress, and "count".
     """
 
     step: jax.Array

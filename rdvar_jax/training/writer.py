@@ -12,13 +12,13 @@ class MetricsWriter:
     """Appends to a JSON-lines file, one object a line, each with "kind" and "step".
 
     Args:
-      path: the file. Lines past `step` were written by a run that was killed after its last
-        checkpoint; they are dropped, since these steps are done again.
-      step: steps done so far.
-      tensorboard: folder for TensorBoard's event files, or None.
+        path: the file. Lines past `step` were written by a run that was killed after its last
+          checkpoint; they are dropped, since these steps are done again.
+        step: steps done so far.
+        tensorboard: folder for TensorBoard's event files, or None.
 
     Raises:
-      ConfigError: TensorBoard is asked for and its writer is not installed.
+        ConfigError: TensorBoard is asked for and its writer is not installed.
     """
 
     def __init__(self, path: Path, step: int, tensorboard: Path | None = None):

@@ -134,7 +134,7 @@ def test_masks_hold_what_differs_from_the_good_twin(category: str, defect: str):
         assert not empty.any()
         difference = np.abs(bad.astype(int) - good).max(axis=-1)
         # The lens spreads a change by a pixel or two.
-        outside = ~ndimage.binary_dilation(mask, iterations=2)
+        outside = np.logical_not(ndimage.binary_dilation(mask, iterations=2))
         assert difference[outside].max() <= 3
         assert difference[mask].mean() > 3
         assert (difference[mask] > 2).mean() > 0.5
@@ -170,8 +170,8 @@ def test_another_size_shows_the_same_part(category: str):
     halved = large.reshape(96, 2, 96, 2, 3).mean(axis=(1, 3))
     # Threads and grains are sampled differently; parts, light and shadows are not.
     soft = [ndimage.gaussian_filter(image, (3, 3, 0)) for image in (small, halved)]
-    assert np.abs(soft[0] - soft[1]).mean() < 3
-    assert np.corrcoef(soft[0].ravel(), soft[1].ravel())[0, 1] > 0.95
+    assert np.abs(soft[0] - soft[1]).mean() < 5
+    assert np.corrcoef(soft[0].ravel(), soft[1].ravel())[0, 1] > 0.98
 
 
 @pytest.mark.parametrize(("category", "defect"), COMBINATIONS)

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from rdvar_jax.errors import UserError
-from rdvar_jax.report.figures import color_scale, overlay, save_figures, worst_first
+from rdvar_jax.report.figures import color_scale, save_figures, worst_first
+from rdvar_jax.report.panels import overlay
 
 
 def sample_set(size=32, count=4, kinds=("crack", "good")):
@@ -415,4 +416,5 @@ def test_figures_need_no_jax():
         "rdvar_jax.errors",
         "rdvar_jax.report",
         "rdvar_jax.report.figures",
+        "rdvar_jax.report.panels",
     }

@@ -1,0 +1,180 @@
+"""Drawing: the tiles of one image, its caption, and sheets of several images."""
+
+from bisect import bisect_left
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
+
+TILE = 256  # pixels a side in sheets; single images are drawn at this up to twice this
+SHEET_COLUMNS = 6
+TITLES = ("image", "mask", "anomaly map")
+MAX_OPACITY = 0.8
+TEXT, MUTED, FRAME = (33, 37, 41), (108, 117, 125), (206, 212, 218)
+GOOD, DEFECTIVE = (25, 110, 60), (176, 32, 32)
+
+
+@dataclass(frozen=True)
+class Example:
+    """One image of the set with what its caption says."""
+
+    image: np.ndarray
+    mask: np.ndarray
+    anomaly_map: np.ndarray
+    name: str
+    kind: str
+    defective: bool
+    score: str
+    remarks: list[str]
+
+
+def overlay(image: np.ndarray, anomaly_map: np.ndarray, scale: tuple[float, float]) -> np.ndarray:
+    """Lay the heat over the image, the more opaque the hotter, so that the part stays visible.
+
+    Args:
+        image: uint8 [S, S, 3].
+        anomaly_map: float [S, S].
+        scale: the raw values of no heat and of full heat, as from `color_scale`.
+
+    Returns:
+        uint8 [S, S, 3].
+    """
+    import matplotlib
+
+    low, high = scale
+    span = high - low if high > low else 1.0
+    heat = np.clip((anomaly_map - low) / span, 0.0, 1.0)
+    color = matplotlib.colormaps["turbo"](heat)[..., :3] * 255
+    opacity = MAX_OPACITY * np.sin(heat * np.pi / 2)[..., None]
+    return np.round(image * (1 - opacity) + color * opacity).astype(np.uint8)
+
+
+def _tiles(example: Example, scale: tuple[float, float], tile: int) -> list[Image.Image]:
+    """Image, mask and outlined heat map at tile x tile pixels."""
+    size = (tile, tile)
+    image = Image.fromarray(example.image).resize(size, Image.Resampling.BICUBIC)
+    mask = Image.fromarray(example.mask.astype(np.uint8) * 255)
+    mask = mask.resize(size, Image.Resampling.NEAREST)
+    raw = Image.fromarray(example.anomaly_map.astype(np.float32))
+    raw = raw.resize(size, Image.Resampling.BILINEAR)
+    hot = overlay(np.asarray(image), np.asarray(raw), scale)
+    # White beside black stands out on every colour. Both lie outside the mask, whose heat they
+    # would hide.
+    grown, line = mask, round(tile / TILE)
+    for color in [255] * line + [0] * line:
+        inside, grown = grown, grown.filter(ImageFilter.MaxFilter(3))
+        hot[(np.asarray(grown) > 0) & (np.asarray(inside) == 0)] = color
+    mask = mask.convert("RGB")
+    if not example.mask.any():
+        word = "mask is empty" if example.defective else "no defect"
+        ImageDraw.Draw(mask).text(
+            (tile / 2, tile / 2), word, fill=(150, 150, 150), font=_font(tile / 16), anchor="mm"
+        )
+    return [image, mask, Image.fromarray(hot)]
+
+
+def draw_panel(example: Example, scale: tuple[float, float]) -> Image.Image:
+    """One image: three tiles side by side, caption and legend below."""
+    tile = min(max(TILE, len(example.image)), 2 * TILE)
+    unit = tile / TILE
+    gap, line, font = round(8 * unit), round(20 * unit), _font(15 * unit)
+    width, top = 3 * tile + 4 * gap, line + gap
+    canvas = Image.new("RGB", (width, top + tile + 4 * line + 2 * gap), "white")
+    draw = ImageDraw.Draw(canvas)
+    for column, (title, part) in enumerate(zip(TITLES, _tiles(example, scale, tile), strict=True)):
+        left = gap + column * (tile + gap)
+        draw.text((left, gap / 2), title, fill=MUTED, font=font)
+        _paste(canvas, part, left, top)
+    below = top + tile + gap
+    _draw_caption(draw, (gap, below), line, 2 * tile, font, example)
+    _draw_legend(canvas, (gap + 2 * (tile + gap), below), tile, unit, scale)
+    return canvas
+
+
+def draw_sheet(title: str, examples: list[Example], scale: tuple[float, float]) -> Image.Image:
+    """Examples side by side, each a column of three tiles with its caption below."""
+    gap, line, font = 8, 20, _font(15)
+    margin, top, legend = 108, 56, 380
+    columns = min(len(examples), SHEET_COLUMNS)
+    block = line + 3 * (TILE + gap) + 4 * line + gap
+    num_blocks = -(-len(examples) // SHEET_COLUMNS)
+    # Wide enough for the title and the legend even with one column.
+    width = margin + max(columns, 3) * (TILE + gap)
+    canvas = Image.new("RGB", (width, top + num_blocks * block), "white")
+    draw = ImageDraw.Draw(canvas)
+    draw.text((gap, 14), title, fill=TEXT, font=_font(22))
+    _draw_legend(canvas, (width - legend - gap, gap), legend, 1.0, scale)
+    for number, example in enumerate(examples):
+        y = top + number // SHEET_COLUMNS * block
+        x = margin + number % SHEET_COLUMNS * (TILE + gap)
+        draw.text((x, y), _fit(example.kind, TILE, font), fill=TEXT, font=font)
+        y += line
+        for row, part in zip(TITLES, _tiles(example, scale, TILE), strict=True):
+            if number % SHEET_COLUMNS == 0:
+                draw.text((gap, y + TILE / 2), row, fill=MUTED, font=font, anchor="lm")
+            _paste(canvas, part, x, y)
+            y += TILE + gap
+        _draw_caption(draw, (x, y), line, TILE, font, example)
+    return canvas
+
+
+def _paste(canvas: Image.Image, tile: Image.Image, x: int, y: int) -> None:
+    """With a thin frame, without which a white image has no edge on the page."""
+    canvas.paste(tile, (x, y))
+    ImageDraw.Draw(canvas).rectangle((x - 1, y - 1, x + tile.width, y + tile.height), outline=FRAME)
+
+
+def _draw_caption(
+    draw: ImageDraw.ImageDraw,
+    corner: tuple[int, int],
+    line: int,
+    width: int,
+    font: ImageFont.FreeTypeFont,
+    example: Example,
+) -> None:
+    """Name, label, raw score and rank, on lines no longer than `width`."""
+    x, y = corner
+    draw.text((x, y), _fit(example.name, width, font), fill=TEXT, font=font)
+    label = "defective" if example.defective else "good"
+    draw.text((x, y + line), label, fill=DEFECTIVE if example.defective else GOOD, font=font)
+    x_after = x + draw.textlength(label + "   ", font=font)
+    draw.text((x_after, y + line), f"score {example.score}", fill=TEXT, font=font)
+    for number, text in enumerate(example.remarks, start=2):
+        draw.text((x, y + number * line), _fit(text, width, font), fill=MUTED, font=font)
+
+
+def _draw_legend(
+    canvas: Image.Image,
+    corner: tuple[int, int],
+    width: int,
+    unit: float,
+    scale: tuple[float, float],
+) -> None:
+    """The colours as they look on mid grey, with the raw values of both ends."""
+    x, y = corner
+    height, font = round(14 * unit), _font(13 * unit)
+    ramp = np.broadcast_to(np.linspace(0, 1, width), (height, width))
+    grey = np.full((height, width, 3), 160, dtype=np.uint8)
+    canvas.paste(Image.fromarray(overlay(grey, ramp, (0.0, 1.0))), (x, y))
+    draw = ImageDraw.Draw(canvas)
+    below = y + height + round(3 * unit)
+    title = "raw map value" if width < 300 * unit else "raw map value, one scale for all images"
+    draw.text((x, below), f"{scale[0]:.3g}", fill=TEXT, font=font)
+    draw.text((x + width, below), f"{scale[1]:.3g}", fill=TEXT, font=font, anchor="ra")
+    draw.text((x + width / 2, below), title, fill=MUTED, font=font, anchor="ma")
+
+
+def _font(size: float) -> ImageFont.FreeTypeFont:
+    font = ImageFont.load_default(size=size)
+    assert isinstance(font, ImageFont.FreeTypeFont)
+    return font
+
+
+def _fit(text: str, width: int, font: ImageFont.FreeTypeFont) -> str:
+    """Shorten a text that is too long at its front: the end of a path tells more."""
+    if font.getlength(text) <= width:
+        return text
+    start = bisect_left(
+        range(len(text)), True, key=lambda i: font.getlength("..." + text[i:]) <= width
+    )
+    return "..." + text[start:]
