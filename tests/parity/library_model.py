@@ -1,0 +1,205 @@
+"""The quantities of `tools/torch_reference/quantities.py`, computed with this library.
+
+Same names, and torch's names and layouts for all tensors, so that two dicts can be compared.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from student_names import PARTS, part_of, student_from_torch, student_to_torch, under
+
+import rdvar_jax.models.teacher
+import rdvar_jax.scoring.cosine
+import rdvar_jax.training.losses
+import rdvar_jax.training.step
+from rdvar_jax.models.architectures import ARCHITECTURES
+from rdvar_jax.models.build import build_student, build_teacher, feature_shapes, image_shape
+from rdvar_jax.models.initialise import abstract_variables
+from rdvar_jax.models.student import Decoder, OneClassBottleneck
+from rdvar_jax.models.teacher import normalise
+from rdvar_jax.parallel import AXIS_NAME, Parallel
+from rdvar_jax.scoring.score import make_score_step
+from rdvar_jax.training.losses import STAGES, LossSettings, total_loss
+from rdvar_jax.training.step import build_optimiser, init_state, make_train_step
+from rdvar_jax.weights.name_map import to_flax
+
+LAYERS = ("layer1", "layer2", "layer3")
+LOSS_PARTS = ("loss", "loss_model", "loss_var")
+LEARNING_RATE, B1, B2 = 0.005, 0.5, 0.999
+
+# The default takes twice as long to compile, for arithmetic that hardly takes any time here.
+COMPILER_OPTIONS = {"xla_backend_optimization_level": "0"}
+
+
+class LibraryModel:
+    """The networks of one backbone with weights that came from torch.
+
+    Args:
+        arch: the backbone.
+        stem_width: channels of the teacher's stem.
+        image_size: S.
+        weights: arrays under `teacher.`, `bn.` and `decoder.` and torch's names, without the
+            tensors that no implementation uses.
+    """
+
+    def __init__(
+        self, arch: str, stem_width: int, image_size: int, weights: Mapping[str, np.ndarray]
+    ):
+        self.teacher = build_teacher(arch, stem_width)
+        self.student = build_student(arch, stem_width, AXIS_NAME)
+        self.ocbe = OneClassBottleneck(ARCHITECTURES[arch], stem_width)
+        self.decoder = Decoder(ARCHITECTURES[arch], stem_width)
+        lone_student = build_student(arch, stem_width)
+        self.score_step = make_score_step(self.teacher, lone_student, image_size)
+        self._forward = jax.jit(self._compute_forward, compiler_options=COMPILER_OPTIONS)
+
+        expected = abstract_variables(self.teacher, image_shape(image_size))
+        self.teacher_variables = to_flax(under(weights, "teacher"), expected, source="teacher")
+        shapes = feature_shapes(arch, stem_width, image_size)
+        expected = abstract_variables(self.student, shapes, train=False)
+        self.student_variables = student_from_torch(weights, expected)
+
+    def forward(self, images: np.ndarray, student_variables: Any = None) -> dict[str, Any]:
+        """Features, maps and scores of uint8 images [B, S, S, 3].
+
+        Args:
+            images: the batch.
+            student_variables: instead of the model's own.
+        """
+        student_variables = student_variables or self.student_variables
+        return jax.device_get(self._forward(self.teacher_variables, student_variables, images))
+
+    def _compute_forward(self, teacher_variables, student_variables, images):
+        targets = self.teacher.apply(teacher_variables, normalise(images))
+        quantities = _named("teacher", LAYERS, targets)
+        ocbe, decoder = (part_of(student_variables, name) for name in PARTS.values())
+        for mode in ("eval", "train"):
+            apply = partial(_apply, train=mode == "train")
+            embedding = apply(self.ocbe, ocbe, targets)
+            quantities[f"embedding/{mode}"] = _to_nchw(embedding)
+            features = apply(self.decoder, decoder, embedding)
+            quantities |= _named(f"decoder/{mode}", STAGES, features)
+        maps, scores = self.score_step(teacher_variables, student_variables, images)
+        return quantities | {"maps": maps, "scores": scores}
+
+    def steps(
+        self, batches: Sequence[np.ndarray], losses: Mapping[str, LossSettings]
+    ) -> dict[str, Any]:
+        """What some train steps do, from the same start for each of the losses.
+
+        Runs in float64 within `double_precision`.
+
+        Args:
+            batches: uint8 images [B, S, S, 3], one batch a step.
+            losses: may differ in `lambda_var` alone, so that the step is compiled once.
+        """
+        settings = next(iter(losses.values()))
+        tx = build_optimiser(LEARNING_RATE, B1, B2)
+
+        def step(state, teacher_variables, data, indices, lambda_var):
+            weighed = replace(settings, lambda_var=lambda_var)
+            train_step = make_train_step(self.teacher, self.student, weighed, tx)
+            return train_step(state, teacher_variables, data, indices)
+
+        parallel = Parallel("pmap", tuple(jax.local_devices()[:1]))
+        wrapped = jax.jit(
+            parallel.wrap(step, split=(False, False, False, True, False), split_output=False),
+            compiler_options=COMPILER_OPTIONS,
+        )
+        dtype = jnp.zeros(()).dtype
+        teacher, student = parallel.replicate(
+            jax.tree.map(
+                lambda x: x.astype(dtype), (self.teacher_variables, self.student_variables)
+            )
+        )
+        quantities = {}
+        for label, loss in losses.items():
+            assert replace(loss, lambda_var=settings.lambda_var) == settings
+            state = init_state(student, tx)
+            parts = []
+            for index, batch in enumerate(batches):
+                indices = parallel.split(np.arange(len(batch), dtype=np.int32))
+                weight = jnp.asarray(loss.lambda_var)
+                state, metrics = wrapped(state, teacher, batch, indices, weight)
+                parts.append([metrics[name] for name in LOSS_PARTS])
+                if index == 0:
+                    # Adam's first moment after one step is (1 - b1) times the gradient.
+                    mu = state.opt_state[0].mu  # pyright: ignore[reportAttributeAccessIssue]
+                    gradient = jax.tree.map(lambda m: np.asarray(m) / (1 - B1), mu)
+                    quantities |= _prefixed(f"gradient/{label}", student_to_torch(gradient))
+            update = jax.tree.map(
+                lambda after, before: np.asarray(after) - np.asarray(before),
+                state.params,
+                student["params"],
+            )
+            statistics = student_to_torch(state.batch_stats, "batch_stats")
+            quantities[f"steps/{label}/losses"] = np.array(parts)
+            quantities |= _prefixed(f"steps/{label}/update", student_to_torch(update))
+            quantities |= _prefixed(f"steps/{label}/statistics", statistics)
+        return quantities
+
+
+def loss_quantities(
+    teacher_features: Sequence[np.ndarray],
+    student_features: Sequence[np.ndarray],
+    losses: Mapping[str, LossSettings],
+) -> dict[str, Any]:
+    """Values of differently set losses, and their gradients, for features [B, C, H, W]."""
+    targets, features = (
+        [jnp.asarray(np.moveaxis(f, 1, 3)) for f in maps]
+        for maps in (teacher_features, student_features)
+    )
+    quantities = {}
+    for label, settings in losses.items():
+        loss_fn = partial(total_loss, targets, settings=settings)
+        gradients, parts = jax.jit(jax.grad(loss_fn, has_aux=True))(features)
+        quantities[f"loss/{label}"] = np.array([parts[name] for name in LOSS_PARTS])
+        quantities |= _named(f"feature_gradient/{label}", STAGES, gradients)
+    return jax.device_get(quantities)
+
+
+@contextmanager
+def double_precision() -> Iterator[None]:
+    """Runs the library in float64, although it asks for float32 by name."""
+
+    class Float64Numpy:
+        def __getattr__(self, name: str) -> Any:
+            return jnp.float64 if name == "float32" else getattr(jnp, name)
+
+    modules = (
+        rdvar_jax.models.teacher,
+        rdvar_jax.scoring.cosine,
+        rdvar_jax.training.losses,
+        rdvar_jax.training.step,
+    )
+    with pytest.MonkeyPatch.context() as patch, jax.enable_x64(True):
+        for module in modules:
+            patch.setattr(module, "jnp", Float64Numpy())
+        yield
+
+
+def _apply(module, variables, x, train: bool):
+    if not train:
+        return module.apply(variables, x, train=False)
+    return module.apply(variables, x, train=True, mutable=["batch_stats"])[0]
+
+
+def _prefixed(prefix: str, arrays: Mapping[str, Any]) -> dict[str, Any]:
+    return {f"{prefix}/{name}": array for name, array in arrays.items()}
+
+
+def _named(prefix: str, names: Sequence[str], features: Sequence) -> dict[str, Any]:
+    return {
+        f"{prefix}/{name}": _to_nchw(feature) for name, feature in zip(names, features, strict=True)
+    }
+
+
+def _to_nchw(feature):
+    return jnp.moveaxis(feature, 3, 1)

@@ -1,0 +1,146 @@
+"""Writes the golden files of tests/parity, which the default tests read without torch.
+
+    python tools/torch_reference/make_golden.py --output tests/parity/golden
+
+Needs torch and numpy only. One file a block type, with four arrays:
+
+- `settings`: JSON text with the architecture, the losses, the batches, and the names and shapes of
+  the arrays that are laid end to end in `weights` and `values`;
+- `images`: uint8 [N, S, S, 3];
+- `weights`: the start, float16, under `teacher.`, `bn.` and `decoder.` and torch's names;
+- `values`: the quantities of `quantities.py`, computed in float64, kept in float32. Of a gradient
+  or an update with more than `NUM_SAMPLES` elements, that many evenly spaced ones.
+"""
+
+# torch is not among this project's dependencies, so it is absent where pyright runs.
+# pyright: reportMissingImports=false
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from torch_reference.losses import STAGES, LossSettings  # noqa: E402
+from torch_reference.network import Networks, build_networks  # noqa: E402
+from torch_reference.quantities import (  # noqa: E402
+    forward_quantities,
+    loss_quantities,
+    step_quantities,
+)
+from torch_reference.weights import randomise, state_arrays  # noqa: E402
+
+# Basic blocks, bottlenecks and wide bottlenecks: (stem width, seed). Narrow keeps the files small.
+# With these seeds float32 keeps near float64 over three steps, in torch and here.
+NETWORKS = {"resnet18": (4, 3), "resnet50": (2, 0), "wide_resnet50_2": (2, 2)}
+IMAGE_SIZE = 64
+NUM_IMAGES = 6
+BATCHES = ((0, 1, 2, 3), (4, 2, 5, 1), (3, 5, 0, 4))
+
+STEPS = {"lambda_0": LossSettings(lambda_var=0.0), "lambda_0.1": LossSettings(lambda_var=0.1)}
+LOSSES = {
+    **STEPS,
+    "all_stages": LossSettings(lambda_var=1.0, stages=STAGES),
+    "stop_gradient_mean": LossSettings(lambda_var=1.0, stop_gradient_mean=True),
+    "l1_mean": LossSettings(lambda_var=1.0, distance="l1"),
+    "l1_sum": LossSettings(lambda_var=0.001, distance="l1", reduction="sum"),
+    "l2_mean": LossSettings(lambda_var=1.0, distance="l2", stages=("d2",)),
+    "l2_sum": LossSettings(lambda_var=0.001, distance="l2", reduction="sum", stages=("d3",)),
+    "pixel": LossSettings(lambda_var=0.1, distillation="pixel"),
+}
+
+# Of larger tensors, this many evenly spaced elements are kept of what there is most of.
+NUM_SAMPLES = 256
+SAMPLED = ("gradient/", "feature_gradient/", "steps/")
+UNUSED = ("layer4.", "fc.", "conv4.", "bn4.")
+
+
+def make_images() -> np.ndarray:
+    """Stripes over coloured squares with noise, uint8 [N, S, S, 3]."""
+    rng = np.random.default_rng(0)
+    rows, columns = np.mgrid[:IMAGE_SIZE, :IMAGE_SIZE]
+    images = np.empty((NUM_IMAGES, IMAGE_SIZE, IMAGE_SIZE, 3), np.uint8)
+    for image in images:
+        squares = np.kron(
+            rng.uniform(40, 200, (4, 4, 3)), np.ones((IMAGE_SIZE // 4, IMAGE_SIZE // 4, 1))
+        )
+        u, v = rng.uniform(-1, 1, 2)
+        stripes = 40 * np.sin(u * rows + v * columns)[:, :, None]
+        noise = rng.normal(0, 10, image.shape)
+        image[:] = np.clip(squares + stripes + noise, 0, 255)
+    return images
+
+
+def golden(arch: str, stem_width: int, seed: int) -> dict[str, np.ndarray]:
+    """The arrays of one golden file."""
+    networks = build_networks(arch, stem_width)
+    randomise(networks, seed)
+    weights = _used_weights(networks)
+    for network in networks:
+        network.double()
+    images = make_images()
+    batches = [images[list(batch)] for batch in BATCHES]
+    quantities = {
+        **forward_quantities(networks, batches[0]),
+        **loss_quantities(networks, batches[0], LOSSES),
+        **step_quantities(networks, batches, STEPS),
+    }
+    for name in quantities:
+        if name.startswith(SAMPLED):
+            quantities[name] = _sample(quantities[name])
+    settings = {
+        "arch": arch,
+        "stem_width": stem_width,
+        "batches": BATCHES,
+        "losses": {label: asdict(loss) for label, loss in LOSSES.items()},
+        "steps": list(STEPS),
+        "weights": {name: array.shape for name, array in weights.items()},
+        "values": {name: array.shape for name, array in quantities.items()},
+    }
+    return {
+        "settings": np.array(json.dumps(settings)),
+        "images": images,
+        "weights": np.concatenate([array.ravel() for array in weights.values()]),
+        "values": np.concatenate(
+            [array.ravel() for array in quantities.values()], dtype=np.float32
+        ),
+    }
+
+
+def _used_weights(networks: Networks) -> dict[str, np.ndarray]:
+    arrays = {}
+    for prefix, network in networks._asdict().items():
+        for name, array in state_arrays(network).items():
+            if not name.startswith(UNUSED) and not name.endswith("num_batches_tracked"):
+                half = array.astype(np.float16)
+                assert (half == array).all(), f"{name} is not exact in float16"
+                arrays[f"{prefix}.{name}"] = half
+    return arrays
+
+
+def _sample(array: np.ndarray) -> np.ndarray:
+    flat = array.ravel()
+    if flat.size <= NUM_SAMPLES:
+        return array
+    return flat[np.linspace(0, flat.size - 1, NUM_SAMPLES).round().astype(int)]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--output", type=Path, required=True, help="folder of the golden files")
+    output = parser.parse_args().output
+    output.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(1)  # sums in one order
+    for arch, (stem_width, seed) in NETWORKS.items():
+        path = output / f"{arch}.npz"
+        np.savez_compressed(path, **golden(arch, stem_width, seed))
+        print(f"{path}: {path.stat().st_size / 1e3:.0f} kB")
+
+
+if __name__ == "__main__":
+    main()
