@@ -1,4 +1,4 @@
-"""The command line: `rdvar train` and `rdvar evaluate`."""
+"""The command line: `rdvar prepare`, `rdvar train` and `rdvar evaluate`."""
 
 import logging
 import os
@@ -20,6 +20,9 @@ rdvar evaluate --workdir W [--checkpoint latest|best] [--config.SECTION.NAME=VAL
     Score the test images: results.json, scores.csv and figures/ in W. Settings of the sections
     score, report and parallel, and data.root, may differ from those in training.
 
+rdvar prepare --source synthetic --output FOLDER [--size 256] [--seed 0]
+    Draw a data set of four categories with defects and masks: no download, no licence.
+
 Exit codes: 0 done; 2 something to mend, said in one sentence; 128 + n stopped by signal n, saved.
 """
 
@@ -39,11 +42,11 @@ def main(argv: list[str] | None = None) -> int:
     if argv[0] == "--version":
         print(__version__)
         return 0
-    commands = {"train": _train, "evaluate": _evaluate}
+    commands = {"prepare": _prepare, "train": _train, "evaluate": _evaluate}
     if argv[0] not in commands:
         print(f"rdvar: unknown command {argv[0]!r}; see rdvar --help", file=sys.stderr)
         return 2
-    _start_logging()
+    start_logging()
     try:
         return commands[argv[0]](argv)
     except (UserError, flags.Error) as error:
@@ -54,6 +57,25 @@ def main(argv: list[str] | None = None) -> int:
             raise
         print(f"rdvar: {error.filename}: {error.strerror}", file=sys.stderr)
     return 2
+
+
+def _prepare(argv: list[str]) -> int:
+    values = flags.FlagValues()
+    flags.DEFINE_enum("source", None, ["synthetic"], "what to make", flag_values=values)
+    flags.DEFINE_string("output", None, "the folder to make", flag_values=values)
+    flags.DEFINE_integer("size", 256, "side of the images, in pixels", flag_values=values)
+    flags.DEFINE_integer("seed", 0, "other images for another seed", flag_values=values)
+    _parse(values, argv)
+    if values["source"].value is None or not values["output"].value:
+        raise ConfigError("give --source synthetic and --output FOLDER.")
+    from rdvar_jax.data.synthetic import CATEGORIES, generate
+
+    root = Path(values["output"].value)
+    size, seed = (int(values[name].value or 0) for name in ("size", "seed"))
+    generate(root, size=size, seed=seed)
+    settings = f"--config configs/mvtec_resnet18.py:{CATEGORIES[0]} --config.data.root={root}"
+    print(f"drew {', '.join(CATEGORIES)} in {root}; next: rdvar train {settings} --workdir W")
+    return 0
 
 
 def _train(argv: list[str]) -> int:
@@ -73,7 +95,7 @@ def _train(argv: list[str]) -> int:
     except OSError as error:  # raised at the first use of a config whose file is missing
         reason = str(error).splitlines()[-1].strip()
         raise ConfigError(f"--config cannot be read: {reason}; give a file of configs/.") from error
-    _start_jax()
+    start_jax()
     from rdvar_jax.config import resolved
     from rdvar_jax.train import train
     from rdvar_jax.training.stop import Stopped
@@ -93,7 +115,7 @@ def _evaluate(argv: list[str]) -> int:
     _define_common(early)
     rest = early(argv, known_only=True)
     folder = _workdir(early)
-    _start_jax()
+    start_jax()
     from ml_collections import config_flags
 
     from rdvar_jax.config import determining_settings, resolved
@@ -142,13 +164,19 @@ def _workdir(values: flags.FlagValues) -> Path:
     return Path(values["workdir"].value)
 
 
-def _start_logging() -> None:
-    logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
+def start_logging() -> None:
+    """Shows what the program reports on standard error, and nothing of what orbax does."""
+    # A handler of our own: some libraries give the root logger one as soon as they are imported.
+    if not logger.handlers:
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(logging.Formatter("%(message)s"))
+        logger.addHandler(handler)
+        logger.propagate = False
     logger.setLevel(logging.INFO)
     logging.getLogger("absl").setLevel(logging.ERROR)  # orbax tells of each of its options
 
 
-def _start_jax() -> None:
+def start_jax() -> None:
     """Keeps compiled programs between runs; `JAX_COMPILATION_CACHE_DIR` chooses the place."""
     import jax
 

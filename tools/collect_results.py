@@ -18,7 +18,7 @@ COLUMNS = ("image_auroc", "pixel_auroc", "aupro", "image_ap", "pixel_ap")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("workdirs", type=Path, nargs="+")
     args = parser.parse_args()

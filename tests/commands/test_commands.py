@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 
+from rdvar_jax.data.folder import find_category, list_categories
 from rdvar_jax.main import HELP, main
 from rdvar_jax.version import __version__
 
@@ -135,6 +136,19 @@ def test_evaluation_in_training_and_shard_map(rdvar, tmp_path):
     assert results["metrics"]["aupro"] == pytest.approx(evaluations[-1]["aupro"], abs=1e-6)
 
 
+def test_prepare_draws_a_data_set_that_can_be_read(rdvar, tmp_path):
+    root = tmp_path / "drawn"
+    done = rdvar.run("prepare", "--source=synthetic", "--output", root, "--size=32")
+    assert done.returncode == 0, done.stderr
+    names = list_categories(root)
+    assert len(names) >= 4
+    assert all(name in done.stdout for name in names)
+    assert all(len(find_category(root, name).train) == 60 for name in names)
+    again = rdvar.run("prepare", "--source=synthetic", "--output", root, "--size=64")
+    assert again.returncode == 2
+    assert str(root) in again.stderr
+
+
 @pytest.mark.parametrize("args", [["--help"], ["-h"], ["train", "--help"]])
 def test_help(args, capsys):
     assert main(args) == 0
@@ -152,10 +166,13 @@ def test_version(capsys):
         (["fly"], "unknown command 'fly'"),
         (["train"], "--config is missing"),
         (["evaluate"], "--workdir is missing"),
+        (["prepare"], "give --source synthetic and --output"),
+        (["prepare", "--source=photos"], "--source"),
         (["train", "--speed=3"], "Unknown command line flag 'speed'"),
     ],
 )
-def test_wrong_arguments_are_one_sentence(args, message, capsys):
+def test_wrong_arguments_are_one_sentence(args, message, capsys, monkeypatch):
+    monkeypatch.setattr("rdvar_jax.main.start_logging", lambda: None)
     assert main(args) == 2
     error = capsys.readouterr().err
     assert error.startswith("rdvar: ")

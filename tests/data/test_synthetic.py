@@ -191,7 +191,7 @@ def test_an_image_of_32_pixels_and_of_odd_size():
 def test_wrong_arguments():
     with pytest.raises(ValueError, match="blister, cloth, nut, plate"):
         render("bottle")
-    with pytest.raises(ValueError, match="a defect of nut must be one of chipped"):
+    with pytest.raises(ValueError, match="a defect of nut must be one of bent"):
         render("nut", "hole")
     with pytest.raises(ValueError, match="at least 32"):
         render("nut", size=31)
