@@ -3,7 +3,8 @@
     rdvar train --config configs/smoke.py:CATEGORY --config.data.root=FOLDER --workdir W
     rdvar evaluate --workdir W
 
-An untrained, narrow teacher at 64 px.
+An untrained, narrow teacher at 64 px: expect the loss to fall under 0.2 and scores that are little
+better than chance, such as an image AUROC of 0.57 on tiles of leather.
 """
 
 from rdvar_jax.config import RANDOM_WEIGHTS, Config, default_config

@@ -35,7 +35,6 @@ def read_run(workdir: Path) -> dict[str, Any]:
     results = json.loads((workdir / "results.json").read_text())
     lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
     epochs = [line for line in lines if line["kind"] == "epoch"]
-    rates = sorted(line["images_per_second"] for line in lines if line["kind"] == "train")
     return {
         "category": results["category"],
         "arch": config["teacher"]["arch"],
@@ -48,7 +47,6 @@ def read_run(workdir: Path) -> dict[str, Any]:
         "loss_model_first_epoch": epochs[0]["loss_model"],
         "loss_model_last_epoch": epochs[-1]["loss_model"],
         "loss_var_last_epoch": epochs[-1]["loss_var"],
-        "median_images_per_second": rates[len(rates) // 2],
         "versions": results["versions"],
         "device": results["device"],
     }
