@@ -3,8 +3,8 @@
 rdvar train --config configs/mvtec_resnet18.py:screw --config.data.root=MVTEC_AD --workdir W
 rdvar evaluate --workdir W
 
-Ten epochs (--config.train.epochs=10) of screw give an image AUROC of 0.87 and a pixel AUROC of 0.987
-(docs/benchmarks/screw_resnet18_cpu.json); all 200 have not been measured yet.
+Ten epochs (--config.train.epochs=10) of screw give an image AUROC of 0.87 and a pixel AUROC of
+0.987 (docs/benchmarks/screw_resnet18_cpu.json); all 200 have not been measured yet.
 """
 
 from rdvar_jax.config import Config, default_config

@@ -29,7 +29,8 @@ _THICK = 0.05  # of a tablet at its rim
 _EMBOSSING = 0.036  # from one dot of the foil to the next but one
 _TABLE: Colour = (0.035, 0.055, 0.075)
 _COLOUR: Colour = (0.72, 0.38, 0.27)
-_SPOTS: tuple[Colour, ...] = ((0.62, 0.55, 0.42), (0.40, 0.20, 0.12), (0.75, 0.62, 0.30))
+_SPOTS: tuple[Colour, ...] = ((0.72, 0.66, 0.52), (0.30, 0.14, 0.08), (0.70, 0.60, 0.16))
+_WHITENED: Colour = (0.62, 0.62, 0.64)
 _HAIRS: tuple[Colour, ...] = ((0.02, 0.018, 0.016), (0.03, 0.06, 0.2))
 
 
@@ -56,11 +57,14 @@ def draw(shot: Shot) -> tuple[Surface, Light]:
     _add_card(surface, film, light, frame, draws)
     powder = noise(draws, shot.size, 110, 2)
     batch = 1 + draws.normal(0.015)
-    tablets = []
+    tablets, creases = [], np.zeros_like(film)
     for number, pocket in enumerate(pockets):
         defect = shot.defect if number == chosen else None
         window = pocket.window((-0.21, -0.21), (0.21, 0.21))
-        _add_dome(surface, film, pocket.cut(window), window, shot, defect)
+        near, pushed = pocket.cut(window), np.float32(0)
+        if defect == "crushed":
+            pushed, creases[window] = _buckle(near, shot)
+        _add_dome(surface, film, near, window, pushed)
         # Drawn for every pocket, full or empty: a missing tablet must not change the others.
         shift, turn, tone = draws.normals(2), draws.uniform(0, 2 * np.pi), draws.normal(0.012)
         if defect != "missing":
@@ -68,7 +72,9 @@ def draw(shot: Shot) -> tuple[Surface, Light]:
             tablets.append(_tablet(lying.cut(window), window, batch + tone, powder, shot, defect))
     _lay(surface, tablets, light)
     surface.film = film
-    if shot.defect == "foreign_body":
+    if shot.defect == "crushed":
+        surface.paint(creases, _WHITENED, 0.1, 0.4)
+    elif shot.defect == "foreign_body":
         place = pockets[chosen].moved(flaw.uniform(-0.12, 0.12), flaw.uniform(-0.12, 0.12))
         colour = _HAIRS[flaw.integer(len(_HAIRS))]
         flaws.strand(
@@ -102,7 +108,7 @@ def _add_card(surface: Surface, film: np.ndarray, light: Light, frame: Frame, dr
     turns = np.float32(2 * np.pi / _EMBOSSING)
     emboss = np.cos(turns * frame.u) * np.cos(turns * frame.v)
     pressed = np.float32(0.00075) * (1 + np.float32(0.25) * noise(draws, frame.size, 5))
-    creases = np.float32(0.0022) * noise(draws, frame.size, 6, 3)
+    creases = np.float32(0.0016) * noise(draws, frame.size, 6, 3)
     height = np.float32(0.004) + pressed * emboss + creases
     surface.height = mixed(surface.height, height, solid)
     surface.gloss = mixed(surface.gloss, np.float32(0.55), solid)
@@ -112,23 +118,25 @@ def _add_card(surface: Surface, film: np.ndarray, light: Light, frame: Frame, dr
 
 
 def _add_dome(
-    surface: Surface, film: np.ndarray, near: Frame, window: Window, shot: Shot, defect: str | None
+    surface: Surface,
+    film: np.ndarray,
+    near: Frame,
+    window: Window,
+    pushed: np.ndarray | np.float32,
 ) -> None:
     """A flat lid with a round shoulder and a steep wall; the foil below it is a little darker."""
     radius = np.hypot(near.u, near.v)
     inward = np.clip((np.float32(_POCKET) - radius) / np.float32(0.10), 0, 1)
     height = np.float32(0.006) + np.float32(0.085) * np.sqrt(inward * (2 - inward))
     height += np.float32(0.024) * np.maximum(1 - (radius / np.float32(_POCKET)) ** 2, 0)
-    if defect == "crushed":
-        height = height - _buckle(near, shot)
-    inside = radius < _POCKET
-    film[window] = np.where(inside, np.maximum(height, np.float32(0.004)), film[window])
+    height = np.maximum(height - pushed, np.float32(0.004))
+    film[window] = np.where(radius < _POCKET, height, film[window])
     shade = np.float32(0.16) * smoothstep(_POCKET, _POCKET - 0.012, radius)
     surface.visible[window] *= 1 - shade
 
 
-def _buckle(near: Frame, shot: Shot) -> np.ndarray:
-    """How far a dome is pushed in: a crater with a sharp rim and folds."""
+def _buckle(near: Frame, shot: Shot) -> tuple[np.ndarray, np.ndarray]:
+    """How far a dome is pushed in, a crater with folds; and how white the plastic got, 0 to 1."""
     flaw = shot.flaw
     angle, reach = flaw.uniform(0, 2 * np.pi), between(0.11, 0.15, shot.severity)
     place = near.moved(0.07 * np.cos(angle), 0.07 * np.sin(angle), flaw.uniform(0, np.pi))
@@ -136,7 +144,11 @@ def _buckle(near: Frame, shot: Shot) -> np.ndarray:
     inside = np.maximum(1 - distance, 0)
     folds = np.abs(np.sin(2 * np.arctan2(place.v, place.u) + np.float32(angle)))
     crater = np.minimum(inside, np.float32(0.9) - inside) * (1 - np.float32(0.4) * folds)
-    return np.float32(between(0.11, 0.16, shot.severity)) * crater
+    # Plastic whitens where it is bent most: along the rim and the sharpest folds.
+    rim = smoothstep(0.22, 0.04, np.abs(inside - np.float32(0.45)))
+    ridge = smoothstep(0.30, 0.05, folds) * smoothstep(0, 0.15, inside)
+    white = np.float32(between(0.4, 0.7, shot.severity)) * np.maximum(rim, ridge)
+    return np.float32(between(0.11, 0.16, shot.severity)) * crater, white
 
 
 def _tablet(
@@ -202,6 +214,6 @@ def _discoloured(colour: np.ndarray, frame: Frame, shot: Shot) -> np.ndarray:
     flaw = shot.flaw
     other = np.array(_SPOTS[flaw.integer(len(_SPOTS))], np.float32)
     place = frame.moved(flaw.uniform(-0.07, 0.07), flaw.uniform(-0.07, 0.07))
-    spot = smoothstep(0.012, -0.012, blob(flaw, place, flaw.uniform(0.045, 0.085)))
-    share = np.float32(between(0.5, 0.95, shot.severity)) * spot
+    spot = smoothstep(0.012, -0.012, blob(flaw, place, flaw.uniform(0.055, 0.09)))
+    share = np.float32(between(0.7, 0.97, shot.severity)) * spot
     return colour + (other - colour) * share[..., None]

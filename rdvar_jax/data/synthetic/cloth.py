@@ -48,9 +48,13 @@ def draw(shot: Shot) -> tuple[Surface, Light]:
     warp, weft = _threads(shot, image, place)
     if shot.defect == "hole":
         _tear(shot, place, warp, weft)
-    claimed = _leave_out(shot, place, warp, weft) if shot.defect == "missing_thread" else None
+    gap = _leave_out(shot, place, warp, weft) if shot.defect == "missing_thread" else None
     surface = _weave(shot, warp, weft)
-    surface.claimed = claimed
+    if gap is not None:
+        # What crosses the gap has lost its support, and sags into the shade of its neighbours.
+        shade = np.float32(between(0.65, 0.45, shot.severity))
+        surface.visible = surface.visible * np.where(gap, shade, np.float32(1))
+        surface.claimed = gap
     if shot.defect == "stain":
         colour = _STAINS[shot.flaw.integer(len(_STAINS))]
         radius = shot.flaw.uniform(0.05, 0.12)
@@ -93,8 +97,8 @@ def _set_of_threads(draws: Draws, across: np.ndarray, along: np.ndarray) -> _Thr
     number = np.floor(across).astype(np.int32)
     swell = _along_threads(draws.normals(_TABLE, 53), number, along * np.float32(0.55))
     each = number % _TABLE
-    half = 0.455 * (1 + 0.05 * draws.normals(_TABLE)[each] + np.float32(0.10) * swell)
-    tone = 1 + 0.09 * draws.normals(_TABLE)[each] + np.float32(0.06) * swell
+    half = 0.455 * (1 + 0.035 * draws.normals(_TABLE)[each] + np.float32(0.07) * swell)
+    tone = 1 + 0.055 * draws.normals(_TABLE)[each] + np.float32(0.045) * swell
     middle = across - np.floor(across) - np.float32(0.5)
     return _Threads(number, middle, along, half.clip(0.32, 0.5), tone, np.zeros(across.shape, bool))
 
@@ -127,7 +131,7 @@ def _leave_out(shot: Shot, place: Frame, warp: _Threads, weft: _Threads) -> np.n
     """Take a stretch of one thread away; gives where it was, seen or behind another thread."""
     threads = (warp, weft)[shot.flaw.integer(2)]
     middle = _middle(place)
-    reach = between(2.5, 9, shot.severity)
+    reach = between(4, 10, shot.severity)
     here = threads.number == threads.number[middle]
     here &= np.abs(threads.along - threads.along[middle]) < reach
     threads.gone |= here
@@ -155,7 +159,7 @@ def _weave(shot: Shot, warp: _Threads, weft: _Threads) -> Surface:
     surface.diffuse = mixed(surface.diffuse, colour, thread[..., None])
     surface.visible = mixed(np.float32(0.25), np.float32(1), smoothstep(-1.3, 0.7, top))
     relief = np.float32(0.7) * top + np.float32(0.05) * fibre * thread
-    creases = np.float32(0.006) * noise(shot.draws, shot.size, 3, 2)
+    creases = np.float32(0.004) * noise(shot.draws, shot.size, 3, 2)
     surface.height = np.float32(0.42 / _THREADS) * relief + creases
     return surface
 

@@ -42,7 +42,7 @@ def scratch(
         bright: The diffuse grey of what it lays bare.
         within: Where it can be, 0 to 1, [W, W].
     """
-    width = between(0.003, 0.0055, severity)
+    width = between(0.004, 0.007, severity)
     points = wandering(draws, length * draws.uniform(0.7, 1.2), 0.5, 8)
     window = _around(frame, points, 3 * width)
     distance, along = polyline(frame.cut(window), points)
@@ -53,7 +53,7 @@ def scratch(
     across = (distance / np.maximum(half, 1e-5)).astype(np.float32)
     depth = smoothstep(1.0, 0.3, across)
     ridge = smoothstep(0.9, 1.5, across) * smoothstep(2.4, 1.6, across)
-    strength = np.float32(between(0.4, 1.0, severity)) * within[window]
+    strength = np.float32(between(0.5, 1.0, severity)) * within[window]
     surface.height[window] += strength * np.float32(width) * (0.3 * ridge - 0.9 * depth)
     bare = np.float32(0.85) * strength * depth
     surface.diffuse[window] += (np.float32(bright) - surface.diffuse[window]) * bare[..., None]
@@ -88,7 +88,7 @@ def stain(
     rim = smoothstep(-0.5 * radius, -0.08 * radius, distance)
     mottled = np.float32(0.20 if opaque else 0.08) * ragged
     density = np.clip(0.75 + 0.25 * rim + mottled, 0.2, 1)
-    amount = cover * density * np.float32(between(0.45 if opaque else 0.3, 0.97, severity))
+    amount = cover * density * np.float32(between(0.65 if opaque else 0.5, 0.97, severity))
     if within is not None:
         amount = amount * within
     if opaque:

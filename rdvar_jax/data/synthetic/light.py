@@ -26,9 +26,9 @@ class Light:
     @classmethod
     def drawn(cls, draws: Draws, azimuth: float, height: float, key: float, fill: float) -> "Light":
         """A lamp near the given place; azimuth in radians, 0 to the right, pi / 2 below."""
-        azimuth += draws.normal(0.22)
-        distance = 1.1 + draws.normal(0.1)
-        level = 1 + draws.normal(0.06)
+        azimuth += draws.normal(0.16)
+        distance = 1.1 + draws.normal(0.07)
+        level = 1 + draws.normal(0.05)
         x, y = 0.5 + distance * float(np.cos(azimuth)), 0.5 + distance * float(np.sin(azimuth))
         return cls(
             lamp=(x, y, height * (1 + draws.normal(0.08))),

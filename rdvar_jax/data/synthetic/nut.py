@@ -54,10 +54,10 @@ def draw(shot: Shot) -> tuple[Surface, Light]:
     place = nut.frame.moved(ring * np.cos(angle), ring * np.sin(angle))
     if shot.defect == "scratch":
         flaws.scratch(
-            surface, shot.flaw, place, shot.severity, length=0.2, bright=0.5, within=solid
+            surface, shot.flaw, place, shot.severity, length=0.25, bright=0.9, within=solid
         )
     elif shot.defect == "rust":
-        radius = shot.flaw.uniform(0.035, 0.075)
+        radius = shot.flaw.uniform(0.045, 0.08)
         flaws.stain(
             surface, shot.flaw, place, shot.severity, radius, _RUST, opaque=True, within=solid
         )
@@ -69,7 +69,7 @@ def draw(shot: Shot) -> tuple[Surface, Light]:
             place,
             shot.severity,
             length=0.22,
-            width=0.013,
+            width=0.016,
             bend=5.0,
             colour=_SWARF,
             gloss=0.25,
@@ -111,7 +111,7 @@ def _place(shot: Shot) -> _Nut:
 
 def _chip(shot: Shot, frame: Frame) -> np.ndarray:
     corner = np.pi / 3 * shot.flaw.integer(6)
-    reach = _CORNER - between(0.04, 0.09, shot.severity)
+    reach = _CORNER - between(0.055, 0.11, shot.severity)
     tilted = frame.moved(0, 0, corner + shot.flaw.uniform(-0.35, 0.35))
     cut = tilted.u - np.float32(reach) + np.float32(0.010) * noise(shot.flaw, shot.size, 14, 3)
     near = frame.moved(0, 0, corner).u > 0.5 * _FLAT
@@ -124,7 +124,7 @@ def _bend(shot: Shot, frame: Frame) -> tuple[Frame, np.ndarray]:
     struck = frame.moved(_CORNER * np.cos(corner), _CORNER * np.sin(corner))
     reach = np.float32(between(0.12, 0.17, shot.severity))
     bump = np.maximum(1 - (struck.u**2 + struck.v**2) / reach**2, 0) ** 2
-    push = between(0.035, 0.07, shot.severity)
+    push = between(0.045, 0.08, shot.severity)
     sideways = corner + shot.flaw.sign() * shot.flaw.uniform(0.3, 1.0)
     u = frame.u + np.float32(push * np.cos(sideways)) * bump
     v = frame.v + np.float32(push * np.sin(sideways)) * bump

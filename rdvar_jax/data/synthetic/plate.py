@@ -20,14 +20,14 @@ from rdvar_jax.data.synthetic.light import Light, cast_shadow
 from rdvar_jax.data.synthetic.surface import Colour, Shot, Surface
 from rdvar_jax.data.synthetic.text import text_distance, text_width
 
-DEFECTS = ("dent", "faded_print", "missing_hole", "scratch", "shifted_print", "stain")
+DEFECTS = ("dent", "missing_hole", "scratch", "shifted_print", "smeared_print", "stain")
 
 _HALF_U, _HALF_V = 0.415, 0.30
 _HOLE_U, _HOLE = 0.355, 0.026  # where they are, and their radius
 _BENCH: Colour = (0.30, 0.19, 0.105)
 _BLACK: Colour = (0.022, 0.024, 0.028)
 _BLUE: Colour = (0.015, 0.05, 0.16)
-_DRIED: Colour = (0.20, 0.17, 0.12)
+_DRIED: Colour = (0.17, 0.105, 0.05)
 _NAME = (0.085, -0.15)
 _LINES = ((-0.10, -0.035, "TYPE 40-2"), (-0.10, 0.042, "24V 1.5A"))
 _EMBLEM = (-0.215, -0.15)
@@ -49,11 +49,10 @@ def draw(shot: Shot) -> tuple[Surface, Light]:
     solid = _add_plate(surface, light, frame, angle, shot)
     _add_print(surface, frame, solid, shot)
     if shot.defect == "scratch":
-        flaws.scratch(surface, flaw, place, shot.severity, length=0.3, bright=0.55, within=solid)
+        flaws.scratch(surface, flaw, place, shot.severity, length=0.32, bright=0.9, within=solid)
     elif shot.defect == "stain":
-        radius = flaw.uniform(0.05, 0.11)
-        severity = 0.8 * shot.severity
-        flaws.stain(surface, flaw, place, severity, radius, _DRIED, opaque=True, within=solid)
+        radius = flaw.uniform(0.055, 0.10)
+        flaws.stain(surface, flaw, place, shot.severity, radius, _DRIED, opaque=True, within=solid)
     elif shot.defect == "dent":
         _dent(surface, place, shot)
     return surface, light
@@ -115,10 +114,11 @@ def _add_print(surface: Surface, frame: Frame, solid: np.ndarray, shot: Shot) ->
         name = frame.moved(flaw.sign() * shift, flaw.sign() * 0.7 * shift, tilt)
     wear = smoothstep(0.8, 2.2, noise(draws, shot.size, 60, 2))
     ink = np.float32(0.90 + draws.normal(0.02)) * (1 - np.float32(0.10) * wear) * solid
-    if shot.defect == "faded_print":
-        ink = ink * _left(frame, shot)
-    surface.paint(_black(frame, name) * ink, _BLACK, 0.05, 0.3)
-    surface.paint(_blue(frame, name) * ink, _BLUE, 0.06, 0.3)
+    black, blue = _black(frame, name), _blue(frame, name)
+    if shot.defect == "smeared_print":
+        black, blue = _smeared(black, blue, frame, shot)
+    surface.paint(black * ink, _BLACK, 0.05, 0.3)
+    surface.paint(blue * ink, _BLUE, 0.06, 0.3)
 
 
 def _black(frame: Frame, name: Frame) -> np.ndarray:
@@ -187,23 +187,34 @@ def _stroke(distance: np.ndarray, half: float, pixel: float) -> np.ndarray:
     return smoothstep(half + pixel, half - pixel, distance)
 
 
-def _left(frame: Frame, shot: Shot) -> np.ndarray:
-    """How much ink is left, 0 to 1, around one of the places that have some."""
+def _smeared(
+    black: np.ndarray, blue: np.ndarray, frame: Frame, shot: Shot
+) -> tuple[np.ndarray, np.ndarray]:
+    """Both inks after something has dragged them aside in one place, while they were wet."""
     flaw = shot.flaw
     places = (_NAME, _EMBLEM, _BARS, *((u, v) for u, v, _ in _LINES))
     u, v = places[flaw.integer(len(places))]
     here = frame.moved(float(u) + flaw.uniform(-0.06, 0.06), float(v))
-    radius = flaw.uniform(0.06, 0.09)
-    distance = np.hypot(here.u, np.float32(1.4) * here.v)
+    radius, way = flaw.uniform(0.08, 0.11), flaw.sign()
+    distance = np.hypot(here.u, np.float32(1.3) * here.v)
     distance += np.float32(0.015) * noise(flaw, shot.size, 20, 3)
-    lost = np.float32(between(0.45, 0.97, shot.severity))
-    return 1 - lost * smoothstep(radius, 0.6 * radius, distance)
+    where = smoothstep(radius, 0.7 * radius, distance)
+    length, strength = between(0.04, 0.07, shot.severity), between(0.75, 1.0, shot.severity)
+
+    def dragged(ink: np.ndarray) -> np.ndarray:
+        steps = [round(way * length * shot.size * part) for part in np.linspace(0.1, 1, 8)]
+        trail = sum((np.roll(ink, step, axis=1) for step in steps), np.zeros_like(ink))
+        trail = np.minimum(trail * np.float32(1.6 / len(steps)), 1) * np.float32(strength)
+        thinned = ink * np.float32(1 - 0.6 * strength)
+        return mixed(ink, np.maximum(thinned, trail), where)
+
+    return dragged(black), dragged(blue)
 
 
 def _dent(surface: Surface, place: Frame, shot: Shot) -> None:
-    radius, longer = shot.flaw.uniform(0.035, 0.06), shot.flaw.uniform(1.0, 1.5)
+    radius, longer = shot.flaw.uniform(0.05, 0.075), shot.flaw.uniform(1.0, 1.5)
     turned = place.moved(0, 0, shot.flaw.uniform(0, np.pi))
     distance = np.hypot(turned.u, np.float32(longer) * turned.v) / np.float32(radius)
     bowl = np.maximum(1 - distance * distance, 0) ** 2
-    depth = radius * between(0.08, 0.24, shot.severity)
+    depth = radius * between(0.16, 0.30, shot.severity)
     surface.height = surface.height - np.float32(depth) * bowl
