@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -36,8 +37,9 @@ class Golden:
     values: dict[str, np.ndarray]
 
 
+@cache
 def read_golden(arch: str) -> Golden:
-    """Reads the file of one backbone."""
+    """Reads the file of one backbone, once."""
     with np.load(FOLDER / f"{arch}.npz") as file:
         settings = json.loads(file["settings"].item())
         images = file["images"]

@@ -3,16 +3,17 @@
 Same names, and torch's names and layouts for all tensors, so that two dicts can be compared.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from golden_files import read_golden
 from student_names import PARTS, part_of, student_from_torch, student_to_torch, under
 
 import rdvar_jax.models.teacher
@@ -90,16 +91,24 @@ class LibraryModel:
         return quantities | {"maps": maps, "scores": scores}
 
     def steps(
-        self, batches: Sequence[np.ndarray], losses: Mapping[str, LossSettings]
+        self,
+        batches: Sequence[np.ndarray],
+        losses: Mapping[str, LossSettings],
+        dtype: type = np.float32,
+        keep: Callable[[np.ndarray], np.ndarray] = np.asarray,
     ) -> dict[str, Any]:
         """What some train steps do, from the same start for each of the losses.
 
-        Runs in float64 within `double_precision`.
-
         Args:
-            batches: uint8 images [B, S, S, 3], one batch a step.
-            losses: may differ in `lambda_var` alone, so that the step is compiled once.
+          batches: uint8 images [B, S, S, 3], one batch a step.
+          losses: may differ in `lambda_var` alone, so that the step is compiled once.
+          dtype: float32 or float64.
+          keep: what to keep of a gradient or an update.
         """
+        with double_precision() if dtype == np.float64 else nullcontext():
+            return self._steps(batches, losses, dtype, keep)
+
+    def _steps(self, batches, losses, dtype, keep) -> dict[str, Any]:
         settings = next(iter(losses.values()))
         tx = build_optimiser(LEARNING_RATE, B1, B2)
 
@@ -113,7 +122,6 @@ class LibraryModel:
             parallel.wrap(step, split=(False, False, False, True, False), split_output=False),
             compiler_options=COMPILER_OPTIONS,
         )
-        dtype = jnp.zeros(()).dtype
         teacher, student = parallel.replicate(
             jax.tree.map(
                 lambda x: x.astype(dtype), (self.teacher_variables, self.student_variables)
@@ -132,18 +140,28 @@ class LibraryModel:
                 if index == 0:
                     # Adam's first moment after one step is (1 - b1) times the gradient.
                     mu = state.opt_state[0].mu  # pyright: ignore[reportAttributeAccessIssue]
-                    gradient = jax.tree.map(lambda m: np.asarray(m) / (1 - B1), mu)
-                    quantities |= _prefixed(f"gradient/{label}", student_to_torch(gradient))
-            update = jax.tree.map(
+                    gradients = jax.tree.map(lambda m: np.asarray(m) / (1 - B1), mu)
+                    gradients = _kept(keep, student_to_torch(gradients))
+                    quantities |= _prefixed(f"gradient/{label}", gradients)
+            updates = jax.tree.map(
                 lambda after, before: np.asarray(after) - np.asarray(before),
                 state.params,
                 student["params"],
             )
+            updates = _kept(keep, student_to_torch(updates))
             statistics = student_to_torch(state.batch_stats, "batch_stats")
-            quantities[f"steps/{label}/losses"] = np.array(parts)
-            quantities |= _prefixed(f"steps/{label}/update", student_to_torch(update))
+            columns: dict[str, Any] = dict(zip(LOSS_PARTS, np.array(parts).T, strict=True))
+            quantities |= _prefixed(f"steps/{label}", columns)
+            quantities |= _prefixed(f"steps/{label}/update", updates)
             quantities |= _prefixed(f"steps/{label}/statistics", statistics)
         return quantities
+
+
+@cache
+def golden_model(arch: str) -> LibraryModel:
+    """The model of a golden file, made and compiled once."""
+    golden = read_golden(arch)
+    return LibraryModel(arch, golden.stem_width, golden.batches[0].shape[1], golden.weights)
 
 
 def loss_quantities(
@@ -153,16 +171,21 @@ def loss_quantities(
 ) -> dict[str, Any]:
     """Values of differently set losses, and their gradients, for features [B, C, H, W]."""
     targets, features = (
-        [jnp.asarray(np.moveaxis(f, 1, 3)) for f in maps]
-        for maps in (teacher_features, student_features)
+        [np.moveaxis(feature, 1, 3) for feature in features]
+        for features in (teacher_features, student_features)
     )
-    quantities = {}
-    for label, settings in losses.items():
-        loss_fn = partial(total_loss, targets, settings=settings)
-        gradients, parts = jax.jit(jax.grad(loss_fn, has_aux=True))(features)
-        quantities[f"loss/{label}"] = np.array([parts[name] for name in LOSS_PARTS])
-        quantities |= _named(f"feature_gradient/{label}", STAGES, gradients)
-    return jax.device_get(quantities)
+
+    @partial(jax.jit, compiler_options=COMPILER_OPTIONS)
+    def compute(targets, features):
+        quantities = {}
+        for label, settings in losses.items():
+            loss_fn = partial(total_loss, targets, settings=settings)
+            gradients, parts = jax.grad(loss_fn, has_aux=True)(features)
+            quantities |= _prefixed(f"loss/{label}", parts)
+            quantities |= _named(f"feature_gradient/{label}", STAGES, gradients)
+        return quantities
+
+    return jax.device_get(compute(targets, features))
 
 
 @contextmanager
@@ -189,6 +212,10 @@ def _apply(module, variables, x, train: bool):
     if not train:
         return module.apply(variables, x, train=False)
     return module.apply(variables, x, train=True, mutable=["batch_stats"])[0]
+
+
+def _kept(keep: Callable, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {name: keep(array) for name, array in arrays.items()}
 
 
 def _prefixed(prefix: str, arrays: Mapping[str, Any]) -> dict[str, Any]:

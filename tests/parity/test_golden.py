@@ -1,139 +1,124 @@
 """The library against PyTorch's numbers in the golden files; torch is not needed.
 
-The files hold float64 results, rounded to float32 (relative 6e-8). Relative differences are those
-of `differences.py`. Three steps are compared in float64, where every parameter agrees; in float32
-Adam turns the rounding of a gradient near zero into a step of its own size, so after three steps
-the bulk of the parameters says more than the worst one.
+The files hold float64 results, rounded to float32. Differences are relative to the largest element
+(`differences.py`). Train steps are compared in float64, where every parameter must agree, and in
+float32, where Adam turns the rounding of a gradient near zero into a step of its own size: there
+the bulk of the parameters counts.
 """
 
 from functools import cache
 
-import jax
 import numpy as np
 import pytest
-from differences import assert_close, named
+from differences import assert_close, named, update_errors
 from golden_files import Golden, like_sampled, read_golden
-from library_model import LAYERS, LEARNING_RATE, LibraryModel, double_precision, loss_quantities
+from library_model import LAYERS, LEARNING_RATE, golden_model, loss_quantities
 from scipy.ndimage import gaussian_filter
 
 from rdvar_jax.training.losses import STAGES
 
-ARCHS = ("resnet18", "resnet50", "wide_resnet50_2")
+# Compiling takes the time here, so by default each backbone does a part of it, and all of it
+# together: forward passes, three steps in float64, three steps in float32.
+SLOW = pytest.mark.slow
+SLOW_RESNET18 = pytest.param("resnet18", marks=SLOW)
+SLOW_RESNET50 = pytest.param("resnet50", marks=SLOW)
+SLOW_WIDE = pytest.param("wide_resnet50_2", marks=SLOW)
 
-# What float32 may differ by, as a part of the largest element.
+# What float32 may differ by from float64: several times what it does differ by.
 FORWARD_TOLERANCES = {
     "teacher": 2e-6,
     "embedding/eval": 2e-6,
-    "decoder/eval": 3e-6,
+    "decoder/eval": 2e-6,
     "embedding/train": 1e-5,
-    "decoder/train": 2e-5,
+    "decoder/train": 1e-5,
     "maps": 2e-6,
     "scores": 2e-6,
 }
-LOSS_TOLERANCE = 1e-6
-STEP_LOSS_TOLERANCE = 1e-5
+LOSS_TOLERANCE = 2e-6
+LOSS_VAR_TOLERANCE = 5e-5  # the rounding of 1 - cos, beside the small L_var of similar images
 GRADIENT_TOLERANCE = 1e-4
 STATISTICS_TOLERANCE = 1e-5
-# Root mean square over all parameters, as a part of the learning rate, after three steps.
-UPDATE_TOLERANCE = 1e-4
+# In units of the learning rate. 2e-5 is the rounding of the parameters themselves.
+UPDATE_TOLERANCES = {"median": 1e-4, "99 %": 1e-3}
 
-# The golden values' own rounding, with a margin.
+# The golden values' own rounding is up to 6e-8.
 DOUBLE_TOLERANCE = 2e-7
-
-
-@pytest.fixture(autouse=True)
-def highest_precision():
-    with jax.default_matmul_precision("highest"):
-        yield
-
-
-@cache
-def golden_of(arch: str) -> Golden:
-    return read_golden(arch)
-
-
-@cache
-def model_of(arch: str) -> LibraryModel:
-    golden = golden_of(arch)
-    size = golden.batches[0].shape[1]
-    return LibraryModel(arch, golden.stem_width, size, golden.weights)
 
 
 @cache
 def forward_of(arch: str) -> dict:
-    return model_of(arch).forward(golden_of(arch).batches[0])
+    return golden_model(arch).forward(read_golden(arch).batches[0])
+
+
+def steps_of(arch: str, dtype: type) -> dict:
+    golden = read_golden(arch)
+    losses = {label: golden.losses[label] for label in golden.steps}
+    return sampled(golden_model(arch).steps(golden.batches, losses, dtype), golden)
+
+
+def sampled(quantities: dict, golden: Golden) -> dict:
+    return {name: like_sampled(value, golden.values[name]) for name, value in quantities.items()}
 
 
 @pytest.mark.parametrize("prefix", FORWARD_TOLERANCES)
-@pytest.mark.parametrize("arch", ARCHS)
+@pytest.mark.parametrize("arch", ["resnet18", "resnet50", SLOW_WIDE])
 def test_features_maps_and_scores(arch, prefix):
-    expected = named(golden_of(arch).values, prefix)
+    expected = named(read_golden(arch).values, prefix)
     assert_close(named(forward_of(arch), prefix), expected, FORWARD_TOLERANCES[prefix])
 
 
-@pytest.mark.parametrize("arch", ARCHS)
+@pytest.mark.parametrize("arch", ["resnet18", "resnet50", "wide_resnet50_2"])
 def test_the_golden_blur_is_scipys(arch):
-    values = golden_of(arch).values
+    values = read_golden(arch).values
     blurred = [gaussian_filter(map_, sigma=4) for map_ in values["unblurred"].astype(np.float64)]
     assert_close({"maps": blurred}, {"maps": values["maps"]}, DOUBLE_TOLERANCE)
 
 
 def test_losses_and_their_gradients_at_the_features():
-    golden = golden_of("resnet18")
+    golden = read_golden("resnet18")
     teacher = [golden.values[f"teacher/{layer}"] for layer in LAYERS]
     student = [golden.values[f"decoder/train/{stage}"] for stage in STAGES]
     ours = sampled(loss_quantities(teacher, student, golden.losses), golden)
     for prefix in ("loss/", "feature_gradient/"):
-        assert_close(named(ours, prefix), named(golden.values, prefix), LOSS_TOLERANCE)
+        assert_losses_close(named(ours, prefix), named(golden.values, prefix))
 
 
-@pytest.mark.parametrize(
-    "arch",
-    [
-        "resnet18",
-        pytest.param("resnet50", marks=pytest.mark.slow),
-        "wide_resnet50_2",
-    ],
-)
+@pytest.mark.parametrize("arch", [SLOW_RESNET18, SLOW_RESNET50, "wide_resnet50_2"])
 def test_three_steps_in_float64(arch):
-    golden = golden_of(arch)
-    model = model_of(arch)
-    with double_precision():
-        ours = model.steps(golden.batches, {name: golden.losses[name] for name in golden.steps})
-    ours = sampled(ours, golden)
+    values = read_golden(arch).values
+    ours = steps_of(arch, np.float64)
     for prefix in ("gradient/", "steps/"):
-        assert_close(named(ours, prefix), named(golden.values, prefix), DOUBLE_TOLERANCE)
+        assert_close(named(ours, prefix), named(values, prefix), DOUBLE_TOLERANCE)
 
 
+# After three steps through bottlenecks the statistics, too, show where float32 strayed.
 @pytest.mark.parametrize(
-    "arch",
+    ("arch", "statistics_tolerance"),
     [
-        "resnet18",
-        pytest.param("resnet50", marks=pytest.mark.slow),
-        pytest.param("wide_resnet50_2", marks=pytest.mark.slow),
+        ("resnet18", STATISTICS_TOLERANCE),
+        pytest.param("resnet50", 1e-3, marks=SLOW),
+        pytest.param("wide_resnet50_2", 1e-3, marks=SLOW),
     ],
 )
-def test_three_steps_in_float32(arch):
-    golden = golden_of(arch)
-    ours = model_of(arch).steps(
-        golden.batches, {name: golden.losses[name] for name in golden.steps}
-    )
-    ours = sampled(ours, golden)
-    assert_close(named(ours, "gradient/"), named(golden.values, "gradient/"), GRADIENT_TOLERANCE)
-    for label in golden.steps:
+def test_three_steps_in_float32(arch, statistics_tolerance):
+    values = read_golden(arch).values
+    ours = steps_of(arch, np.float32)
+    assert_close(named(ours, "gradient/"), named(values, "gradient/"), GRADIENT_TOLERANCE)
+    for label in read_golden(arch).steps:
         prefix = f"steps/{label}"
-        expected = named(golden.values, f"{prefix}/losses")
-        assert_close(named(ours, f"{prefix}/losses"), expected, STEP_LOSS_TOLERANCE)
-        expected = named(golden.values, f"{prefix}/statistics")
-        assert_close(named(ours, f"{prefix}/statistics"), expected, STATISTICS_TOLERANCE)
-        errors = np.concatenate(
-            [
-                np.abs(ours[name] - value).ravel() / LEARNING_RATE
-                for name, value in named(golden.values, f"{prefix}/update").items()
-            ]
-        )
-        assert np.sqrt(np.mean(errors**2)) < UPDATE_TOLERANCE
+        assert_losses_close(named(ours, f"{prefix}/loss"), named(values, f"{prefix}/loss"))
+        expected = named(values, f"{prefix}/statistics")
+        assert_close(named(ours, f"{prefix}/statistics"), expected, statistics_tolerance)
+        errors = update_errors(ours, named(values, f"{prefix}/update"), LEARNING_RATE)
+        assert all(errors[part] <= bound for part, bound in UPDATE_TOLERANCES.items()), errors
 
 
-def sampled(quantities: dict, golden: Golden) -> dict:
-    return {name: like_sampled(value, golden.values[name]) for name, value in quantities.items()}
+def assert_losses_close(ours: dict, expected: dict) -> None:
+    small = {name for name in expected if name.endswith("/loss_var")}
+    for names, tolerance in (
+        (expected.keys() - small, LOSS_TOLERANCE),
+        (small, LOSS_VAR_TOLERANCE),
+    ):
+        if names:
+            chosen = {name: ours[name] for name in names}
+            assert_close(chosen, {name: expected[name] for name in names}, tolerance)

@@ -6,10 +6,10 @@ Quantities are numpy arrays under flat names, in torch's names and layouts:
 - `embedding/eval`, `embedding/train`: with running statistics, and with the batch's.
 - `decoder/eval/d1`, ..., `decoder/train/d1`, ...: the decoder's features.
 - `unblurred`, `maps`, `scores`: of the first batch, with running statistics.
-- `loss/L`: (L, L_model, L_var) under loss settings L, on the first batch.
+- `loss/L/loss`, `.../loss_model`, `.../loss_var`: under loss settings L, on the first batch.
 - `feature_gradient/L/d1`, ...: of L with respect to the decoder's features.
 - `gradient/L/bn.conv1.weight`, ...: of L in the first train step.
-- `steps/L/losses`: (L, L_model, L_var) in each train step.
+- `steps/L/loss`, ...: the same in each train step, [steps].
 - `steps/L/update/bn.conv1.weight`, ...: parameters after the steps minus those before.
 - `steps/L/statistics/bn.bn1.running_mean`, ...: batch statistics after the steps.
 """
@@ -29,6 +29,7 @@ from torch_reference.network import Networks, normalise
 from torch_reference.training import AS_PUBLISHED, Flavour, build_optimiser, make_train_step
 
 LAYERS = ("layer1", "layer2", "layer3")
+LOSS_PARTS = ("loss", "loss_model", "loss_var")
 
 
 def forward_quantities(networks: Networks, images: np.ndarray) -> dict[str, np.ndarray]:
@@ -66,7 +67,7 @@ def loss_quantities(
         features = [value.clone().requires_grad_() for value in values]
         parts = total_loss(targets, features, settings)
         parts[0].backward()
-        quantities[f"loss/{label}"] = _stack(parts)
+        quantities |= _named(f"loss/{label}", LOSS_PARTS, parts)
         gradients = [feature.grad for feature in features]
         quantities |= _named(f"feature_gradient/{label}", STAGES, gradients)
     return quantities
@@ -77,6 +78,7 @@ def step_quantities(
     batches: Sequence[np.ndarray],
     losses: Mapping[str, LossSettings],
     flavour: Flavour = AS_PUBLISHED,
+    num_samples: int | None = None,
 ) -> dict[str, np.ndarray]:
     """What some train steps do, from the same start for each of the losses.
 
@@ -85,6 +87,7 @@ def step_quantities(
         batches: uint8 images [B, S, S, 3], one batch a step.
         losses: by label.
         flavour: how the step is run.
+      num_samples: keep no more elements than this of a gradient or an update.
     """
     quantities = {}
     for label, settings in losses.items():
@@ -92,21 +95,30 @@ def step_quantities(
         step = make_train_step(trained, build_optimiser(trained), settings, flavour)
         parts = []
         for index, batch in enumerate(batches):
-            parts.append(_stack(step(torch.from_numpy(batch).to(_parameter(trained).device))))
+            parts.append(step(torch.from_numpy(batch).to(_parameter(trained).device)))
             if index == 0:
                 for name, parameter in _student(trained, "named_parameters"):
                     if parameter.grad is not None:  # conv4 and bn4 take no part
-                        quantities[f"gradient/{label}/{name}"] = parameter.grad.numpy(force=True)
-        quantities[f"steps/{label}/losses"] = np.stack(parts)
+                        gradient = parameter.grad.numpy(force=True)
+                        quantities[f"gradient/{label}/{name}"] = sample(gradient, num_samples)
+        columns = [torch.stack(part) for part in zip(*parts, strict=True)]
+        quantities |= _named(f"steps/{label}", LOSS_PARTS, columns)
         before = dict(_student(networks, "named_parameters"))
         for name, parameter in _student(trained, "named_parameters"):
             if parameter.grad is not None:
                 update = (parameter - before[name]).numpy(force=True)
-                quantities[f"steps/{label}/update/{name}"] = update
+                quantities[f"steps/{label}/update/{name}"] = sample(update, num_samples)
         for name, buffer in _student(trained, "named_buffers"):
             if "bn4." not in name and not name.endswith("num_batches_tracked"):
                 quantities[f"steps/{label}/statistics/{name}"] = buffer.numpy(force=True)
     return quantities
+
+
+def sample(array: np.ndarray, count: int | None) -> np.ndarray:
+    """A copy of the array, or `count` evenly spaced elements of a larger one."""
+    if count is None or array.size <= count:
+        return array.copy()
+    return array.ravel()[np.linspace(0, array.size - 1, count).round().astype(int)]
 
 
 def _student(networks: Networks, what: str) -> Iterator:
@@ -129,7 +141,3 @@ def _named(prefix: str, names: Sequence[str], tensors: Sequence) -> dict[str, np
         f"{prefix}/{name}": tensor.numpy(force=True)
         for name, tensor in zip(names, tensors, strict=True)
     }
-
-
-def _stack(scalars: Sequence) -> np.ndarray:
-    return torch.stack(list(scalars)).numpy(force=True)
