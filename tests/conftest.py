@@ -43,12 +43,14 @@ def shared() -> Path:
     return folder
 
 
-def pytest_runtest_makereport(item, call):
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport():
     """With RDVAR_FAIL_ON_SKIP=1 a skip is a failure: nothing that should run is left out."""
-    if os.environ.get("RDVAR_FAIL_ON_SKIP") == "1" and call.excinfo is not None:
-        if call.excinfo.errisinstance(pytest.skip.Exception):
-            message = f"skipped although RDVAR_FAIL_ON_SKIP=1: {call.excinfo.value}"
-            call.excinfo = pytest.ExceptionInfo.from_exception(AssertionError(message))
+    report = yield
+    if report.skipped and os.environ.get("RDVAR_FAIL_ON_SKIP") == "1":
+        report.outcome = "failed"
+        report.longrepr = f"skipped although RDVAR_FAIL_ON_SKIP=1: {report.longrepr}"
+    return report
 
 
 @pytest.fixture(scope="session")
