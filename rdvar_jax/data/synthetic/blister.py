@@ -30,7 +30,7 @@ _EMBOSSING = 0.036  # from one dot of the foil to the next but one
 _TABLE: Colour = (0.035, 0.055, 0.075)
 _COLOUR: Colour = (0.72, 0.38, 0.27)
 _SPOTS: tuple[Colour, ...] = ((0.72, 0.66, 0.52), (0.30, 0.14, 0.08), (0.70, 0.60, 0.16))
-_WHITENED: Colour = (0.62, 0.62, 0.64)
+_WHITENED: Colour = (0.68, 0.68, 0.70)
 _HAIRS: tuple[Colour, ...] = ((0.02, 0.018, 0.016), (0.03, 0.06, 0.2))
 
 
@@ -68,7 +68,7 @@ def draw(shot: Shot) -> tuple[Surface, Light]:
         # Drawn for every pocket, full or empty: a missing tablet must not change the others.
         shift, turn, tone = draws.normals(2), draws.uniform(0, 2 * np.pi), draws.normal(0.012)
         if defect != "missing":
-            lying = pocket.moved(0.008 * float(shift[0]), 0.008 * float(shift[1]), turn)
+            lying = pocket.moved(0.005 * float(shift[0]), 0.005 * float(shift[1]), turn)
             tablets.append(_tablet(lying.cut(window), window, batch + tone, powder, shot, defect))
     _lay(surface, tablets, light)
     surface.film = film
@@ -107,8 +107,8 @@ def _add_card(surface: Surface, film: np.ndarray, light: Light, frame: Frame, dr
     surface.shadow(cast_shadow(solid, light, 0.025, 0.6), solid)
     turns = np.float32(2 * np.pi / _EMBOSSING)
     emboss = np.cos(turns * frame.u) * np.cos(turns * frame.v)
-    pressed = np.float32(0.00075) * (1 + np.float32(0.25) * noise(draws, frame.size, 5))
-    creases = np.float32(0.0016) * noise(draws, frame.size, 6, 3)
+    pressed = np.float32(0.0005) * (1 + np.float32(0.25) * noise(draws, frame.size, 5))
+    creases = np.float32(0.0014) * noise(draws, frame.size, 6, 3)
     height = np.float32(0.004) + pressed * emboss + creases
     surface.height = mixed(surface.height, height, solid)
     surface.gloss = mixed(surface.gloss, np.float32(0.55), solid)
@@ -145,9 +145,9 @@ def _buckle(near: Frame, shot: Shot) -> tuple[np.ndarray, np.ndarray]:
     folds = np.abs(np.sin(2 * np.arctan2(place.v, place.u) + np.float32(angle)))
     crater = np.minimum(inside, np.float32(0.9) - inside) * (1 - np.float32(0.4) * folds)
     # Plastic whitens where it is bent most: along the rim and the sharpest folds.
-    rim = smoothstep(0.22, 0.04, np.abs(inside - np.float32(0.45)))
+    rim = smoothstep(0.26, 0.08, np.abs(inside - np.float32(0.45)))
     ridge = smoothstep(0.30, 0.05, folds) * smoothstep(0, 0.15, inside)
-    white = np.float32(between(0.4, 0.7, shot.severity)) * np.maximum(rim, ridge)
+    white = np.float32(between(0.6, 0.9, shot.severity)) * np.maximum(rim, ridge)
     return np.float32(between(0.11, 0.16, shot.severity)) * crater, white
 
 

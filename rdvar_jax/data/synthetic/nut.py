@@ -180,7 +180,8 @@ def _add_steel(
     surface.visible = surface.visible * (1 - np.float32(0.45) * wall * solid)
     surface.tint = (0.98, 1.0, 1.0)
     # Grooves run around the middle: at right angles to the way out from it, in image coordinates.
-    out_x, out_y = np.gradient(nut.middle, axis=1), np.gradient(nut.middle, axis=0)
+    out = np.hypot(nut.frame.u, nut.frame.v)
+    out_x, out_y = np.gradient(out, axis=1), np.gradient(out, axis=0)
     length = np.maximum(np.hypot(out_x, out_y), np.float32(1e-6))
     surface.groove = (-out_y / length, out_x / length)
     surface.groove_rough = 0.12

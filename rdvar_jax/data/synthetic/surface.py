@@ -11,7 +11,7 @@ Colour = tuple[float, float, float]
 # What a change must exceed to count as one: about two grey levels each. A film mirrors the lamp so
 # sharply that it shows smaller slopes.
 _LEAST_HEIGHT = 0.0008
-_LEAST_SLOPE = 0.03
+_LEAST_SLOPE = 0.02
 _LEAST_FILM_SLOPE = 0.012
 _LEAST_TONE = 0.010
 
@@ -29,7 +29,10 @@ class Shot:
 
 @dataclass
 class Surface:
-    """All that a defect can change; float32 [W, W] unless said otherwise."""
+    """What the light falls on; float32 [W, W] unless said otherwise.
+
+    Defects change it, all but `tint`, `groove` and `groove_rough`, which are the part's own.
+    """
 
     height: np.ndarray  # in widths of the image, towards the camera
     diffuse: np.ndarray  # [W, W, 3], light reflected in all directions, linear
