@@ -184,7 +184,9 @@ def start_jax() -> None:
         from rdvar_jax.weights.catalogue import cache_dir
 
         jax.config.update("jax_compilation_cache_dir", os.fspath(cache_dir().parent / "xla"))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 1.0)
+    # Many small programs add up: every one is kept.
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
 if __name__ == "__main__":
