@@ -178,6 +178,9 @@ def start_logging() -> None:
 
 def start_jax() -> None:
     """Keeps compiled programs between runs; `JAX_COMPILATION_CACHE_DIR` chooses the place."""
+    from rdvar_jax.memory import keep_freed_memory
+
+    keep_freed_memory()  # before JAX starts its threads
     import jax
 
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
