@@ -178,13 +178,18 @@ def start_logging() -> None:
 
 def start_jax() -> None:
     """Keeps compiled programs between runs; `JAX_COMPILATION_CACHE_DIR` chooses the place."""
+    from rdvar_jax.memory import keep_freed_memory
+
+    keep_freed_memory()  # before JAX starts its threads
     import jax
 
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         from rdvar_jax.weights.catalogue import cache_dir
 
         jax.config.update("jax_compilation_cache_dir", os.fspath(cache_dir().parent / "xla"))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 1.0)
+    # Many small programs add up: every one is kept.
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
 if __name__ == "__main__":

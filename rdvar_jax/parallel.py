@@ -8,6 +8,7 @@ host reads need no care.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal
 
 import jax
@@ -56,8 +57,9 @@ class Parallel:
             The jitted function. Split outputs have the global batch in front once they went
             through `self.join`.
         """
+        options = _cpu_compiler_options() if self.devices[0].platform == "cpu" else None
         if self.mode == "pmap":
-            return jax.pmap(
+            mapped = jax.pmap(
                 fn,
                 AXIS_NAME,
                 in_axes=tuple(0 if s else None for s in split),
@@ -65,6 +67,8 @@ class Parallel:
                 devices=self.devices,
                 donate_argnums=donate_argnums,
             )
+            # pmap takes no compiler options; the jit around it does.
+            return jax.jit(mapped, donate_argnums=donate_argnums, compiler_options=options)
         shards, whole = PartitionSpec(AXIS_NAME), PartitionSpec()
         return jax.jit(
             jax.shard_map(
@@ -74,6 +78,7 @@ class Parallel:
                 out_specs=shards if split_output else whole,
             ),
             donate_argnums=donate_argnums,
+            compiler_options=options,
         )
 
     def replicate(self, tree: Any) -> Any:
@@ -115,3 +120,23 @@ def as_varying(tree: Any) -> Any:
 
 def _as_varying(x: jax.Array) -> jax.Array:
     return jax.lax.pcast(x, AXIS_NAME, to="varying")
+
+
+# Which operations XLA on CPU hands to the library YNNPACK: not the convolutions, which it runs
+# through Eigen two to three times faster where they have a stride or are gradients
+# (docs/performance.md).
+CPU_OPTIONS = {
+    "xla_cpu_experimental_ynn_fusion_type": (
+        "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT,LIBRARY_FUSION_TYPE_REDUCE"
+    )
+}
+
+
+@cache
+def _cpu_compiler_options() -> dict[str, str] | None:
+    """`CPU_OPTIONS`, or None where this version of XLA knows no such option."""
+    try:
+        jax.jit(lambda: 0, compiler_options=CPU_OPTIONS).lower().compile()
+    except jax.errors.JaxRuntimeError:
+        return None
+    return CPU_OPTIONS

@@ -200,6 +200,36 @@ def test_what_needs_no_jax_loads_none():
     assert result.returncode == 0, result.stderr
 
 
+def loaded_by(names: list[str]) -> set[str]:
+    """Top-level packages outside Python's library in a new process that imports `names`."""
+    code = (
+        "import importlib, sys\n"
+        "before = set(sys.modules)\n"
+        f"for name in {names}:\n"
+        "    importlib.import_module(name)\n"
+        "new = {name.split('.')[0] for name in set(sys.modules) - before}\n"
+        "print(*sorted(new - sys.stdlib_module_names))\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    return set(result.stdout.split())
+
+
+def test_the_command_line_loads_only_what_the_page_says():
+    allowed = read_rule(r"`main.py` itself loads, beyond Python, only `\S+`")[1:]
+    assert loaded_by(["rdvar_jax.main"]) == {"rdvar_jax", *allowed}
+
+
+def test_scoring_loads_no_training_and_no_plotting():
+    places = read_rule(r"Scoring needs .*?; these load none of")
+    heavy = read_rule(r"these load none of .*?\.\n")
+    names = [name for name, path in MODULES.items() if lies_in(place_of(path), places)]
+    assert "rdvar_jax.scoring.score" in names
+    loaded = loaded_by(names)
+    assert {"jax", "flax"} <= loaded  # the reader sees what is there
+    assert not loaded & set(heavy)
+
+
 @pytest.mark.parametrize("name", sorted(MODULES))
 def test_no_module_is_a_box_for_everything(name: str):
     assert name.split(".")[-1] not in CATCH_ALL

@@ -2,7 +2,10 @@
 
 import csv
 import json
+import os
 import shutil
+import subprocess
+import sys
 
 import pytest
 from PIL import Image
@@ -177,3 +180,11 @@ def test_wrong_arguments_are_one_sentence(args, message, capsys, monkeypatch):
     error = capsys.readouterr().err
     assert error.startswith("rdvar: ")
     assert message in error
+
+
+def test_even_the_smallest_program_is_kept_for_the_next_start(tmp_path):
+    environment = {k: v for k, v in os.environ.items() if k != "JAX_COMPILATION_CACHE_DIR"}
+    environment["RDVAR_CACHE"] = str(tmp_path)
+    code = "from rdvar_jax.main import start_jax; start_jax(); import jax; jax.jit(abs)(1.0)"
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+    assert list((tmp_path / "xla").iterdir())

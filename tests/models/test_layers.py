@@ -93,6 +93,27 @@ def test_batch_norm_keeps_a_small_deviation_beside_a_large_mean():
     np.testing.assert_allclose(updates["batch_stats"]["var"], x.astype(np.float64).var(), rtol=0.02)
 
 
+def test_batch_norms_gradient_is_that_of_its_formula():
+    x, weight = rand(4, 3, 3, 2, offset=2.0), rand(4, 3, 3, 2, seed=5)
+    variables = norm_variables(2)
+
+    def loss(x, params):
+        y, _ = BatchNorm().apply({**variables, "params": params}, x, True, mutable=["batch_stats"])
+        return jnp.sum(jnp.sin(y) * weight)
+
+    def formula(x, params):
+        mean, var = x.mean((0, 1, 2), keepdims=True), x.var((0, 1, 2), keepdims=True)
+        scale, bias = (params[name].reshape(1, 1, 1, -1) for name in ("scale", "bias"))
+        return jnp.sum(jnp.sin((x - mean) / jnp.sqrt(var + 1e-5) * scale + bias) * weight)
+
+    args = x, variables["params"]
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, atol=2e-5),
+        jax.grad(loss, (0, 1))(*args),
+        jax.grad(formula, (0, 1))(*args),
+    )
+
+
 @pytest.mark.parametrize("mode", ["pmap", "shard_map"])
 def test_batch_norm_over_devices_is_that_of_the_global_batch(mode):
     # Shares with different means: local statistics would give something else.
