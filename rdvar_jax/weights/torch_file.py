@@ -167,8 +167,13 @@ def _check_archive(archive: zipfile.ZipFile, size: int) -> str:
             "its archive is compressed, which torch never does",
             mend="give the file as torch.save wrote it",
         )
-    # Without compression, entries can only add up to more than the file if they overlap or lie.
-    if len(names) != len(entries) or sum(entry.file_size for entry in entries) > size:
+    # Without compression, entries can only add up to more than the file if they overlap or lie. An
+    # entry has two sizes, and zipfile allocates by the one and returns by the other.
+    if (
+        len(names) != len(entries)
+        or any(entry.compress_size != entry.file_size for entry in entries)
+        or sum(entry.file_size for entry in entries) > size
+    ):
         raise BadPickle("its archive declares more than the file holds")
     return tops[0]
 
