@@ -80,10 +80,13 @@ def test_heat_maps_have_the_scale_of_the_evaluation(evaluated, predicted, toy_ro
         assert np.array_equal(heat_map(predicted / "heat_maps" / name), expected)
 
 
-def test_without_an_evaluation_the_scale_is_that_of_the_images(
+def test_without_an_evaluation_of_this_state_the_scale_is_that_of_the_images(
     rdvar, trained, predicted, toy_root, tmp_path
 ):
-    done = predict(rdvar, trained, tmp_path / "out", "--input", toy_root / "tile" / "test" / "spot")
+    workdir = Path(shutil.copytree(trained, tmp_path / "run"))
+    stale = {"checkpoint_sha256": "0" * 64, "color_scale": [0.0, 1.0]}  # of an earlier state
+    (workdir / "results.json").write_text(json.dumps(stale))
+    done = predict(rdvar, workdir, tmp_path / "out", "--input", toy_root / "tile" / "test" / "spot")
     assert done.returncode == 0, done.stderr
     assert "holds no colour scale of this state" in done.stderr
     assert files(tmp_path / "out") == [*(f"heat_maps/00{i}.png" for i in range(4)), "scores.csv"]
@@ -140,15 +143,16 @@ def test_any_files_and_folders_in_any_batches(rdvar, evaluated, toy_root, tmp_pa
     assert files(output) == ["scores.csv"]
 
 
-def test_an_unreadable_image_leaves_nothing_behind(rdvar, evaluated, toy_root, tmp_path):
+def test_an_unreadable_image_leaves_nothing_behind(rdvar, trained, evaluated, toy_root, tmp_path):
     folder = Path(shutil.copytree(toy_root / "tile" / "test", tmp_path / "in"))
     last = folder / "spot" / "003.png"
     last.write_bytes(last.read_bytes()[:200])  # the second batch
     output = tmp_path / "out"
-    for make in (False, True):
+    # Met before anything is written, in the pass for the scale, and after the first batch was.
+    for workdir, make in ((trained, False), (evaluated, False), (evaluated, True)):
         if make:
             output.mkdir()
-        done = predict(rdvar, evaluated, output, "--input", folder, "--save_maps")
+        done = predict(rdvar, workdir, output, "--input", folder, "--save_maps")
         assert_one_sentence(done, str(last), "damaged")
         assert output.exists() == make
         assert not make or list(output.iterdir()) == []
