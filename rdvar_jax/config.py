@@ -162,6 +162,13 @@ def check_evaluation(config: Config, num_local_devices: int) -> None:
     )
 
 
+def check_prediction(config: Config, num_local_devices: int) -> None:
+    """As `check_evaluation`, without the data set: any images can be scored."""
+    _refuse(
+        [*_check_scoring(config), *_check_parallel(config, num_local_devices, ("score",))],
+    )
+
+
 def _refuse(problems: list[str]) -> None:
     if problems:
         raise ConfigError("\n".join(problems))

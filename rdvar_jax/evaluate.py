@@ -8,21 +8,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from rdvar_jax.config import Config, check_evaluation, determining_settings
-from rdvar_jax.errors import CheckpointError
+from rdvar_jax.config import Config, check_evaluation
 from rdvar_jax.report.figures import save_figures
 from rdvar_jax.report.results import scores_csv
-from rdvar_jax.run import (
-    abstract_state,
-    build_networks,
-    build_parallel,
-    load_test_set,
-    open_checkpoints,
-    read_teacher,
-    refuse_other_run,
-)
+from rdvar_jax.report.scale import color_scale
+from rdvar_jax.run import build_parallel, load_test_set, load_trained
 from rdvar_jax.scoring.evaluate import evaluate_maps
-from rdvar_jax.scoring.score import make_score_fn
 from rdvar_jax.version import __version__
 from rdvar_jax.weights.safetensors_file import read_safetensors
 from rdvar_jax.workdir import Workdir, write_json, write_text
@@ -50,30 +41,11 @@ def evaluate(config: Config, workdir: Workdir, which: str = "latest") -> dict[st
     devices = jax.local_devices()
     check_evaluation(config, len(devices))
     parallel = build_parallel(config, devices)
-    size = config.data.image_size
-    teacher, student = build_networks(config)
-    checkpoints = open_checkpoints(config, workdir)
-    if checkpoints.find(which) is None:
-        raise CheckpointError(
-            f"{workdir.folder} holds no {which} checkpoint; train first, until an epoch is saved."
-        )
-    teacher_variables, teacher_sha256 = read_teacher(config, workdir, teacher)
-    restored = checkpoints.restore(abstract_state(config, student, parallel), which)
-    assert restored is not None  # restore raises where find found something
-    state, saved = restored
-    identity = {"settings": determining_settings(config), "teacher": teacher_sha256}
-    refuse_other_run(saved, identity, workdir)
+    trained = load_trained(config, workdir, which, parallel)
+    saved = trained.saved
     test_set = load_test_set(config)
-
-    score_fn = make_score_fn(
-        teacher, student, size, config.score.batch_size, parallel, config.score.sigma
-    )
-    maps, scores = score_fn(
-        parallel.replicate(teacher_variables),
-        {"params": state.params, "batch_stats": state.batch_stats},
-        test_set.images,
-        progress=True,
-    )
+    maps, scores = trained.score(test_set.images, progress=True)
+    scale = color_scale(maps)
     names = [record.name for record in test_set.records]
     defects = [record.defect for record in test_set.records]
     metrics = evaluate_maps(maps, scores, test_set.masks, test_set.labels)
@@ -90,10 +62,12 @@ def evaluate(config: Config, workdir: Workdir, which: str = "latest") -> dict[st
         "lambda_var": config.loss.lambda_var,
         "teacher": {
             "arch": config.teacher.arch,
-            "sha256": teacher_sha256,
+            "sha256": trained.teacher_sha256,
             "source_sha256": read_safetensors(workdir.teacher)[1]["source_sha256"],
         },
         "checkpoint_sha256": saved.sha256,
+        # `rdvar predict` colours with it, so that pictures of both and of all calls compare.
+        "color_scale": scale,
         "versions": {
             "rdvar_jax": __version__,
             "python": platform.python_version(),
@@ -111,6 +85,7 @@ def evaluate(config: Config, workdir: Workdir, which: str = "latest") -> dict[st
         test_set.labels,
         names,
         config.report.max_figures,
+        scale,
     )
     write_json(workdir.results(which), results)
     return results

@@ -1,14 +1,19 @@
-"""The command line: `rdvar prepare`, `rdvar train` and `rdvar evaluate`."""
+"""The command line: `rdvar prepare`, `train`, `evaluate` and `predict`."""
 
 import logging
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from absl import flags
 
 from rdvar_jax.errors import ConfigError, UserError
 from rdvar_jax.version import __version__
+
+if TYPE_CHECKING:  # loading these takes seconds, which --help should not
+    from rdvar_jax.config import Config
+    from rdvar_jax.workdir import Workdir
 
 HELP = f"""rdvar {__version__}: find defects with reverse distillation and the variance loss.
 
@@ -19,6 +24,12 @@ rdvar train --config FILE[:CATEGORY] --workdir W [--config.SECTION.NAME=VALUE ..
 rdvar evaluate --workdir W [--checkpoint latest|best] [--config.SECTION.NAME=VALUE ...]
     Score the test images: results.json, scores.csv and figures/ in W. Settings of the sections
     score, report and parallel, and data.root, may differ from those in training.
+
+rdvar predict --workdir W --input FILES_OR_FOLDERS --output FOLDER [--save_maps] [--noheat_maps]
+        [--checkpoint latest|best] [--config.SECTION.NAME=VALUE ...]
+    Score any images; folders are searched at any depth, and --input may be given again. FOLDER gets
+    scores.csv (path, raw score), heat_maps/ (PNG), and maps/ (raw float32 maps, .npy). The colour
+    scale stands in each picture and is one for all: that of rdvar evaluate, else of these images.
 
 rdvar prepare --source synthetic --output FOLDER [--size 256] [--seed 0]
     Draw a data set of four categories with defects and masks: no download, no licence.
@@ -42,7 +53,12 @@ def main(argv: list[str] | None = None) -> int:
     if argv[0] == "--version":
         print(__version__)
         return 0
-    commands = {"prepare": _prepare, "train": _train, "evaluate": _evaluate}
+    commands = {
+        "prepare": _prepare,
+        "train": _train,
+        "evaluate": _evaluate,
+        "predict": _predict,
+    }
     if argv[0] not in commands:
         print(f"rdvar: unknown command {argv[0]!r}; see rdvar --help", file=sys.stderr)
         return 2
@@ -65,7 +81,7 @@ def _prepare(argv: list[str]) -> int:
     flags.DEFINE_string("output", None, "the folder to make", flag_values=values)
     flags.DEFINE_integer("size", 256, "side of the images, in pixels", flag_values=values)
     flags.DEFINE_integer("seed", 0, "other images for another seed", flag_values=values)
-    _parse(values, argv)
+    _refuse_extra(_parse(values, argv))
     if values["source"].value is None or not values["output"].value:
         raise ConfigError("give --source synthetic and --output FOLDER.")
     from rdvar_jax.data.synthetic import CATEGORIES, generate
@@ -84,7 +100,7 @@ def _train(argv: list[str]) -> int:
     from ml_collections import config_flags
 
     config_flags.DEFINE_config_file("config", flag_values=values, sys_argv=argv)
-    _parse(values, argv)
+    _refuse_extra(_parse(values, argv))
     config = values["config"].value
     if config is None:
         raise ConfigError(
@@ -110,41 +126,84 @@ def _train(argv: list[str]) -> int:
 
 
 def _evaluate(argv: list[str]) -> int:
-    # The config is read from the workdir before its settings can be flags.
-    early = flags.FlagValues()
-    _define_common(early)
-    rest = early(argv, known_only=True)
-    folder = _workdir(early)
+    values = flags.FlagValues()
+    _define_common(values)
+    config, workdir, which, extra = _load_run(values, argv)
+    _refuse_extra(extra)
+    from rdvar_jax.evaluate import evaluate
+
+    results = evaluate(config, workdir, which)
+    for name, value in results["metrics"].items():
+        print(f"{name:22s} {'undefined' if value is None else f'{value:.4f}'}")
+    return 0
+
+
+def _predict(argv: list[str]) -> int:
+    values = flags.FlagValues()
+    _define_common(values)
+    flags.DEFINE_multi_string("input", [], "an image or a folder of them", flag_values=values)
+    flags.DEFINE_string("output", None, "the folder to make", flag_values=values)
+    flags.DEFINE_boolean("heat_maps", True, "write pictures", flag_values=values)
+    flags.DEFINE_boolean("save_maps", False, "write the raw maps too", flag_values=values)
+    config, workdir, which, extra = _load_run(values, argv)
+    if not values["input"].value or not values["output"].value:
+        raise ConfigError("give --input with images or folders of them, and --output FOLDER.")
+    from rdvar_jax.predict import predict
+
+    output = Path(values["output"].value)
+    # `--input *.png`: the shell puts all names but the first behind, without a flag.
+    inputs = [Path(name) for name in (*values["input"].value, *extra)]
+    heat_maps, save_maps = (bool(values[name].value) for name in ("heat_maps", "save_maps"))
+    number = predict(
+        config, workdir, inputs, output, which, heat_maps=heat_maps, save_maps=save_maps
+    )
+    print(f"scored {number} images: {output / 'scores.csv'}")
+    return 0
+
+
+def _load_run(
+    values: flags.FlagValues, argv: list[str]
+) -> "tuple[Config, Workdir, str, list[str]]":
+    """Reads a trained run's config, and then the settings, which only that config makes flags.
+
+    Args:
+        values: the command's own flags, parsed here.
+        argv: the command and its arguments.
+
+    Returns:
+        The config with the settings of `argv`, the workdir, --checkpoint, and words without a flag.
+    """
+    values.set_gnu_getopt(True)
+    rest = values(argv, known_only=True)
+    folder = _workdir(values)
     start_jax()
     from ml_collections import config_flags
 
     from rdvar_jax.config import determining_settings, resolved
-    from rdvar_jax.evaluate import evaluate
     from rdvar_jax.training.checkpoint import CHECKPOINTS
     from rdvar_jax.workdir import Workdir, load_config, refuse_other_settings
 
     workdir = Workdir(folder.resolve())
     config = load_config(workdir)
     saved = determining_settings(config)
-    values = flags.FlagValues()
-    flags.DEFINE_enum("checkpoint", "latest", CHECKPOINTS, "which state", flag_values=values)
-    config_flags.DEFINE_config_dict("config", config, flag_values=values, sys_argv=rest)
-    _parse(values, rest)
-    config = resolved(values["config"].value)
+    settings = flags.FlagValues()
+    settings.set_gnu_getopt(True)
+    flags.DEFINE_enum("checkpoint", "latest", CHECKPOINTS, "which state", flag_values=settings)
+    config_flags.DEFINE_config_dict("config", config, flag_values=settings, sys_argv=rest)
+    extra = _parse(settings, rest)
+    config = resolved(settings["config"].value)
     refuse_other_settings(saved, determining_settings(config), str(workdir.folder))
-    results = evaluate(config, workdir, str(values["checkpoint"].value))
-    for name, value in results["metrics"].items():
-        print(f"{name:22s} {'undefined' if value is None else f'{value:.4f}'}")
-    return 0
+    return config, workdir, str(settings["checkpoint"].value), extra
 
 
 def _define_common(values: flags.FlagValues) -> None:
     flags.DEFINE_string("workdir", None, "the run's folder", flag_values=values)
 
 
-def _parse(values: flags.FlagValues, argv: list[str]) -> None:
+def _parse(values: flags.FlagValues, argv: list[str]) -> list[str]:
+    """Reads the flags and gives the words that belong to none."""
     try:
-        extra = values(argv)[1:]
+        return values(argv)[1:]
     except flags.Error:
         raise
     except (AttributeError, TypeError, KeyError) as error:
@@ -154,6 +213,9 @@ def _parse(values: flags.FlagValues, argv: list[str]) -> None:
     # A config file is the user's own code: anything may come out of it.
     except Exception as error:
         raise ConfigError(f"--config cannot be read ({type(error).__name__}: {error})") from error
+
+
+def _refuse_extra(extra: list[str]) -> None:
     if extra:
         raise ConfigError(f"arguments not understood: {' '.join(extra)}; see rdvar --help.")
 

@@ -1,13 +1,15 @@
-"""What training and evaluation both make from a config."""
+"""What training, evaluation and prediction make from a config."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 
-from rdvar_jax.config import BEST_METRICS, RANDOM_WEIGHTS, Config
+from rdvar_jax.config import BEST_METRICS, RANDOM_WEIGHTS, Config, determining_settings
 from rdvar_jax.data.dataset import TestSet, load_test
 from rdvar_jax.data.folder import find_category
 from rdvar_jax.errors import CheckpointError
@@ -16,6 +18,7 @@ from rdvar_jax.models.initialise import abstract_variables, init_variables
 from rdvar_jax.models.student import Student
 from rdvar_jax.models.teacher import Teacher
 from rdvar_jax.parallel import AXIS_NAME, Parallel
+from rdvar_jax.scoring.score import make_score_fn
 from rdvar_jax.training.checkpoint import Checkpoints, SavedStep
 from rdvar_jax.training.step import TrainState, build_optimiser, init_state
 from rdvar_jax.weights.load_teacher import load_teacher
@@ -120,3 +123,57 @@ def refuse_other_run(saved: SavedStep, identity: dict[str, Any], workdir: Workdi
             f"{where} was trained on other images than those now in data.root; restore the "
             "training images, or give another --workdir."
         )
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """A saved state of a run, ready to score images."""
+
+    # (uint8 [N, S, S, 3], progress=False) -> maps [N, S, S] and scores [N], float32, raw.
+    score: Callable[..., tuple[np.ndarray, np.ndarray]]
+    saved: SavedStep
+    teacher_sha256: str
+
+
+def load_trained(config: Config, workdir: Workdir, which: str, parallel: Parallel) -> TrainedRun:
+    """The run's saved state with its teacher, as a function of images.
+
+    Args:
+        config: the run's own, with the settings of `score` that shall hold now.
+        workdir: the run's folder.
+        which: "latest" or "best".
+        parallel: the devices that score.
+
+    Raises:
+        CheckpointError: there is no such state, or it comes from other settings or weights.
+        WeightsError: the workdir's copy of the teacher cannot be read.
+    """
+    teacher, student = build_networks(config)
+    checkpoints = open_checkpoints(config, workdir)
+    if checkpoints.find(which) is None:
+        raise CheckpointError(
+            f"{workdir.folder} holds no {which} checkpoint; train first, until an epoch is saved."
+        )
+    teacher_variables, teacher_sha256 = read_teacher(config, workdir, teacher)
+    restored = checkpoints.restore(abstract_state(config, student, parallel), which)
+    assert restored is not None  # restore raises where find found something
+    state, saved = restored
+    identity = {"settings": determining_settings(config), "teacher": teacher_sha256}
+    refuse_other_run(saved, identity, workdir)
+    score_images = make_score_fn(
+        teacher,
+        student,
+        config.data.image_size,
+        config.score.batch_size,
+        parallel,
+        config.score.sigma,
+    )
+    variables = (
+        parallel.replicate(teacher_variables),
+        {"params": state.params, "batch_stats": state.batch_stats},
+    )
+
+    def score(images: np.ndarray, progress: bool = False) -> tuple[np.ndarray, np.ndarray]:
+        return score_images(*variables, images, progress=progress)
+
+    return TrainedRun(score, saved, teacher_sha256)

@@ -19,7 +19,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
 from tqdm import tqdm
 
-from rdvar_jax.data.folder import ImageRecord
+from rdvar_jax.data.folder import HasPath, ImageRecord
 from rdvar_jax.errors import DataError
 
 _Result = TypeVar("_Result")
@@ -106,7 +106,7 @@ def image_dimensions(path: Path) -> tuple[int, int]:
 
 
 def decode_images(
-    records: Sequence[ImageRecord],
+    records: Sequence[HasPath],
     size: int,
     *,
     num_workers: int | None = None,
@@ -231,7 +231,7 @@ def _to_8_bit(image: Image.Image, path: Path) -> Image.Image:
 
 
 def _check_one_size(
-    records: Sequence[ImageRecord], sizes_wh: Sequence[tuple[int, int]], size: int
+    records: Sequence[HasPath], sizes_wh: Sequence[tuple[int, int]], size: int
 ) -> None:
     examples: dict[tuple[int, int], list[Path]] = {}
     for record, size_wh in zip(records, sizes_wh, strict=True):

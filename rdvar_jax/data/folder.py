@@ -13,7 +13,7 @@ and a logged warning where it could not: a folder that is silently misread is wo
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from rdvar_jax.errors import DataError
 
@@ -22,6 +22,13 @@ IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 
 _logger = logging.getLogger("rdvar_jax")
 _MAX_NAMES_SHOWN = 15
+
+
+class HasPath(Protocol):
+    """An image file, whatever else is known of it: ImageRecord, InputImage."""
+
+    @property
+    def path(self) -> Path: ...
 
 
 @dataclass(frozen=True)
@@ -45,7 +52,7 @@ class Category:
     test: tuple[ImageRecord, ...]
 
 
-class _Entries(NamedTuple):
+class FolderEntries(NamedTuple):
     """What lies in a folder, each list sorted by name, hidden entries left away."""
 
     images: list[Path]
@@ -59,7 +66,7 @@ def list_categories(root: Path) -> list[str]:
     Raises:
         DataError: `root` is no folder, or cannot be listed.
     """
-    folders = _entries(_check_root(root)).folders
+    folders = folder_entries(_check_root(root)).folders
     return [folder.name for folder in folders if (folder / "train").is_dir()]
 
 
@@ -93,7 +100,7 @@ def _check_root(root: Path) -> Path:
 def _category_folder(root: Path, category: str) -> Path:
     # Compared with the names in the folder, and not only opened: "", ".", "a/b" and, where the
     # file system ignores case, "Screw" would open a folder too, under a name nobody else uses.
-    for folder in _entries(root).folders:
+    for folder in folder_entries(root).folders:
         if folder.name == category:
             return folder
     problem = f"data.category: there is no category {category!r} in data.root={root}"
@@ -109,7 +116,7 @@ def _category_folder(root: Path, category: str) -> Path:
             f"{problem}, which holds no category at all; set data.root to the folder whose "
             "sub-folders hold train/good and test."
         )
-    raise DataError(f"{problem}; set data.category to one of: {_some(names)}.")
+    raise DataError(f"{problem}; set data.category to one of: {some_names(names)}.")
 
 
 def _train_records(folder: Path) -> tuple[ImageRecord, ...]:
@@ -118,14 +125,14 @@ def _train_records(folder: Path) -> tuple[ImageRecord, ...]:
         raise DataError(
             f"The folder {good} does not exist; put the category's good training images there."
         )
-    beside = _entries(good.parent)
+    beside = folder_entries(good.parent)
     strangers = [path for path in beside.folders if path.name != GOOD]
     _warn_left_out(good.parent, beside.images + strangers + beside.others)
     images = _images_in(good)
     if not images:
         raise DataError(
-            f"The folder {good} holds no image ({_suffixes()}); put the category's good training "
-            "images there."
+            f"The folder {good} holds no image ({image_suffixes()}); put the category's good "
+            "training images there."
         )
     return tuple(_record(folder, path, mask_path=None) for path in images)
 
@@ -137,7 +144,7 @@ def _test_records(folder: Path) -> tuple[ImageRecord, ...]:
             f"The folder {test} does not exist; put the test images into {test / GOOD} and one "
             "folder for each kind of defect beside it."
         )
-    entries = _entries(test)
+    entries = folder_entries(test)
     _warn_left_out(test, entries.images + entries.others)
     records: list[ImageRecord] = []
     defects: list[str] = []
@@ -150,7 +157,7 @@ def _test_records(folder: Path) -> tuple[ImageRecord, ...]:
             records += _defective_records(folder, kind.name, images)
     if not records:
         raise DataError(
-            f"The folders of {test} hold no image ({_suffixes()}); put the test images into "
+            f"The folders of {test} hold no image ({image_suffixes()}); put the test images into "
             f"{test / GOOD} and one folder for each kind of defect beside it."
         )
     _check_other_mask_folders(folder, defects)
@@ -193,7 +200,7 @@ def _check_other_mask_folders(folder: Path, defects: list[str]) -> None:
     ground_truth = folder / "ground_truth"
     if not ground_truth.is_dir():
         return
-    entries = _entries(ground_truth)
+    entries = folder_entries(ground_truth)
     _warn_left_out(ground_truth, entries.images + entries.others)
     for mask_folder in entries.folders:
         if mask_folder.name not in (*defects, GOOD):
@@ -223,7 +230,7 @@ def _record(folder: Path, path: Path, mask_path: Path | None) -> ImageRecord:
 
 
 def _images_in(folder: Path) -> list[Path]:
-    entries = _entries(folder)
+    entries = folder_entries(folder)
     # Left out, not refused: systems and labelling tools drop files of their own beside images
     # (Thumbs.db, desktop.ini, notes.txt), and none of them can change a result. They are named in
     # a warning all the same, because a .webp or a sub-folder was perhaps meant to be read.
@@ -231,8 +238,8 @@ def _images_in(folder: Path) -> list[Path]:
     return entries.images
 
 
-def _entries(folder: Path) -> _Entries:
-    entries = _Entries([], [], [])
+def folder_entries(folder: Path) -> FolderEntries:
+    entries = FolderEntries([], [], [])
     try:
         # Hidden files include the "._000.png" that macOS writes beside 000.png on foreign disks.
         for path in sorted(path for path in folder.iterdir() if not path.name.startswith(".")):
@@ -251,15 +258,15 @@ def _entries(folder: Path) -> _Entries:
 
 def _warn_left_out(folder: Path, paths: list[Path]) -> None:
     if paths:
-        names = _some([path.name for path in paths])
+        names = some_names([path.name for path in paths])
         _logger.warning("%s: not used, because it is not part of the layout: %s", folder, names)
 
 
-def _some(names: list[str]) -> str:
+def some_names(names: list[str]) -> str:
     shown = ", ".join(names[:_MAX_NAMES_SHOWN])
     hidden = len(names) - _MAX_NAMES_SHOWN
     return f"{shown} and {hidden} more" if hidden > 0 else shown
 
 
-def _suffixes() -> str:
+def image_suffixes() -> str:
     return ", ".join(suffix.removeprefix(".") for suffix in IMAGE_SUFFIXES)

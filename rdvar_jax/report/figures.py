@@ -1,9 +1,7 @@
 """Panels of image, mask and heat map, as in Fig. 3 of the RDVar paper, worst errors first.
 
-One colour scale serves all images of a set, so that their heat maps can be compared: it runs
-from the median of all map values (half of all pixels stay as they are in the photograph) to
-their 99.9th percentile (one extreme pixel does not dim all other images). Labels play no part
-in it. Values outside take the colour of the nearer end; the two raw values stand in the legend.
+One colour scale serves all images of a set, so that their heat maps can be compared; `scale.py`
+says which.
 """
 
 import os
@@ -15,7 +13,8 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 
 from rdvar_jax.errors import UserError
-from rdvar_jax.report.panels import SHEET_COLUMNS, Example, draw_panel, draw_sheet
+from rdvar_jax.report.panels import SHEET_COLUMNS, Example, draw_panel, draw_sheet, printable
+from rdvar_jax.report.scale import color_scale
 
 OWN_MARK = b"rdvar_jax figures"  # in the header of each file, so that only own files are cleared
 OWN_NAME = re.compile(r"(\d{3,}_.*|worst|overview)\.png")
@@ -30,6 +29,7 @@ def save_figures(
     labels: np.ndarray,
     names: Sequence[str],
     max_figures: int | None = None,
+    scale: tuple[float, float] | None = None,
 ) -> list[Path]:
     """Draw a test set: one PNG for each of the worst images, and two sheets.
 
@@ -55,6 +55,7 @@ def save_figures(
         names: N names such as `scratch/003.png`. The last folder is the kind of defect; without
             one the kind is `good` or `defective`.
         max_figures: how many single images to draw, None for all; the sheets are always drawn.
+        scale: the raw map values of no heat and of full heat; None for `color_scale(maps)`.
 
     Returns:
         The files written: single images, worst first, then `worst.png` and `overview.png`.
@@ -83,8 +84,8 @@ def save_figures(
             image=images[i],
             mask=masks[i],
             anomaly_map=maps[i],
-            name=_printable(names[i]),
-            kind=_printable(kinds[i]),
+            name=printable(names[i]),
+            kind=printable(kinds[i]),
             defective=bool(labels[i]),
             score=f"{scores[i]:.4g}",
             remarks=[
@@ -93,7 +94,7 @@ def save_figures(
             ],
         )
 
-    scale = color_scale(maps)
+    scale = scale or color_scale(maps)
     shown = [int(i) for i in order[:max_figures]]
     digits = max(3, len(str(len(shown) - 1)))
     written = []
@@ -132,12 +133,6 @@ def worst_first(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.
             error[own] = (below + up_to) / (2 * len(others))
             margin[own] = others[0] - badness[own]
     return error, np.lexsort((margin, -error))
-
-
-def color_scale(maps: np.ndarray) -> tuple[float, float]:
-    """The two raw map values [any shape] at the ends of the scale: median, 99.9th percentile."""
-    low, high = np.percentile(maps, (50, 99.9))
-    return float(low), float(high)
 
 
 def _check(
@@ -184,11 +179,6 @@ def _describe_error(error: float, defective: bool, both_classes: bool) -> list[s
         return [f"{'above' if defective == (error == 0) else 'below'} all {other} images"]
     side = "below" if defective else "above"
     return [f"{side} {100 * error:.3g} % of {other} images"]
-
-
-def _printable(text: str) -> str:
-    """What a font can draw on one line: control characters and lone surrogates replaced."""
-    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def _safe(text: str) -> str:

@@ -1,6 +1,7 @@
 """Drawing: the tiles of one image, its caption, and sheets of several images."""
 
 from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 TILE = 256  # pixels a side in sheets; single images are drawn at this up to twice this
 SHEET_COLUMNS = 6
-TITLES = ("image", "mask", "anomaly map")
+IMAGE, MASK, HEAT = "image", "mask", "anomaly map"  # titles of the tiles
 MAX_OPACITY = 0.8
 TEXT, MUTED, FRAME = (33, 37, 41), (108, 117, 125), (206, 212, 218)
 GOOD, DEFECTIVE = (25, 110, 60), (176, 32, 32)
@@ -16,16 +17,22 @@ GOOD, DEFECTIVE = (25, 110, 60), (176, 32, 32)
 
 @dataclass(frozen=True)
 class Example:
-    """One image of the set with what its caption says."""
+    """One image of the set with what its caption says; `printable` texts only."""
 
     image: np.ndarray
-    mask: np.ndarray
     anomaly_map: np.ndarray
     name: str
-    kind: str
-    defective: bool
     score: str
-    remarks: list[str]
+    # Of labelled images only. Without a mask there is no tile for it.
+    mask: np.ndarray | None = None
+    kind: str = ""
+    defective: bool | None = None
+    remarks: Sequence[str] = ()
+
+
+def printable(text: str) -> str:
+    """What a font can draw on one line: control characters and lone surrogates replaced."""
+    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def overlay(image: np.ndarray, anomaly_map: np.ndarray, scale: tuple[float, float]) -> np.ndarray:
@@ -49,15 +56,17 @@ def overlay(image: np.ndarray, anomaly_map: np.ndarray, scale: tuple[float, floa
     return np.round(image * (1 - opacity) + color * opacity).astype(np.uint8)
 
 
-def _tiles(example: Example, scale: tuple[float, float], tile: int) -> list[Image.Image]:
-    """Image, mask and outlined heat map at tile x tile pixels."""
+def _tiles(example: Example, scale: tuple[float, float], tile: int) -> dict[str, Image.Image]:
+    """Image, mask and outlined heat map by their titles, at tile x tile pixels."""
     size = (tile, tile)
     image = Image.fromarray(example.image).resize(size, Image.Resampling.BICUBIC)
-    mask = Image.fromarray(example.mask.astype(np.uint8) * 255)
-    mask = mask.resize(size, Image.Resampling.NEAREST)
     raw = Image.fromarray(example.anomaly_map.astype(np.float32))
     raw = raw.resize(size, Image.Resampling.BILINEAR)
     hot = overlay(np.asarray(image), np.asarray(raw), scale)
+    if example.mask is None:
+        return {IMAGE: image, HEAT: Image.fromarray(hot)}
+    mask = Image.fromarray(example.mask.astype(np.uint8) * 255)
+    mask = mask.resize(size, Image.Resampling.NEAREST)
     # White beside black stands out on every colour. Both lie outside the mask, whose heat they
     # would hide.
     grown, line = mask, round(tile / TILE)
@@ -70,24 +79,27 @@ def _tiles(example: Example, scale: tuple[float, float], tile: int) -> list[Imag
         ImageDraw.Draw(mask).text(
             (tile / 2, tile / 2), word, fill=(150, 150, 150), font=_font(tile / 16), anchor="mm"
         )
-    return [image, mask, Image.fromarray(hot)]
+    return {IMAGE: image, MASK: mask, HEAT: Image.fromarray(hot)}
 
 
 def draw_panel(example: Example, scale: tuple[float, float]) -> Image.Image:
-    """One image: three tiles side by side, caption and legend below."""
+    """One image: its two or three tiles side by side, caption and legend below."""
     tile = min(max(TILE, len(example.image)), 2 * TILE)
     unit = tile / TILE
     gap, line, font = round(8 * unit), round(20 * unit), _font(15 * unit)
-    width, top = 3 * tile + 4 * gap, line + gap
-    canvas = Image.new("RGB", (width, top + tile + 4 * line + 2 * gap), "white")
+    tiles = _tiles(example, scale, tile)
+    last = len(tiles) - 1
+    width, top = len(tiles) * (tile + gap) + gap, line + gap
+    lines = 4 if example.remarks else 2
+    canvas = Image.new("RGB", (width, top + tile + lines * line + 2 * gap), "white")
     draw = ImageDraw.Draw(canvas)
-    for column, (title, part) in enumerate(zip(TITLES, _tiles(example, scale, tile), strict=True)):
+    for column, (title, part) in enumerate(tiles.items()):
         left = gap + column * (tile + gap)
         draw.text((left, gap / 2), title, fill=MUTED, font=font)
         _paste(canvas, part, left, top)
     below = top + tile + gap
-    _draw_caption(draw, (gap, below), line, 2 * tile, font, example)
-    _draw_legend(canvas, (gap + 2 * (tile + gap), below), tile, unit, scale)
+    _draw_caption(draw, (gap, below), line, last * tile, font, example)
+    _draw_legend(canvas, (gap + last * (tile + gap), below), tile, unit, scale)
     return canvas
 
 
@@ -109,7 +121,7 @@ def draw_sheet(title: str, examples: list[Example], scale: tuple[float, float]) 
         x = margin + number % SHEET_COLUMNS * (TILE + gap)
         draw.text((x, y), _fit(example.kind, TILE, font), fill=TEXT, font=font)
         y += line
-        for row, part in zip(TITLES, _tiles(example, scale, TILE), strict=True):
+        for row, part in _tiles(example, scale, TILE).items():
             if number % SHEET_COLUMNS == 0:
                 draw.text((gap, y + TILE / 2), row, fill=MUTED, font=font, anchor="lm")
             _paste(canvas, part, x, y)
@@ -135,10 +147,12 @@ def _draw_caption(
     """Name, label, raw score and rank, on lines no longer than `width`."""
     x, y = corner
     draw.text((x, y), _fit(example.name, width, font), fill=TEXT, font=font)
-    label = "defective" if example.defective else "good"
-    draw.text((x, y + line), label, fill=DEFECTIVE if example.defective else GOOD, font=font)
-    x_after = x + draw.textlength(label + "   ", font=font)
-    draw.text((x_after, y + line), f"score {example.score}", fill=TEXT, font=font)
+    x_score = x
+    if example.defective is not None:
+        label, color = ("defective", DEFECTIVE) if example.defective else ("good", GOOD)
+        draw.text((x, y + line), label, fill=color, font=font)
+        x_score += draw.textlength(label + "   ", font=font)
+    draw.text((x_score, y + line), f"score {example.score}", fill=TEXT, font=font)
     for number, text in enumerate(example.remarks, start=2):
         draw.text((x, y + number * line), _fit(text, width, font), fill=MUTED, font=font)
 

@@ -18,6 +18,14 @@ SMALL = (
     "--config.score.batch_size=4",
 )
 
+# As root, permissions bind only once CAP_DAC_OVERRIDE (1) is out of the bounding set (24), from the
+# next program on. Not a preexec_fn: that forks, which JAX warns of once it runs in this process.
+DROP_ROOT_POWERS = """
+import ctypes, os, sys
+ctypes.CDLL(None).prctl(24, 1)
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
+
 
 class Rdvar:
     """Starts `rdvar` in a process of its own, as a user does."""
@@ -46,9 +54,10 @@ class Rdvar:
             *settings,
         )
 
-    def run(self, *args, **options) -> subprocess.CompletedProcess:
+    def run(self, *args, root_powers: bool = True, **options) -> subprocess.CompletedProcess:
+        python, *words = self.command(*args)
         return subprocess.run(
-            self.command(*args),
+            [python, *words] if root_powers else [python, "-c", DROP_ROOT_POWERS, *words],
             env=self.environment,
             capture_output=True,
             text=True,

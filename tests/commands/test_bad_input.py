@@ -1,6 +1,5 @@
 """Every kind of bad input from the command line: one sentence, exit code 2, nothing lost."""
 
-import ctypes
 import json
 import os
 import pickle
@@ -14,6 +13,8 @@ import pytest
 from PIL import Image
 from rdvar_process import REPOSITORY, assert_one_sentence
 from safetensors.numpy import load_file, save_file
+
+from rdvar_jax.main import main
 
 
 @pytest.fixture
@@ -154,17 +155,11 @@ def test_weights_that_lack_a_tensor_or_hold_a_stranger(rdvar, trained, tmp_path)
     assert_one_sentence(done, "odd.safetensors", "layer3.1.conv2.weight", "head.weight")
 
 
-def drop_root_powers():
-    """As root, permissions bind only once CAP_DAC_OVERRIDE is out of the bounding set."""
-    pr_capbset_drop, cap_dac_override = 24, 1
-    ctypes.CDLL(None).prctl(pr_capbset_drop, cap_dac_override)
-
-
 def test_a_workdir_that_cannot_be_written(rdvar, tmp_path):
     folder = tmp_path / "locked"
     folder.mkdir()
     folder.chmod(0o555)
-    done = rdvar.train(folder, preexec_fn=drop_root_powers)
+    done = rdvar.train(folder, root_powers=False)
     folder.chmod(0o755)
     assert_one_sentence(done, str(folder), "cannot be written", "--workdir")
     assert list(folder.iterdir()) == []
@@ -226,6 +221,74 @@ def test_evaluating_damaged_checkpoints(rdvar, trained, tmp_path):
 def test_evaluating_with_settings_of_training_changed(rdvar, trained):
     done = rdvar.evaluate(trained, "--config.data.image_size=64")
     assert_one_sentence(done, "data.image_size was 32, now 64")
+
+
+# (arguments after --workdir, parts of the sentence), from a folder with the toy data in `data`.
+BAD_PREDICTIONS = {
+    "no input": (["--output=out"], ["--input"]),
+    "no output": (["--input=data"], ["--output"]),
+    "missing path": (["--input=data", "--input=gone", "--output=out"], ["gone does not exist"]),
+    "missing second file": (["--output=out", "--input", "data", "lost.png"], ["lost.png"]),
+    "no images": (["--input=empty", "--output=out"], ["empty holds no image", "png"]),
+    "output is a file": (["--input=data", "--output=file"], ["--output file is a file"]),
+    "output under a file": (["--input=data", "--output=file/out"], ["file/out", "written"]),
+    "output with other things": (
+        ["--input=data/tile", "--output=data"],
+        ["--output data", "empty"],
+    ),
+    "output in the input": (["--input=data", "--output=data/new"], ["lies in the input data"]),
+    "one result for two": (
+        ["--input=data/tile/test/good", "--input=data/tile/test/spot", "--output=out"],
+        ["good/000.png and ", "spot/000.png would both", "000.png; leave one out"],
+    ),
+    "settings of training": (
+        ["--input=data", "--output=out", "--config.data.image_size=64"],
+        ["data.image_size was 32, now 64"],
+    ),
+    "batch and devices": (
+        ["--input=data", "--output=out", "--config.score.batch_size=3"],
+        ["score.batch_size=3 cannot be split over 4 devices"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD_PREDICTIONS)
+def test_bad_prediction(trained, data, tmp_path, monkeypatch, capsys, case):
+    # In this process, because every case is refused before anything is compiled.
+    monkeypatch.setattr("rdvar_jax.main.start_logging", lambda: None)
+    monkeypatch.setattr("rdvar_jax.main.start_jax", lambda: None)
+    monkeypatch.chdir(tmp_path)
+    Path("empty").mkdir()
+    Path("file").write_text("mine")
+    before = folder_hash(tmp_path), folder_hash(trained)
+    arguments, parts = BAD_PREDICTIONS[case]
+    assert main(["predict", "--workdir", str(trained), *arguments]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1 and lines[0].startswith("rdvar: "), lines
+    assert all(part in lines[0] for part in parts), lines[0]
+    assert (folder_hash(tmp_path), folder_hash(trained)) == before
+    assert not Path("out").exists()
+
+
+def test_an_output_that_cannot_be_written(rdvar, trained, toy_root, tmp_path):
+    folder = tmp_path / "locked"
+    folder.mkdir()
+    folder.chmod(0o555)
+    args = ("predict", "--workdir", trained, "--input", toy_root / "tile", "--output", folder)
+    done = rdvar.run(*args, root_powers=False)
+    folder.chmod(0o755)
+    assert_one_sentence(done, f"--output {folder} cannot be written (Permission denied)")
+
+
+def test_predicting_without_a_run_or_with_damaged_results(rdvar, trained, toy_root, tmp_path):
+    options = ("--input", toy_root / "tile", "--output", tmp_path / "out")
+    done = rdvar.run("predict", "--workdir", tmp_path, *options)
+    assert_one_sentence(done, "config.json", "rdvar train")
+    workdir = Path(shutil.copytree(trained, tmp_path / "run"))
+    (workdir / "results.json").write_text('{"metrics": ')
+    done = rdvar.run("predict", "--workdir", workdir, *options)
+    assert_one_sentence(done, "results.json", "rdvar evaluate again")
+    assert not (tmp_path / "out").exists()
 
 
 def test_no_network_and_no_weights(rdvar, tmp_path):

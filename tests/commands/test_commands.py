@@ -169,6 +169,7 @@ def test_version(capsys):
         (["fly"], "unknown command 'fly'"),
         (["train"], "--config is missing"),
         (["evaluate"], "--workdir is missing"),
+        (["predict"], "--workdir is missing"),
         (["prepare"], "give --source synthetic and --output"),
         (["prepare", "--source=photos"], "--source"),
         (["train", "--speed=3"], "Unknown command line flag 'speed'"),

@@ -9,8 +9,9 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from rdvar_jax.errors import UserError
-from rdvar_jax.report.figures import color_scale, save_figures, worst_first
+from rdvar_jax.report.figures import save_figures, worst_first
 from rdvar_jax.report.panels import overlay
+from rdvar_jax.report.scale import color_scale
 
 
 def sample_set(size=32, count=4, kinds=("crack", "good")):
@@ -417,4 +418,5 @@ def test_figures_need_no_jax():
         "rdvar_jax.report",
         "rdvar_jax.report.figures",
         "rdvar_jax.report.panels",
+        "rdvar_jax.report.scale",
     }

@@ -1,0 +1,158 @@
+"""Scores, heat maps and raw maps of any images, from the command line."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from rdvar_process import assert_one_sentence
+
+from rdvar_jax.report.prediction import save_heat_map
+from rdvar_jax.report.scale import color_scale
+
+
+@pytest.fixture(scope="module")
+def evaluated(rdvar, trained, tmp_path_factory) -> Path:
+    workdir = Path(shutil.copytree(trained, tmp_path_factory.mktemp("evaluated") / "run"))
+    done = rdvar.evaluate(workdir)
+    assert done.returncode == 0, done.stderr
+    return workdir
+
+
+@pytest.fixture(scope="module")
+def predicted(rdvar, evaluated, toy_root, tmp_path_factory) -> Path:
+    output = tmp_path_factory.mktemp("predicted") / "new" / "out"
+    done = predict(rdvar, evaluated, output, "--input", toy_root / "tile" / "test", "--save_maps")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"scored 7 images: {output / 'scores.csv'}\n"
+    return output
+
+
+def predict(rdvar, workdir, output, *args):
+    return rdvar.run("predict", "--workdir", workdir, "--output", output, *args)
+
+
+def read_scores(path: Path) -> dict[str, np.float32]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return {row["path"]: np.float32(row["score"]) for row in csv.DictReader(file)}
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+
+
+def test_scores_are_those_of_evaluate_bit_for_bit(evaluated, predicted):
+    expected = read_scores(evaluated / "scores.csv")
+    assert len(expected) == 7
+    scores = read_scores(predicted / "scores.csv")
+    assert {f"test/{name}": score for name, score in scores.items()} == expected
+
+
+def test_maps_are_raw_and_their_maximum_is_the_score(predicted):
+    scores = read_scores(predicted / "scores.csv")
+    assert files(predicted / "maps") == [f"{name[:-4]}.npy" for name in sorted(scores)]
+    for name, score in scores.items():
+        raw = np.load(predicted / "maps" / f"{name[:-4]}.npy")
+        assert raw.dtype == np.float32 and raw.shape == (32, 32)
+        assert raw.max() == score
+
+
+def heat_map(path: Path) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"), np.int32)
+
+
+def redraw(predicted, toy_root, name, scale, path) -> np.ndarray:
+    with Image.open(toy_root / "tile" / "test" / name) as image:
+        pixels = np.array(image.convert("RGB").resize((32, 32), Image.Resampling.BILINEAR))
+    raw = np.load(predicted / "maps" / f"{name[:-4]}.npy")
+    save_heat_map(path, pixels, raw, name, raw.max(), scale)
+    return heat_map(path)
+
+
+def test_heat_maps_have_the_scale_of_the_evaluation(evaluated, predicted, toy_root, tmp_path):
+    scale = json.loads((evaluated / "results.json").read_text())["color_scale"]
+    for name in read_scores(predicted / "scores.csv"):
+        expected = redraw(predicted, toy_root, name, scale, tmp_path / "again.png")
+        assert np.array_equal(heat_map(predicted / "heat_maps" / name), expected)
+
+
+def test_without_an_evaluation_of_this_state_the_scale_is_that_of_the_images(
+    rdvar, trained, predicted, toy_root, tmp_path
+):
+    workdir = Path(shutil.copytree(trained, tmp_path / "run"))
+    stale = {"checkpoint_sha256": "0" * 64, "color_scale": [0.0, 1.0]}  # of an earlier state
+    (workdir / "results.json").write_text(json.dumps(stale))
+    done = predict(rdvar, workdir, tmp_path / "out", "--input", toy_root / "tile" / "test" / "spot")
+    assert done.returncode == 0, done.stderr
+    assert "holds no colour scale of this state" in done.stderr
+    assert files(tmp_path / "out") == [*(f"heat_maps/00{i}.png" for i in range(4)), "scores.csv"]
+    maps = np.stack([np.load(predicted / "maps" / "spot" / f"00{i}.npy") for i in range(4)])
+    tiles = slice(28, 284)  # the rows of the tiles
+    for i in range(4):
+        expected = redraw(
+            predicted, toy_root, f"spot/00{i}.png", color_scale(maps), tmp_path / "x.png"
+        )
+        found = heat_map(tmp_path / "out" / "heat_maps" / f"00{i}.png")
+        # Counted percentiles are true to 0.05 % of the value.
+        assert np.abs(found - expected)[tiles].max() <= 4
+
+
+def test_any_files_and_folders_in_any_batches(rdvar, evaluated, toy_root, tmp_path):
+    """The same pixels in other formats, names and batches: the same scores, to rounding."""
+    good = toy_root / "tile" / "test" / "good"
+    deep = tmp_path / "in" / "deep folder" / "größe"
+    deep.mkdir(parents=True)
+    with Image.open(good / "000.png") as image:
+        image.convert("RGBA").save(deep / "mit Leerzeichen, Ω.png")
+    with Image.open(good / "001.png") as image:
+        image.save(deep.parent / "b.tiff")
+    Image.fromarray(np.arange(37 * 90, dtype=np.uint16).reshape(37, 90)).save(deep / "long.png")
+    output = tmp_path / "out"
+    output.mkdir()
+    named = [toy_root / "tile" / "test" / "spot" / f"00{i}.png" for i in range(3)]
+    done = predict(
+        rdvar,
+        evaluated,
+        output,
+        "--input",
+        named[2],
+        *named[:2],  # as a shell expands *.png
+        "--config.score.batch_size",
+        "3",
+        "--input",
+        tmp_path / "in",
+        "--noheat_maps",
+    )
+    assert done.returncode == 0, done.stderr
+    scores, expected = read_scores(output / "scores.csv"), read_scores(evaluated / "scores.csv")
+    same = {
+        "002.png": "test/spot/002.png",
+        "000.png": "test/spot/000.png",
+        "001.png": "test/spot/001.png",
+        "deep folder/b.tiff": "test/good/001.png",
+        "deep folder/größe/mit Leerzeichen, Ω.png": "test/good/000.png",
+    }
+    assert set(scores) == {*same, "deep folder/größe/long.png"}
+    for name, original in same.items():
+        assert scores[name] == pytest.approx(expected[original], rel=1e-5)
+    assert np.isfinite(scores["deep folder/größe/long.png"])
+    assert files(output) == ["scores.csv"]
+
+
+def test_an_unreadable_image_leaves_nothing_behind(rdvar, trained, evaluated, toy_root, tmp_path):
+    folder = Path(shutil.copytree(toy_root / "tile" / "test", tmp_path / "in"))
+    last = folder / "spot" / "003.png"
+    last.write_bytes(last.read_bytes()[:200])  # the second batch
+    output = tmp_path / "out"
+    # Met before anything is written, in the pass for the scale, and after the first batch was.
+    for workdir, make in ((trained, False), (evaluated, False), (evaluated, True)):
+        if make:
+            output.mkdir()
+        done = predict(rdvar, workdir, output, "--input", folder, "--save_maps")
+        assert_one_sentence(done, str(last), "damaged")
+        assert output.exists() == make
+        assert not make or list(output.iterdir()) == []
