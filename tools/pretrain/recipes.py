@@ -1,0 +1,47 @@
+"""What a teacher can be asked to learn from generated pictures: one entry of `RECIPES` each."""
+
+from dataclasses import dataclass
+
+from pretrain.find_flaws import FindFlaws
+from pretrain.places import Places
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A pretraining task.
+
+    Attributes:
+      about: one line for the help text and the file's metadata.
+      task: makes the pictures and the loss.
+      is_trained: if not, only the statistics of the pictures are used.
+    """
+
+    about: str
+    task: FindFlaws | Places
+    is_trained: bool = True
+
+
+RECIPES = {
+    "filters": Recipe(
+        "no training: a filter bank, random layers, statistics of generated images",
+        Places({}),
+        is_trained=False,
+    ),
+    "contrast": Recipe(
+        "find each place of one view again in the other view",
+        Places({"contrast": 1.0}, num_views=2),
+    ),
+    "dense": Recipe(
+        "read off, at each place, the formula that painted it", Places({"describe": 1.0})
+    ),
+    "mixed": Recipe(
+        "contrast, dense, and repaint each place as it was before grain and blur",
+        Places(
+            {"contrast": 0.3, "describe": 1.0, "repaint": 1.0}, num_views=2, jitter=0.4, noise=0.1
+        ),
+    ),
+    "flaws": Recipe(
+        "tell flawed places from good ones by their distance from good photographs",
+        FindFlaws(exposure=0.5, tilt=0.5, contrast=0.3, jitter=0.3, noise=0.05, contrast_loss=0.3),
+    ),
+}
