@@ -66,7 +66,13 @@ def evaluate(config: Config, workdir: Workdir, which: str = "latest") -> dict[st
     test_set = load_test_set(config)
 
     score_fn = make_score_fn(
-        teacher, student, size, config.score.batch_size, parallel, config.score.sigma
+        teacher,
+        student,
+        size,
+        config.score.batch_size,
+        parallel,
+        config.score.sigma,
+        config.compute.precision,
     )
     maps, scores = score_fn(
         parallel.replicate(teacher_variables),
