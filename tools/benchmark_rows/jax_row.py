@@ -1,5 +1,8 @@
 """A row of this project: `python jax_row.py ROW ARCH BATCH`."""
 
+# The clock starts, and settings of the process are made, before the large imports.
+# ruff: noqa: E402
+
 import sys
 import time
 

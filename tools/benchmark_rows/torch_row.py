@@ -1,5 +1,8 @@
 """A row of the PyTorch reference: `python torch_row.py ROW ARCH BATCH`; needs torch."""
 
+# The clock starts, and settings of the process are made, before the large imports.
+# ruff: noqa: E402
+
 # torch is not among this project's dependencies, so it is absent where pyright runs.
 # pyright: reportMissingImports=false
 
