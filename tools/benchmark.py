@@ -3,9 +3,9 @@
     python tools/benchmark.py --quick --torch_python PYTHON --output docs/benchmarks/cpu
 
 PYTHON is an interpreter with torch, numpy; without it only this project's rows are measured. Every
-row has a process of its own, warmed up, that stands still while another is timed. The rows of a
-group are timed in turn, each round in the other direction, and every call waits for its result.
-Ratios are of medians. Writes OUTPUT.json, OUTPUT.md and OUTPUT.png.
+row has a process of its own, warmed up, that stands still while another is timed. The two rows of a
+group are timed in turn, each round in the other direction, and every call waits for its result. A
+ratio is of two rows of one group. Writes OUTPUT.json, OUTPUT.md and OUTPUT.png.
 """
 
 import argparse
@@ -17,22 +17,35 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).resolve().parent
 
-# (side, row, batch); the rows of a group are resident at once.
-TRAIN = [
-    [("jax", "train", 8), ("torch", "train+tuned", 8)],
-    [("jax", "train+cache", 8), ("torch", "train+published", 8)],
-]
-SCORE = [
-    [("jax", "score", 1), ("torch", "score", 1)],
-    [("jax", "score", 8), ("torch", "score", 8)],
-]
-MORE = [
-    [("jax", "train+shard_map", 8), ("jax", "train", 8)],
-    [("jax", "score", 32), ("torch", "score", 32)],
-]
+# name: the two rows that are compared, (side, row, batch); both are resident while one is timed.
+GROUPS = {
+    "step": (("jax", "train", 8), ("torch", "train+tuned", 8)),
+    "cached_step": (("jax", "train+cache", 8), ("torch", "train+tuned", 8)),
+    "published_step": (("jax", "train", 8), ("torch", "train+published", 8)),
+    "score_1": (("jax", "score", 1), ("torch", "score", 1)),
+    "score_8": (("jax", "score", 8), ("torch", "score", 8)),
+    "score_32": (("jax", "score", 32), ("torch", "score", 32)),
+    "modes": (("jax", "train+shard_map", 8), ("jax", "train", 8)),
+}
+QUICK = ("step", "cached_step", "published_step", "score_1", "score_8")
+
+
+# Cores that other processes may keep busy during a call. PyTorch's OpenMP threads wait for each
+# other by spinning: where something else has one of the cores, a call takes up to ten times as
+# long, in CPU seconds too, while XLA's threads suffer less. A ratio is then worth nothing.
+MAX_OTHERS = 0.1
+
+
+def busy_seconds() -> float:
+    """CPU seconds that all processes of this Linux machine have taken so far."""
+    user, nice, system, _, _, irq, softirq, steal = map(
+        int, Path("/proc/stat").read_text().splitlines()[0].split()[1:9]
+    )
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
 
 
 class Row:
@@ -53,9 +66,13 @@ class Row:
 
     def time_once(self) -> None:
         assert self._process.stdin is not None
+        before, start = busy_seconds(), time.perf_counter()
         self._process.stdin.write("go\n")
         self._process.stdin.flush()
-        self.calls.append(self._read())
+        call = self._read()
+        others = busy_seconds() - before - call["cpu_seconds"]
+        call["others_cores"] = max(others, 0.0) / (time.perf_counter() - start)
+        self.calls.append(call)
 
     def close(self) -> None:
         assert self._process.stdin is not None
@@ -69,7 +86,7 @@ class Row:
             raise SystemExit(f"the process of {self.name} ended; see above")
         return json.loads(line)
 
-    def summary(self) -> dict[str, object]:
+    def summary(self) -> dict[str, Any]:
         seconds = [call["seconds"] for call in self.calls]
         return {
             "seconds_median": statistics.median(seconds),
@@ -78,42 +95,35 @@ class Row:
             "cpu_seconds_median": statistics.median(c["cpu_seconds"] for c in self.calls),
             "cpu_seconds_min": min(c["cpu_seconds"] for c in self.calls),
             "peak_gb": max(call["peak_gb"] for call in self.calls),
+            "others_cores": max(call["others_cores"] for call in self.calls),
             "ready_seconds": self.ready_seconds,
             "calls": self.calls,
         }
 
 
-def measure(groups, arch: str, rounds: int, torch_python: str | None) -> dict[str, dict]:
-    """Times all rows of all groups; name -> summary."""
-    results = {}
-    for group in groups:
-        pythons = {"jax": sys.executable, "torch": torch_python}
-        rows = [Row(*spec, arch, python) for spec in group if (python := pythons[spec[0]])]
-        for index in range(rounds):
-            for row in rows if index % 2 == 0 else rows[::-1]:
-                row.time_once()
-        for row in rows:
-            row.close()
-            results[row.name] = row.summary()
-    return results
+def measure(group, arch: str, rounds: int, torch_python: str | None) -> dict:
+    """Times the rows of a group in turn; {"rows": name -> summary, "ratios": first over second}.
 
-
-def ratios(rows: dict[str, dict]) -> dict[str, dict[str, float]]:
-    """This project's time over PyTorch's, where both were measured."""
-    pairs = [
-        ("jax train 8", "torch train+tuned 8"),
-        ("jax train+cache 8", "torch train+tuned 8"),
-        ("jax train 8", "torch train+published 8"),
-        *((f"jax score {batch}", f"torch score {batch}") for batch in (1, 8, 32)),
+    There are no ratios where PyTorch is missing or other processes disturbed a call.
+    """
+    pythons = {"jax": sys.executable, "torch": torch_python}
+    rows = [
+        Row(side, row, batch, arch, python)
+        for side, row, batch in group
+        if (python := pythons[side])
     ]
-    return {
-        f"{ours} / {theirs}": {
-            key: rows[ours][key] / rows[theirs][key]
-            for key in ("seconds_median", "seconds_min", "cpu_seconds_median", "cpu_seconds_min")
-        }
-        for ours, theirs in pairs
-        if ours in rows and theirs in rows
-    }
+    for index in range(rounds):
+        for row in rows if index % 2 == 0 else rows[::-1]:
+            row.time_once()
+    for row in rows:
+        row.close()
+    summaries = {row.name: row.summary() for row in rows}
+    disturbed = any(row["others_cores"] > MAX_OTHERS for row in summaries.values())
+    if len(rows) < 2 or disturbed:
+        return {"rows": summaries, "ratios": None}
+    ours, theirs = summaries.values()
+    keys = ("seconds_median", "seconds_min", "cpu_seconds_min")
+    return {"rows": summaries, "ratios": {key: ours[key] / theirs[key] for key in keys}}
 
 
 def start_up_seconds(python: str) -> float:
@@ -129,14 +139,23 @@ def start_up_seconds(python: str) -> float:
 
 def markdown(report: dict) -> str:
     """The report as two tables."""
-    lines = ["| Row | median s | min s | max s | CPU s | peak GB |", "|---|---|---|---|---|---|"]
-    for name, row in report["rows"].items():
-        keys = ("seconds_median", "seconds_min", "seconds_max", "cpu_seconds_min", "peak_gb")
-        lines.append(f"| {name} | " + " | ".join(f"{row[key]:.2f}" for key in keys) + " |")
-    lines += ["", "| Ratio | of medians | of minima | CPU time, minima |", "|---|---|---|---|"]
-    for name, ratio in report["ratios"].items():
-        keys = ("seconds_median", "seconds_min", "cpu_seconds_min")
-        lines.append(f"| {name} | " + " | ".join(f"{ratio[key]:.2f}" for key in keys) + " |")
+    lines = [
+        "| Group | Row | median s | min s | max s | CPU s, min | peak GB | others |",
+        "|---" * 8 + "|",
+    ]
+    for group, result in report["groups"].items():
+        for name, row in result["rows"].items():
+            keys = ("seconds_median", "seconds_min", "seconds_max", "cpu_seconds_min", "peak_gb")
+            keys += ("others_cores",)
+            values = " | ".join(f"{row[key]:.2f}" for key in keys)
+            lines.append(f"| {group} | {name} | {values} |")
+    lines += ["", "| First row over second | medians | minima | CPU, minima |", "|---" * 4 + "|"]
+    for group, result in report["groups"].items():
+        if result["ratios"]:
+            values = " | ".join(f"{value:.2f}" for value in result["ratios"].values())
+            lines.append(f"| {group} | {values} |")
+        else:
+            lines.append(f"| {group} | none: disturbed by other processes, or one row only | | |")
     return "\n".join(lines) + "\n"
 
 
@@ -147,14 +166,17 @@ def draw(report: dict, path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    names, rows = list(report["rows"]), list(report["rows"].values())
+    names, rows = [], []
+    for group, result in report["groups"].items():
+        names += [f"{group}: {name}" for name in result["rows"]]
+        rows += result["rows"].values()
     figure, axes = pyplot.subplots(figsize=(8, 0.4 * len(names) + 1), layout="constrained")
     middle = [row["seconds_median"] for row in rows]
     spread = [
         [row["seconds_median"] - row["seconds_min"] for row in rows],
         [row["seconds_max"] - row["seconds_median"] for row in rows],
     ]
-    colours = ["tab:blue" if name.startswith("jax") else "tab:orange" for name in names]
+    colours = ["tab:blue" if ": jax" in name else "tab:orange" for name in names]
     axes.barh(names, middle, xerr=spread, color=colours)
     axes.invert_yaxis()
     axes.set_xlabel("seconds a call; bar: median, line: smallest to largest")
@@ -163,18 +185,16 @@ def draw(report: dict, path: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--quick", action="store_true", help="fewer rows and rounds")
     parser.add_argument("--arch", default="wide_resnet50_2")
-    parser.add_argument("--only", choices=("train", "score"), help="one kind of row")
+    parser.add_argument("--only", nargs="+", choices=tuple(GROUPS), help="these groups")
     parser.add_argument("--rounds", type=int, help="timed calls a row")
     parser.add_argument("--torch_python", help="an interpreter with torch")
     parser.add_argument("--output", type=Path, required=True, help="path without suffix")
     args = parser.parse_args()
-    groups = {"train": TRAIN, "score": SCORE, None: TRAIN + SCORE}[args.only]
-    groups = groups if args.quick or args.only else groups + MORE
+    names = args.only or (QUICK if args.quick else tuple(GROUPS))
     rounds = args.rounds or (3 if args.quick else 7)
-    rows = measure(groups, args.arch, rounds, args.torch_python)
     report = {
         "arch": args.arch,
         "image_size": 256,
@@ -182,12 +202,14 @@ def main() -> None:
         "rounds": rounds,
         "machine": {"processor": platform.machine(), "cores": len(os.sched_getaffinity(0))},
         "help_seconds": start_up_seconds(sys.executable),
-        "rows": rows,
-        "ratios": ratios(rows),
+        "groups": {},
     }
     args.output.parent.mkdir(parents=True, exist_ok=True)
-    args.output.with_suffix(".json").write_text(json.dumps(report, indent=1) + "\n")
-    args.output.with_suffix(".md").write_text(markdown(report))
+    for name in names:
+        report["groups"][name] = measure(GROUPS[name], args.arch, rounds, args.torch_python)
+        # After each group: what was measured is kept if the next one is stopped.
+        args.output.with_suffix(".json").write_text(json.dumps(report, indent=1) + "\n")
+        args.output.with_suffix(".md").write_text(markdown(report))
     draw(report, args.output.with_suffix(".png"))
     print(markdown(report))
 
