@@ -11,6 +11,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 # Modules only declare names and shapes here; initialise.py gives the random values.
@@ -163,7 +164,7 @@ def max_pool(x):
     """Kernel 3, stride 2, padding 1: [B, H, W, C] -> [B, H / 2, W / 2, C] for even H and W."""
     return lax.reduce_window(
         x,
-        jnp.array(-jnp.inf, x.dtype),
+        np.array(-np.inf, x.dtype),  # a constant: JAX must see that this is a maximum
         lax.max,
         window_dimensions=(1, 3, 3, 1),
         window_strides=(1, 2, 2, 1),
