@@ -16,6 +16,7 @@ from rdvar_jax.data.folder import find_category
 from rdvar_jax.data.stream import steps_at_epoch
 from rdvar_jax.errors import ConfigError, DataError
 from rdvar_jax.models.architectures import ARCHITECTURES, SIZE_MULTIPLE
+from rdvar_jax.models.precision import PRECISIONS
 from rdvar_jax.parallel import MODES
 from rdvar_jax.training.losses import DISTANCES, DISTILLATIONS, REDUCTIONS, STAGES, LossSettings
 
@@ -33,12 +34,14 @@ BEST_METRICS = {
     "test_aupro": True,
 }
 
-# A run may go on with other values of these: they do not change what a step computes. The training
-# images are compared by their contents instead.
+# A run may go on with other values of these: they do not change what a step computes, beyond
+# rounding. The training images are compared by their contents instead.
 RESUMABLE = (
     "data.root",
     "data.mask_threshold",
     "train.epochs",
+    "train.cache_features",
+    "train.cache_budget_gb",
     "train.log_every_steps",
     "train.checkpoint_every_epochs",
     "train.evaluate_every_epochs",
@@ -85,12 +88,21 @@ def default_config() -> Config:
                 "learning_rate": 0.005,
                 "beta1": 0.5,
                 "beta2": 0.999,
+                # Compute the teacher's features of the training set once and keep them on each
+                # device: "on", "off", or "auto" for on where they fit into the budget, in 10^9
+                # bytes a device.
+                "cache_features": "auto",
+                "cache_budget_gb": 4.0,
                 "log_every_steps": 10,
                 "checkpoint_every_epochs": 10,
                 # 0: the test set is not looked at in training.
                 "evaluate_every_epochs": 0,
                 # What the best checkpoint is best in.
                 "best_metric": "train_loss",
+            },
+            "compute": {
+                # Of the networks: "float32", "tf32" or "bfloat16"; see models/precision.py.
+                "precision": "tf32",
             },
             "score": {
                 "batch_size": 16,
@@ -145,6 +157,7 @@ def check_training(config: Config, num_local_devices: int) -> None:
             *_check_teacher(config),
             *_check_loss(config),
             *_check_train(config),
+            *_check_compute(config),
             *_check_scoring(config),
             *_check_parallel(config, num_local_devices, ("train", "score")),
         ]
@@ -156,6 +169,7 @@ def check_evaluation(config: Config, num_local_devices: int) -> None:
     _refuse(
         [
             *_check_data(config, check_steps=False),
+            *_check_compute(config),
             *_check_scoring(config),
             *_check_parallel(config, num_local_devices, ("score",)),
         ]
@@ -215,6 +229,10 @@ def _check_steps(config: Config, num_images: int) -> list[str]:
     ]
 
 
+def _check_compute(config: Config) -> list[str]:
+    return _one_of("compute.precision", config.compute.precision, PRECISIONS)
+
+
 def _check_teacher(config: Config) -> list[str]:
     teacher = config.teacher
     problems = _one_of("teacher.arch", teacher.arch, tuple(ARCHITECTURES))
@@ -257,6 +275,9 @@ def _check_train(config: Config) -> list[str]:
     for name in ("beta1", "beta2"):
         if not 0 <= train[name] < 1:
             problems.append(f"train.{name}={train[name]} must be at least 0 and under 1.")
+    problems += _one_of("train.cache_features", train.cache_features, ("auto", "on", "off"))
+    if not (math.isfinite(train.cache_budget_gb) and train.cache_budget_gb >= 0):
+        problems.append(f"train.cache_budget_gb={train.cache_budget_gb} must be 0 or more.")
     problems += _one_of("train.best_metric", train.best_metric, tuple(BEST_METRICS))
     if train.best_metric.startswith("test_") and train.evaluate_every_epochs == 0:
         problems.append(

@@ -14,6 +14,7 @@ from rdvar_jax.data.dataset import TestSet, load_test
 from rdvar_jax.data.folder import find_category
 from rdvar_jax.errors import CheckpointError
 from rdvar_jax.models.build import build_student, build_teacher, feature_shapes, image_shape
+from rdvar_jax.models.fold import fold_batch_norm
 from rdvar_jax.models.initialise import abstract_variables, init_variables
 from rdvar_jax.models.student import Student
 from rdvar_jax.models.teacher import Teacher
@@ -167,10 +168,13 @@ def load_trained(config: Config, workdir: Workdir, which: str, parallel: Paralle
         config.score.batch_size,
         parallel,
         config.score.sigma,
+        config.compute.precision,
     )
+    # Folded once, not in each call: prediction calls this for every batch.
+    fold = jax.jit(fold_batch_norm)
     variables = (
-        parallel.replicate(teacher_variables),
-        {"params": state.params, "batch_stats": state.batch_stats},
+        fold(parallel.replicate(teacher_variables)),
+        fold({"params": state.params, "batch_stats": state.batch_stats}),
     )
 
     def score(images: np.ndarray, progress: bool = False) -> tuple[np.ndarray, np.ndarray]:

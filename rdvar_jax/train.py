@@ -6,10 +6,19 @@ from typing import Any
 
 import jax
 
-from rdvar_jax.config import Config, check_training, determining_settings, loss_settings
+from rdvar_jax.config import (
+    Config,
+    check_training,
+    determining_settings,
+    loss_settings,
+)
 from rdvar_jax.data.dataset import TestSet, load_train
 from rdvar_jax.data.folder import find_category
+from rdvar_jax.errors import ConfigError
+from rdvar_jax.models.build import feature_bytes
+from rdvar_jax.models.fold import fold_batch_norm
 from rdvar_jax.models.initialise import init_variables
+from rdvar_jax.models.precision import compute_dtype
 from rdvar_jax.models.student import Student
 from rdvar_jax.models.teacher import Teacher
 from rdvar_jax.parallel import Parallel
@@ -27,6 +36,7 @@ from rdvar_jax.run import (
 )
 from rdvar_jax.scoring.evaluate import evaluate_maps
 from rdvar_jax.scoring.score import make_score_fn
+from rdvar_jax.training.features import teacher_features
 from rdvar_jax.training.loop import Schedule, run_epochs
 from rdvar_jax.training.step import TrainState, init_state, make_train_step
 from rdvar_jax.training.writer import MetricsWriter
@@ -48,11 +58,12 @@ def train(config: Config, workdir_path: Path) -> None:
     """
     devices = jax.local_devices()
     check_training(config, len(devices))
+    category = find_category(Path(config.data.root), config.data.category)
+    cached = _choose_cache(config, len(category.train))
     workdir = open_workdir(workdir_path, config)
     parallel = build_parallel(config, devices)
     size = config.data.image_size
 
-    category = find_category(Path(config.data.root), config.data.category)
     train_set = load_train(category, size, allow_mixed_sizes=config.data.allow_mixed_sizes)
     if len(train_set.images) < config.train.batch_size:
         logger.warning(
@@ -113,10 +124,16 @@ def train(config: Config, workdir_path: Path) -> None:
     )
 
     # The teacher and the data stay on the devices; a step gets only indices from the host.
-    teacher_variables = parallel.replicate(teacher_variables)
+    teacher_variables = parallel.replicate(fold_batch_norm(teacher_variables))
     data = parallel.replicate(train_set.images)
+    precision = config.compute.precision
+    step_teacher, step_variables = teacher, teacher_variables
+    if cached:
+        batch_size = config.train.batch_size
+        data = teacher_features(teacher, teacher_variables, data, batch_size, parallel, precision)
+        step_teacher, step_variables = None, {}
     step_fn = parallel.wrap(
-        make_train_step(teacher, student, loss_settings(config), tx),
+        make_train_step(step_teacher, student, loss_settings(config), tx, precision),
         split=(False, False, False, True),
         split_output=False,
         donate_argnums=(0,),
@@ -131,7 +148,7 @@ def train(config: Config, workdir_path: Path) -> None:
     with MetricsWriter(workdir.metrics, step, tensorboard) as writer:
         run_epochs(
             state,
-            lambda state, indices: step_fn(state, teacher_variables, data, indices),
+            lambda state, indices: step_fn(state, step_variables, data, indices),
             schedule,
             parallel=parallel,
             writer=writer,
@@ -139,6 +156,28 @@ def train(config: Config, workdir_path: Path) -> None:
             identity=identity,
             evaluate_fn=evaluate_fn,
         )
+
+
+def _choose_cache(config: Config, num_images: int) -> bool:
+    """Whether the teacher's features of the training set are kept on each device."""
+    choice, budget = config.train.cache_features, config.train.cache_budget_gb
+    dtype = compute_dtype(config.compute.precision)
+    teacher, size = config.teacher, config.data.image_size
+    needed = num_images * feature_bytes(teacher.arch, teacher.stem_width, size, dtype) / 1e9
+    if choice == "on" and needed > budget:
+        raise ConfigError(
+            f"train.cache_features=on needs {needed:.3g} GB on each device for {num_images} "
+            f"images, over train.cache_budget_gb={budget:g}; raise that, or use auto."
+        )
+    cached = choice == "on" or (choice == "auto" and needed <= budget)
+    logger.info(
+        "teacher features %s (train.cache_features=%s; they take %.3g GB a device, budget %g GB)",
+        "computed once and kept" if cached else "computed in every step",
+        choice,
+        needed,
+        budget,
+    )
+    return cached
 
 
 def _make_evaluate_fn(
@@ -156,6 +195,7 @@ def _make_evaluate_fn(
         config.score.batch_size,
         parallel,
         config.score.sigma,
+        config.compute.precision,
     )
 
     def evaluate_fn(state: TrainState) -> dict[str, float]:

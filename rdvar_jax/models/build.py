@@ -1,7 +1,10 @@
 """Networks by name."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from rdvar_jax.models.architectures import ARCHITECTURES
 from rdvar_jax.models.student import Student
@@ -33,6 +36,12 @@ def feature_shapes(arch: str, stem_width: int, image_size: int) -> list[jax.Shap
         )
         for k in range(3)
     ]
+
+
+def feature_bytes(arch: str, stem_width: int, image_size: int, dtype: Any) -> int:
+    """Memory that the teacher's three maps of one image take."""
+    shapes = feature_shapes(arch, stem_width, image_size)
+    return sum(shape.size for shape in shapes) * np.dtype(dtype).itemsize
 
 
 def image_shape(image_size: int) -> jax.ShapeDtypeStruct:

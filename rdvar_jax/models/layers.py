@@ -1,17 +1,24 @@
 """The four layers that the networks are made of, with torch's arithmetic.
 
 Letters in shapes: B batch, H and W height and width, C channels. All images are [B, H, W, C].
+Parameters are float32. Each layer gives what it is given, float32 or bfloat16: convolutions compute
+in that type, batch normalisation in float32.
 """
 
 from functools import partial
+from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 # Modules only declare names and shapes here; initialise.py gives the random values.
 zeros, ones = nn.initializers.zeros, nn.initializers.ones
+
+# Of every batch normalisation: torch's default.
+EPSILON = 1e-5
 
 
 class Conv(nn.Module):
@@ -33,7 +40,7 @@ class Conv(nn.Module):
     @nn.compact
     def __call__(self, x):
         k, pad = self.kernel_size, (self.kernel_size - 1) // 2
-        kernel = self.param("kernel", zeros, (k, k, x.shape[-1], self.features))
+        kernel = self.param("kernel", zeros, (k, k, x.shape[-1], self.features)).astype(x.dtype)
         if k == 1:
             return _matmul(x[:, :: self.stride, :: self.stride], kernel[0, 0])
         return lax.conv_general_dilated(
@@ -58,7 +65,7 @@ class Deconv(nn.Module):
     @nn.compact
     def __call__(self, x):
         batch, height, width, channels = x.shape
-        kernel = self.param("kernel", zeros, (2, 2, channels, self.features))
+        kernel = self.param("kernel", zeros, (2, 2, channels, self.features)).astype(x.dtype)
         # [C in, 4 C out]: entry (a, b) of the window is outermost.
         y = _matmul(x, kernel.transpose(2, 0, 1, 3).reshape(channels, -1))
         y = y.reshape(batch, height, width, 2, 2, self.features).transpose(0, 1, 3, 2, 4, 5)
@@ -72,15 +79,20 @@ class BatchNorm(nn.Module):
     float32 and two passes (E[x²] - E[x]² loses everything where the mean is large). The running
     variance takes the unbiased estimate with momentum 0.1, as torch does; `flax.linen.BatchNorm`
     takes the biased one.
+
+    With variables from `fold_batch_norm` only a bias is left.
     """
 
     axis_name: str | None = None
-    epsilon: float = 1e-5
     momentum: float = 0.1
 
     @nn.compact
     def __call__(self, x, train: bool):
         channels = x.shape[-1]
+        if self.has_variable("params", "bias") and not self.has_variable("params", "scale"):
+            assert not train, "folded variables have no statistics to train with"
+            bias = self.param("bias", zeros, (channels,))
+            return (_at_least_float32(x) + _channels_last(bias)).astype(x.dtype)
         scale = self.param("scale", ones, (channels,))
         bias = self.param("bias", zeros, (channels,))
         running_mean = self.variable("batch_stats", "mean", jnp.zeros, (channels,))
@@ -88,12 +100,12 @@ class BatchNorm(nn.Module):
 
         if not train:
             mean, var = running_mean.value, running_var.value
-            factor = scale * lax.rsqrt(var + self.epsilon)
-            return (x - _channels_last(mean)) * _channels_last(factor) + _channels_last(bias)
+            return _normalised(x, mean, var, scale, bias)
 
         # Initialisation runs outside any mapped axis.
         axis_name = None if self.is_initializing() else self.axis_name
-        y, mean, var = _normalise_batch(x, scale, bias, self.epsilon, axis_name)
+        outputs: Any = _normalise_batch(x, scale, bias, axis_name)  # typed as object by custom_vjp
+        y, mean, var = outputs
         if not self.is_initializing():
             count = x.size // channels * (lax.axis_size(axis_name) if axis_name else 1)
             unbiased = var * (count / max(count - 1, 1))
@@ -103,31 +115,37 @@ class BatchNorm(nn.Module):
         return y
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(3, 4))
-def _normalise_batch(x, scale, bias, epsilon: float, axis_name: str | None):
+@partial(jax.custom_vjp, nondiff_argnums=(3,))
+def _normalise_batch(x, scale, bias, axis_name: str | None):
     """x normalised with its own statistics over all devices, with their mean and variance.
 
     The gradient is written out because the one that JAX derives keeps x - mean beside x and goes
     over both more often than it must. The mean and the variance that are given back are for the
     running statistics: no gradient flows through them.
     """
-    mean = _global_mean(x, axis_name)
-    var = _global_mean(jnp.square(x - _channels_last(mean)), axis_name)
-    factor = scale * lax.rsqrt(var + epsilon)
-    y = (x - _channels_last(mean)) * _channels_last(factor) + _channels_last(bias)
-    return y, mean, var
+    values = _at_least_float32(x)
+    mean = _global_mean(values, axis_name)
+    var = _global_mean(jnp.square(values - _channels_last(mean)), axis_name)
+    return _normalised(x, mean, var, scale, bias), mean, var
 
 
-def _normalise_batch_fwd(x, scale, bias, epsilon, axis_name):
-    y, mean, var = _normalise_batch(x, scale, bias, epsilon, axis_name)
-    return (y, mean, var), (x, scale, mean, var)
+def _normalised(x, mean, var, scale, bias):
+    factor = scale * lax.rsqrt(var + EPSILON)
+    y = (_at_least_float32(x) - _channels_last(mean)) * _channels_last(factor)
+    return (y + _channels_last(bias)).astype(x.dtype)
 
 
-def _normalise_batch_bwd(epsilon, axis_name, saved, cotangents):
+def _normalise_batch_fwd(x, scale, bias, axis_name):
+    outputs: Any = _normalise_batch(x, scale, bias, axis_name)
+    _, mean, var = outputs
+    return outputs, (x, scale, mean, var)
+
+
+def _normalise_batch_bwd(axis_name, saved, cotangents):
     x, scale, mean, var = saved
-    dy, _, _ = cotangents
-    inverse = lax.rsqrt(var + epsilon)
-    normalised = (x - _channels_last(mean)) * _channels_last(inverse)
+    dy = _at_least_float32(cotangents[0])
+    inverse = lax.rsqrt(var + EPSILON)
+    normalised = (_at_least_float32(x) - _channels_last(mean)) * _channels_last(inverse)
     count = x.size // x.shape[-1]
     dbias = dy.sum(axis=(0, 1, 2))
     dscale = (dy * normalised).sum(axis=(0, 1, 2))
@@ -136,7 +154,7 @@ def _normalise_batch_bwd(epsilon, axis_name, saved, cotangents):
     if axis_name:
         mean_dy, mean_dy_normalised = lax.pmean((mean_dy, mean_dy_normalised), axis_name)
     dx = dy - _channels_last(mean_dy) - normalised * _channels_last(mean_dy_normalised)
-    return dx * _channels_last(scale * inverse), dscale, dbias
+    return (dx * _channels_last(scale * inverse)).astype(x.dtype), dscale, dbias
 
 
 _normalise_batch.defvjp(_normalise_batch_fwd, _normalise_batch_bwd)
@@ -146,7 +164,7 @@ def max_pool(x):
     """Kernel 3, stride 2, padding 1: [B, H, W, C] -> [B, H / 2, W / 2, C] for even H and W."""
     return lax.reduce_window(
         x,
-        -jnp.inf,
+        np.array(-np.inf, x.dtype),  # a constant: JAX must see that this is a maximum
         lax.max,
         window_dimensions=(1, 3, 3, 1),
         window_strides=(1, 2, 2, 1),
@@ -158,6 +176,10 @@ def _matmul(x, kernel):
     """[B, H, W, C in] times [C in, C out], as one product of two matrices."""
     y = x.reshape(-1, x.shape[-1]) @ kernel
     return y.reshape(*x.shape[:-1], -1)
+
+
+def _at_least_float32(x):
+    return x.astype(jnp.float32) if x.dtype == jnp.bfloat16 else x
 
 
 def _channels_last(vector):

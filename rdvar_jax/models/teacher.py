@@ -25,7 +25,7 @@ class Teacher(nn.Module):
         """Gives the three maps that reverse distillation compares.
 
         Args:
-            x: normalised images, [B, H, W, 3] float32, H and W multiples of 32.
+            x: normalised images, [B, H, W, 3] float32 or bfloat16, H and W multiples of 32.
 
         Returns:
             Outputs of layer1, layer2, layer3 after the last ReLU of each: [B, H/4, W/4, eC],
@@ -50,8 +50,11 @@ class Teacher(nn.Module):
         return tuple(features)
 
 
-def normalise(images):
-    """ImageNet normalisation of uint8 images [B, H, W, 3] to float32, as torchvision does it."""
+def normalise(images, dtype=jnp.float32):
+    """ImageNet normalisation of uint8 images [B, H, W, 3] in float32, as torchvision does it.
+
+    `dtype` is that of the result, and so the one in which the networks compute.
+    """
     mean = jnp.array([0.485, 0.456, 0.406], jnp.float32).reshape(1, 1, 1, 3)
     deviation = jnp.array([0.229, 0.224, 0.225], jnp.float32).reshape(1, 1, 1, 3)
-    return (images.astype(jnp.float32) / 255 - mean) / deviation
+    return ((images.astype(jnp.float32) / 255 - mean) / deviation).astype(dtype)

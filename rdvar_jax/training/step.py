@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import optax
 from jax import lax
 
+from rdvar_jax.models.precision import compute_dtype, with_precision
 from rdvar_jax.models.student import Student
 from rdvar_jax.models.teacher import Teacher, normalise
 from rdvar_jax.parallel import AXIS_NAME, as_varying
@@ -59,16 +60,22 @@ def zero_sums() -> dict[str, jax.Array]:
     return {name: jnp.zeros((), jnp.float32) for name in (*METRICS, "count")}
 
 
-def make_gradient_fn(teacher: Teacher, student: Student, settings: LossSettings) -> Callable:
+def make_gradient_fn(
+    teacher: Teacher | None, student: Student, settings: LossSettings, precision: str = "tf32"
+) -> Callable:
     """Makes (params, batch_stats, teacher_variables, images) -> (gradients, batch_stats, metrics).
 
-    `images` is one device's share, uint8 [b, H, W, 3]. The gradients, statistics and metrics are
-    those of the global batch and alike on every device. The teacher's variables are constants: no
-    gradient is computed with respect to them or to its activations.
+    `images` is one device's share, uint8 [b, H, W, 3], or the teacher's three maps of it where
+    `teacher` is None; `teacher_variables` are not looked at then. The gradients, statistics and
+    metrics are those of the global batch and alike on every device. The teacher's variables are
+    constants: no gradient is computed with respect to them or to its activations.
     """
+    dtype = compute_dtype(precision)
 
     def gradient_fn(params, batch_stats, teacher_variables, images):
-        targets = lax.stop_gradient(teacher.apply(teacher_variables, normalise(images)))
+        if teacher is not None:
+            images = teacher.apply(teacher_variables, normalise(images, dtype))
+        targets = lax.stop_gradient(images)
 
         def loss_fn(params):
             features, updates = student.apply(
@@ -84,7 +91,7 @@ def make_gradient_fn(teacher: Teacher, student: Student, settings: LossSettings)
         gradients, parts = lax.pmean((gradients, parts), AXIS_NAME)
         return gradients, batch_stats, {**parts, "grad_norm": _norm(gradients)}
 
-    return gradient_fn
+    return with_precision(precision, gradient_fn)
 
 
 def _norm(tree):
@@ -92,21 +99,23 @@ def _norm(tree):
 
 
 def make_train_step(
-    teacher: Teacher,
+    teacher: Teacher | None,
     student: Student,
     settings: LossSettings,
     tx: optax.GradientTransformation,
+    precision: str = "tf32",
 ) -> Callable:
     """Makes (state, teacher_variables, data, indices) -> (state, metrics).
 
-    `data` is the whole training set, uint8 [N, H, W, 3], resident on every device; `indices` is
-    one device's share of the batch, int32 [b]. Wrapped, the state is donated: the one that went in
+    `data` is the whole training set, uint8 [N, H, W, 3], resident on every device, or its features
+    from `teacher_features` where `teacher` is None; `indices` is one device's share of the batch,
+    int32 [b]. Wrapped, the state is donated: the one that went in
     must not be used again. `metrics` has one scalar for each of `METRICS`.
     """
-    gradient_fn = make_gradient_fn(teacher, student, settings)
+    gradient_fn = make_gradient_fn(teacher, student, settings, precision)
 
     def train_step(state: TrainState, teacher_variables, data, indices):
-        images = data.at[indices].get(mode="promise_in_bounds")
+        images = jax.tree.map(lambda x: x.at[indices].get(mode="promise_in_bounds"), data)
         gradients, batch_stats, metrics = gradient_fn(
             state.params, state.batch_stats, teacher_variables, images
         )

@@ -16,6 +16,7 @@ import pytest
 from golden_files import read_golden
 from student_names import PARTS, part_of, student_from_torch, student_to_torch, under
 
+import rdvar_jax.models.precision
 import rdvar_jax.models.teacher
 import rdvar_jax.scoring.cosine
 import rdvar_jax.training.losses
@@ -118,10 +119,8 @@ class LibraryModel:
             return train_step(state, teacher_variables, data, indices)
 
         parallel = Parallel("pmap", tuple(jax.local_devices()[:1]))
-        wrapped = jax.jit(
-            parallel.wrap(step, split=(False, False, False, True, False), split_output=False),
-            compiler_options=COMPILER_OPTIONS,
-        )
+        # No jit around it: on CPU it has compiler options of its own.
+        wrapped = parallel.wrap(step, split=(False, False, False, True, False), split_output=False)
         teacher, student = parallel.replicate(
             jax.tree.map(
                 lambda x: x.astype(dtype), (self.teacher_variables, self.student_variables)
@@ -197,6 +196,7 @@ def double_precision() -> Iterator[None]:
             return jnp.float64 if name == "float32" else getattr(jnp, name)
 
     modules = (
+        rdvar_jax.models.precision,
         rdvar_jax.models.teacher,
         rdvar_jax.scoring.cosine,
         rdvar_jax.training.losses,

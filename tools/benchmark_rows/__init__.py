@@ -1,0 +1,1 @@
+"""What `tools/benchmark.py` measures: one process for each row, driven over standard input."""
