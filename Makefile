@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: install test test-all lint format clean
+.PHONY: demo install test test-all lint format clean
 
 install: .venv/installed
 
@@ -10,6 +10,10 @@ install: .venv/installed
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
 	touch $@
+
+# Draws parts, trains, evaluates: about five minutes on two cores, no network after installation.
+demo: install
+	$(BIN)/python tools/demo.py --output demo
 
 test: install
 	$(BIN)/pytest -m "not slow"

@@ -19,12 +19,14 @@ from rdvar_jax.models.architectures import ARCHITECTURES, SIZE_MULTIPLE
 from rdvar_jax.models.precision import PRECISIONS
 from rdvar_jax.parallel import MODES
 from rdvar_jax.training.losses import DISTANCES, DISTILLATIONS, REDUCTIONS, STAGES, LossSettings
+from rdvar_jax.weights.procedural import ARCH, PROCEDURAL, STEM_WIDTH
 
 # A ConfigDict; its sections and settings are only known at run time.
 Config: TypeAlias = Any
 
-# teacher.weights: anything else is a path, and "" means the catalogue.
+# teacher.weights: anything else is a path.
 RANDOM_WEIGHTS = "random"
+WEIGHTS_BY_NAME = ("", RANDOM_WEIGHTS, PROCEDURAL)
 
 BEST_METRICS = {
     # name: whether higher is better. All but the first look at test labels.
@@ -68,7 +70,8 @@ def default_config() -> Config:
             "teacher": {
                 "arch": "wide_resnet50_2",
                 # Path of a .pth or .safetensors file; "" looks in the cache, then downloads
-                # torchvision's IMAGENET1K_V1; "random" is an untrained teacher, for tests.
+                # torchvision's IMAGENET1K_V1; "procedural" is the small one in the package (a
+                # resnet18 of stem_width 32); "random" is an untrained one, for tests.
                 "weights": "",
                 # 64 in every torchvision net; narrower ones need weights of their own.
                 "stem_width": 64,
@@ -132,7 +135,7 @@ def resolved(config: Config) -> Config:
     config.loss.stages = stages(config)
     if config.data.root:
         config.data.root = str(Path(config.data.root).expanduser().absolute())
-    if config.teacher.weights not in ("", RANDOM_WEIGHTS):
+    if config.teacher.weights not in WEIGHTS_BY_NAME:
         config.teacher.weights = str(Path(config.teacher.weights).expanduser().absolute())
     return config
 
@@ -238,7 +241,13 @@ def _check_teacher(config: Config) -> list[str]:
     problems = _one_of("teacher.arch", teacher.arch, tuple(ARCHITECTURES))
     problems += _at_least("teacher.stem_width", teacher.stem_width, 1)
     weights = teacher.weights
-    if weights not in ("", RANDOM_WEIGHTS) and not Path(weights).expanduser().is_file():
+    if weights == PROCEDURAL and (teacher.arch, teacher.stem_width) != (ARCH, STEM_WIDTH):
+        problems.append(
+            f"teacher.weights={PROCEDURAL} needs teacher.arch={ARCH} and "
+            f"teacher.stem_width={STEM_WIDTH}, not {teacher.arch} and {teacher.stem_width}; set "
+            "them so, or start from configs/demo.py."
+        )
+    if weights not in WEIGHTS_BY_NAME and not Path(weights).expanduser().is_file():
         problems.append(
             f"teacher.weights={weights} is not a file; give a .pth or .safetensors file, or leave "
             "it empty to use torchvision's weights from the cache or a download."

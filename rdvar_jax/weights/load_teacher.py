@@ -10,6 +10,7 @@ import numpy as np
 
 from rdvar_jax.weights.catalogue import CATALOGUE, fetch, refuse_v2, sha256_of
 from rdvar_jax.weights.name_map import to_flax
+from rdvar_jax.weights.procedural import PROCEDURAL, procedural_path
 from rdvar_jax.weights.safetensors_file import read_safetensors
 from rdvar_jax.weights.torch_file import read_torch_file
 
@@ -39,7 +40,8 @@ def load_teacher(
 
     Args:
         arch: one of the catalogue's names, such as `"wide_resnet50_2"`.
-        weights: `""` for the catalogue's file, or the path (`~` is expanded) of a `.pth`, `.pt`
+        weights: `""` for the catalogue's file, `"procedural"` for the one in the package, or the
+            path (`~` is expanded) of a `.pth`, `.pt`
             or safetensors file with torchvision's names and layouts; the content tells which. A
             safetensors file's metadata may name its `source` and the `source_sha256` of the file
             that it was converted from.
@@ -52,7 +54,10 @@ def load_teacher(
         WeightsError: no such file or architecture, a failed download, a damaged file, torchvision's
             V2 weights, or weights that do not fit.
     """
-    path = Path(os.path.expanduser(weights)) if weights else fetch(arch)
+    if weights == PROCEDURAL:
+        path = procedural_path()
+    else:
+        path = Path(os.path.expanduser(weights)) if weights else fetch(arch)
     sha256 = sha256_of(path)
     refuse_v2(path, sha256)
     tensors, metadata = _read(path)

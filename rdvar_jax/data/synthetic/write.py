@@ -97,7 +97,7 @@ def generate(
     categories: Sequence[str] | None = None,
     *,
     size: int = 256,
-    num_train: int = 60,
+    num_train: int = 120,
     num_test_good: int = 20,
     num_per_defect: int = 6,
     seed: int = 0,
