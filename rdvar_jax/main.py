@@ -4,6 +4,7 @@ import logging
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from absl import flags
 
@@ -65,7 +66,7 @@ def _prepare(argv: list[str]) -> int:
     flags.DEFINE_string("output", None, "the folder to make", flag_values=values)
     flags.DEFINE_integer("size", 256, "side of the images, in pixels", flag_values=values)
     flags.DEFINE_integer("seed", 0, "other images for another seed", flag_values=values)
-    _parse(values, argv)
+    parse_flags(values, argv)
     if values["source"].value is None or not values["output"].value:
         raise ConfigError("give --source synthetic and --output FOLDER.")
     from rdvar_jax.data.synthetic import CATEGORIES, generate
@@ -84,7 +85,7 @@ def _train(argv: list[str]) -> int:
     from ml_collections import config_flags
 
     config_flags.DEFINE_config_file("config", flag_values=values, sys_argv=argv)
-    _parse(values, argv)
+    parse_flags(values, argv)
     config = values["config"].value
     if config is None:
         raise ConfigError(
@@ -116,8 +117,6 @@ def _evaluate(argv: list[str]) -> int:
     rest = early(argv, known_only=True)
     folder = _workdir(early)
     start_jax()
-    from ml_collections import config_flags
-
     from rdvar_jax.config import determining_settings, resolved
     from rdvar_jax.evaluate import evaluate
     from rdvar_jax.training.checkpoint import CHECKPOINTS
@@ -128,8 +127,8 @@ def _evaluate(argv: list[str]) -> int:
     saved = determining_settings(config)
     values = flags.FlagValues()
     flags.DEFINE_enum("checkpoint", "latest", CHECKPOINTS, "which state", flag_values=values)
-    config_flags.DEFINE_config_dict("config", config, flag_values=values, sys_argv=rest)
-    _parse(values, rest)
+    define_settings(values, config, rest)
+    parse_flags(values, rest)
     config = resolved(values["config"].value)
     refuse_other_settings(saved, determining_settings(config), str(workdir.folder))
     results = evaluate(config, workdir, str(values["checkpoint"].value))
@@ -142,7 +141,26 @@ def _define_common(values: flags.FlagValues) -> None:
     flags.DEFINE_string("workdir", None, "the run's folder", flag_values=values)
 
 
-def _parse(values: flags.FlagValues, argv: list[str]) -> None:
+def define_settings(values: flags.FlagValues, config: Any, argv: list[str]) -> None:
+    """Makes flags of a config's settings, `--config.SECTION.NAME`, with its values as defaults.
+
+    Raises:
+        ConfigError: `argv` names a section that there is not.
+    """
+    from ml_collections import config_flags
+
+    try:
+        config_flags.DEFINE_config_dict("config", config, flag_values=values, sys_argv=argv)
+    except (AttributeError, KeyError) as error:
+        raise ConfigError(f"unknown setting: {error}; see rdvar_jax/config.py.") from error
+
+
+def parse_flags(values: flags.FlagValues, argv: list[str]) -> None:
+    """Gives the flags their values, from the arguments after the first.
+
+    Raises:
+        ConfigError, flags.Error: an unknown flag or setting, or a value that it cannot have.
+    """
     try:
         extra = values(argv)[1:]
     except flags.Error:
