@@ -168,7 +168,9 @@ def _check_archive(archive: zipfile.ZipFile, size: int) -> str:
             mend="give the file as torch.save wrote it",
         )
     # Without compression, entries can only add up to more than the file if they overlap or lie.
-    if len(names) != len(entries) or sum(entry.file_size for entry in entries) > size:
+    # zipfile asks for `compress_size` bytes at once, and so for as much memory.
+    claimed = sum(max(entry.file_size, entry.compress_size) for entry in entries)
+    if len(names) != len(entries) or claimed > size:
         raise BadPickle("its archive declares more than the file holds")
     return tops[0]
 

@@ -1,6 +1,5 @@
 import hashlib
 import pickle
-import random
 import struct
 import tracemalloc
 import zipfile
@@ -313,11 +312,13 @@ def test_compressed_archives_are_refused(tmp_path):
     assert "is compressed, which torch never does" in refused(path)
 
 
-def test_entries_that_lie_about_their_size(tmp_path):
+@pytest.mark.parametrize("sizes", [(2**31, 2**31), (2**31, 16), (16, 2**31)])
+def test_entries_that_lie_about_their_size(tmp_path, sizes):
     path = write_zip(tmp_path / "a.pth", {"a": tensor(np.zeros(4, np.float32))})
     content = bytearray(path.read_bytes())
     name = content.rindex(b"archive/data/0")
-    content[name - 46 + 20 : name - 46 + 28] = struct.pack("<II", 2**31, 2**31)
+    assert struct.unpack_from("<II", content, name - 46 + 20) == (16, 16)  # in the file, unpacked
+    content[name - 46 + 20 : name - 46 + 28] = struct.pack("<II", *sizes)
     path.write_bytes(content)
     assert peak_bytes(path) < LITTLE
     assert "more than the file holds" in refused(path)
@@ -444,32 +445,3 @@ def test_a_flipped_bit_in_the_values_is_noticed(tmp_path):
     content[content.index(np.arange(12, dtype=np.float32).tobytes()) + 9] ^= 1
     path.write_bytes(content)
     assert "damaged" in refused(path)
-
-
-@FORMATS
-def test_mutated_files_raise_nothing_else(tmp_path, form):
-    rng = random.Random(20240613)
-    path = tmp_path / "a.pth"
-    content = torch_golden.FILES[form]
-    outcomes = {"read": 0, "refused": 0}
-    for _ in range(400):
-        mutated = bytearray(content)
-        for _ in range(rng.choice([1, 1, 2, 8, 40])):
-            place = rng.randrange(len(mutated))
-            match rng.randrange(4):
-                case 0:
-                    mutated[place] = rng.randrange(256)
-                case 1:
-                    mutated[place] ^= 1 << rng.randrange(8)
-                case 2:
-                    del mutated[place : place + rng.randrange(1, 9)]
-                case _:
-                    mutated[place:place] = rng.randbytes(rng.randrange(1, 9))
-        path.write_bytes(mutated)
-        try:
-            read_torch_file(path)
-            outcomes["read"] += 1
-        except WeightsError:
-            refused(path)
-            outcomes["refused"] += 1
-    assert outcomes["refused"] > 100, outcomes
