@@ -37,6 +37,7 @@ from rdvar_jax.run import (
     read_teacher,
 )
 from rdvar_jax.scoring.score import make_score_fn
+from rdvar_jax.weights.torch_file import read_torch_object
 from rdvar_jax.workdir import Workdir, load_config
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -294,6 +295,21 @@ def clear_update_errors(ours: dict, reference: dict, label: str) -> dict[str, fl
     )
     share = np.concatenate([mask.ravel() for mask in clear.values()]).mean()
     return errors | {"share": float(share)}
+
+
+@pytest.mark.parametrize("is_zip", [True, False])
+def test_both_of_torchs_formats_are_read(tmp_path, is_zip):
+    networks = network.build_networks("resnet50", NARROW)
+    randomise(networks, seed=0)
+    states = {"bn": networks.bn.state_dict(), "decoder": networks.decoder.state_dict()}
+    path = tmp_path / "c.pth"
+    torch.save(states, path, _use_new_zipfile_serialization=is_zip)
+    assert path.read_bytes().startswith(b"PK") == is_zip
+    found = read_torch_object(path)
+    for part, tensors in states.items():
+        assert list(found[part]) == list(tensors)
+        for name, want in tensors.items():
+            np.testing.assert_array_equal(found[part][name], want.numpy(), name, strict=True)
 
 
 def test_both_flavours_of_the_reference_do_the_same_step():
