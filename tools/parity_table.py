@@ -97,7 +97,7 @@ def table(differences: dict[str, Any]) -> str:
             for start in [f"float64/lambda_{value}/"]
             for arch in archs
         ]
-        title = f"λ = {value}: all of a step in float64, narrow, parameters in learning rates"
+        title = f"λ = {value}: float64, narrow networks, the worst of all these"
         lines.append([title, *map(scientific, worst)])
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
