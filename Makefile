@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: demo install test test-all lint format clean
+.PHONY: demo install test test-all test-torch lint format clean
 
 install: .venv/installed
 
@@ -16,10 +16,18 @@ demo: install
 	$(BIN)/python tools/demo.py --output demo
 
 test: install
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -m "not slow and not torch"
 
 test-all: install
-	$(BIN)/pytest
+	$(BIN)/pytest -m "not torch"
+
+# PyTorch is installed for these tests alone.
+test-torch: .venv/installed-torch
+	$(BIN)/pytest -m torch tests/parity
+
+.venv/installed-torch: .venv/installed
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev,torch]"
+	touch $@
 
 lint: install
 	$(BIN)/ruff check .

@@ -182,7 +182,25 @@ def check_evaluation(config: Config, num_local_devices: int) -> None:
 def check_prediction(config: Config, num_local_devices: int) -> None:
     """As `check_evaluation`, without the data set: any images can be scored."""
     _refuse(
-        [*_check_scoring(config), *_check_parallel(config, num_local_devices, ("score",))],
+        [
+            *_check_compute(config),
+            *_check_scoring(config),
+            *_check_parallel(config, num_local_devices, ("score",)),
+        ]
+    )
+
+
+def check_import(config: Config, num_local_devices: int) -> None:
+    """As `check_training`, for a run that was trained elsewhere; it may do without data."""
+    _refuse(
+        [
+            *_check_data(config, check_steps=False, is_optional=True),
+            *_check_teacher(config),
+            *_check_loss(config),
+            *_check_compute(config),
+            *_check_scoring(config),
+            *_check_parallel(config, num_local_devices, ("score",)),
+        ]
     )
 
 
@@ -191,7 +209,7 @@ def _refuse(problems: list[str]) -> None:
         raise ConfigError("\n".join(problems))
 
 
-def _check_data(config: Config, *, check_steps: bool) -> list[str]:
+def _check_data(config: Config, *, check_steps: bool, is_optional: bool = False) -> list[str]:
     problems = []
     data = config.data
     if data.image_size < SIZE_MULTIPLE or data.image_size % SIZE_MULTIPLE:
@@ -201,6 +219,8 @@ def _check_data(config: Config, *, check_steps: bool) -> list[str]:
             f"decoder's maps do not fit the teacher's; use {near}."
         )
     problems += _one_of("data.mask_threshold", data.mask_threshold, ("half", "any"))
+    if is_optional and not data.root:
+        return problems
     if not data.root:
         problems.append(
             "data.root is empty; give the folder of categories with --config.data.root=FOLDER."

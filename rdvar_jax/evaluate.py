@@ -58,13 +58,15 @@ def evaluate(config: Config, workdir: Workdir, which: str = "latest") -> dict[st
         "chosen_by": "last step" if which == "latest" else config.train.best_metric,
         "epoch": saved.epoch,
         "step": saved.step,
-        "seed": config.train.seed,
+        # Not known of a run that was imported, as the epoch.
+        "seed": None if "imported" in saved.identity else config.train.seed,
         "lambda_var": config.loss.lambda_var,
         "teacher": {
             "arch": config.teacher.arch,
             "sha256": trained.teacher_sha256,
             "source_sha256": read_safetensors(workdir.teacher)[1]["source_sha256"],
         },
+        "imported": saved.identity.get("imported"),
         "checkpoint_sha256": saved.sha256,
         # `rdvar predict` colours with it, so that pictures of both and of all calls compare.
         "color_scale": scale,

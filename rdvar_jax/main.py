@@ -4,7 +4,7 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
@@ -81,7 +81,7 @@ def _prepare(argv: list[str]) -> int:
     flags.DEFINE_string("output", None, "the folder to make", flag_values=values)
     flags.DEFINE_integer("size", 256, "side of the images, in pixels", flag_values=values)
     flags.DEFINE_integer("seed", 0, "other images for another seed", flag_values=values)
-    _refuse_extra(_parse(values, argv))
+    parse_flags(values, argv)
     if values["source"].value is None or not values["output"].value:
         raise ConfigError("give --source synthetic and --output FOLDER.")
     from rdvar_jax.data.synthetic import CATEGORIES, generate
@@ -100,7 +100,7 @@ def _train(argv: list[str]) -> int:
     from ml_collections import config_flags
 
     config_flags.DEFINE_config_file("config", flag_values=values, sys_argv=argv)
-    _refuse_extra(_parse(values, argv))
+    parse_flags(values, argv)
     config = values["config"].value
     if config is None:
         raise ConfigError(
@@ -177,8 +177,6 @@ def _load_run(
     rest = values(argv, known_only=True)
     folder = _workdir(values)
     start_jax()
-    from ml_collections import config_flags
-
     from rdvar_jax.config import determining_settings, resolved
     from rdvar_jax.training.checkpoint import CHECKPOINTS
     from rdvar_jax.workdir import Workdir, load_config, refuse_other_settings
@@ -189,7 +187,7 @@ def _load_run(
     settings = flags.FlagValues()
     settings.set_gnu_getopt(True)
     flags.DEFINE_enum("checkpoint", "latest", CHECKPOINTS, "which state", flag_values=settings)
-    config_flags.DEFINE_config_dict("config", config, flag_values=settings, sys_argv=rest)
+    define_settings(settings, config, rest)
     extra = _parse(settings, rest)
     config = resolved(settings["config"].value)
     refuse_other_settings(saved, determining_settings(config), str(workdir.folder))
@@ -198,6 +196,29 @@ def _load_run(
 
 def _define_common(values: flags.FlagValues) -> None:
     flags.DEFINE_string("workdir", None, "the run's folder", flag_values=values)
+
+
+def define_settings(values: flags.FlagValues, config: Any, argv: list[str]) -> None:
+    """Makes flags of a config's settings, `--config.SECTION.NAME`, with its values as defaults.
+
+    Raises:
+        ConfigError: `argv` names a section that there is not.
+    """
+    from ml_collections import config_flags
+
+    try:
+        config_flags.DEFINE_config_dict("config", config, flag_values=values, sys_argv=argv)
+    except (AttributeError, KeyError) as error:
+        raise ConfigError(f"unknown setting: {error}; see rdvar_jax/config.py.") from error
+
+
+def parse_flags(values: flags.FlagValues, argv: list[str]) -> None:
+    """Gives the flags their values, from the arguments after the first.
+
+    Raises:
+        ConfigError, flags.Error: an unknown flag or setting, or a value that it cannot have.
+    """
+    _refuse_extra(_parse(values, argv))
 
 
 def _parse(values: flags.FlagValues, argv: list[str]) -> list[str]:

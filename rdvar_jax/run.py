@@ -104,6 +104,18 @@ def read_teacher(config: Config, workdir: Workdir, teacher: Teacher) -> tuple[di
     return variables, copy.sha256
 
 
+def refuse_to_train_imported(config: Config, workdir: Workdir) -> None:
+    """Raises a CheckpointError where the run was trained elsewhere."""
+    saved = open_checkpoints(config, workdir).find()
+    if saved is not None and "imported" in saved.identity:
+        source = saved.identity["imported"]["source"]
+        raise CheckpointError(
+            f"{workdir.folder} holds a run that was imported from {source} and cannot be trained "
+            "further, because that file has neither Adam's moments nor the epoch; give another "
+            "--workdir to train from the start."
+        )
+
+
 def refuse_other_run(saved: SavedStep, identity: dict[str, Any], workdir: Workdir) -> None:
     """Raises a CheckpointError when a checkpoint comes from other settings, data or weights.
 

@@ -32,6 +32,7 @@ from rdvar_jax.run import (
     open_checkpoints,
     read_teacher,
     refuse_other_run,
+    refuse_to_train_imported,
     student_shapes,
 )
 from rdvar_jax.scoring.evaluate import evaluate_maps
@@ -40,7 +41,7 @@ from rdvar_jax.training.features import teacher_features
 from rdvar_jax.training.loop import Schedule, run_epochs
 from rdvar_jax.training.step import TrainState, init_state, make_train_step
 from rdvar_jax.training.writer import MetricsWriter
-from rdvar_jax.workdir import open_workdir, save_config
+from rdvar_jax.workdir import Workdir, open_workdir, save_config
 
 logger = logging.getLogger("rdvar_jax")
 
@@ -58,6 +59,7 @@ def train(config: Config, workdir_path: Path) -> None:
     """
     devices = jax.local_devices()
     check_training(config, len(devices))
+    refuse_to_train_imported(config, Workdir(workdir_path))
     category = find_category(Path(config.data.root), config.data.category)
     cached = _choose_cache(config, len(category.train))
     workdir = open_workdir(workdir_path, config)

@@ -81,6 +81,8 @@ def save_config(workdir: Workdir, config: Config) -> None:
 def refuse_other_settings(saved: dict[str, Any], now: dict[str, Any], where: str) -> None:
     """Raises a CheckpointError that names each setting in which a saved run differs."""
     names = [name for name in now if saved.get(name) != now[name]]
+    if saved.get("data.category") == "":  # an imported run need not say what it was trained on
+        names = [name for name in names if name != "data.category"]
     if names:
         differences = ", ".join(
             f"{name} was {saved.get(name)!r}, now {now[name]!r}" for name in names

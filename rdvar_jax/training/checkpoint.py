@@ -34,14 +34,15 @@ class SavedStep:
 
     Attributes:
         step: steps done.
-        epoch: epochs done, a fraction where the run was stopped in the middle of one.
+        epoch: epochs done, a fraction where the run was stopped in the middle of one; None where
+            it was trained elsewhere and that is not known.
         metrics: of that epoch; empty where the run was stopped in the middle of one.
         identity: what the trained parameters depend on: settings, data, teacher.
         files: sha256 of every file, by its path inside the step's folder.
     """
 
     step: int
-    epoch: float
+    epoch: float | None
     metrics: dict[str, float]
     identity: dict[str, Any]
     files: dict[str, str]
@@ -70,7 +71,7 @@ class Checkpoints:
         self,
         state: TrainState,
         *,
-        epoch: float,
+        epoch: float | None,
         metrics: dict[str, float],
         identity: dict[str, Any],
     ) -> None:

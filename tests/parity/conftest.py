@@ -1,10 +1,65 @@
 """Parity is in float32 proper, also on devices that would multiply matrices in less."""
 
+import importlib.util
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
 import jax
+import numpy as np
 import pytest
+from differences import difference
+
+HAS_TORCH = importlib.util.find_spec("torch") is not None
+# Not skipped: without torch there is nothing that could be run, and `-m torch` then fails.
+collect_ignore = [] if HAS_TORCH else ["test_live_torch.py"]
 
 
 @pytest.fixture(autouse=True)
 def highest_precision():
     with jax.default_matmul_precision("highest"):
         yield
+
+
+class Measured:
+    """Largest differences to PyTorch, by backbone and quantity."""
+
+    def __init__(self):
+        self.rows: dict[str, dict[str, dict[str, float]]] = {}
+
+    def add(
+        self,
+        arch: str,
+        quantity: str,
+        ours: Mapping[str, Any],
+        reference: Mapping[str, np.ndarray],
+        scale: float | None = None,
+    ) -> None:
+        """Notes the worst of some arrays.
+
+        Args:
+            arch: the backbone.
+            quantity: what the arrays are.
+            ours: by name.
+            reference: PyTorch's, under the same names.
+            scale: what a relative difference is relative to; the array's largest element if None.
+        """
+        found = [difference(name, ours[name], value) for name, value in reference.items()]
+        absolute = max(d.absolute for d in found)
+        relative = max(d.relative for d in found) if scale is None else absolute / scale
+        self.note(arch, quantity, {"absolute": absolute, "relative": relative})
+
+    def note(self, arch: str, quantity: str, values: dict[str, float]) -> None:
+        """Keeps values that are no such differences."""
+        self.rows.setdefault(arch, {})[quantity] = values
+
+
+@pytest.fixture(scope="session")
+def measured() -> Iterator[Measured]:
+    """Takes what tests measure; the file that `RDVAR_PARITY_JSON` names gets it in the end."""
+    taken = Measured()
+    yield taken
+    if path := os.environ.get("RDVAR_PARITY_JSON"):
+        Path(path).write_text(json.dumps(taken.rows, indent=1))

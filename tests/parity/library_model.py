@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from golden_files import read_golden
-from student_names import PARTS, part_of, student_from_torch, student_to_torch, under
+from student_names import part_of, student_from_torch, student_to_torch, under
 
 import rdvar_jax.models.precision
 import rdvar_jax.models.teacher
@@ -31,6 +31,7 @@ from rdvar_jax.scoring.score import make_score_step
 from rdvar_jax.training.losses import STAGES, LossSettings, total_loss
 from rdvar_jax.training.step import build_optimiser, init_state, make_train_step
 from rdvar_jax.weights.name_map import to_flax
+from rdvar_jax.weights.rd4ad import PARTS
 
 LAYERS = ("layer1", "layer2", "layer3")
 LOSS_PARTS = ("loss", "loss_model", "loss_var")

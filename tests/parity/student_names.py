@@ -1,42 +1,27 @@
-"""RD4AD's names for what is trained, `bn.` and `decoder.`, and this library's tree, `ocbe` and
-`decoder`. The rule within each of them is `rdvar_jax.weights.name_map`'s.
+"""The library's map between RD4AD's names and the student's tree, for flat dicts as the reference
+writes them: names under `bn.` and `decoder.`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from rdvar_jax.weights.name_map import to_flax, to_torch, torch_name
-
-PARTS = {"bn": "ocbe", "decoder": "decoder"}
+from rdvar_jax.weights.rd4ad import PARTS, student_from_rd4ad, student_to_rd4ad
 
 
 def student_from_torch(weights: Mapping[str, np.ndarray], expected: Mapping) -> dict[str, Any]:
     """The student's variables, shaped as `expected`, from tensors under RD4AD's names."""
-    variables = {"params": {}, "batch_stats": {}}
-    for theirs, ours in PARTS.items():
-        part = part_of(expected, ours)
-        tree = to_flax(
-            under(weights, theirs),
-            part,
-            source=theirs,
-            ignore_prefixes=(),
-            deconv_names={torch_name(path) for path in _deconv_paths(part)},
-        )
-        for collection in variables:
-            variables[collection][ours] = tree[collection]
-    return variables
+    return student_from_rd4ad({part: under(weights, part) for part in PARTS}, expected, "weights")
 
 
 def student_to_torch(tree: Mapping, collection: str = "params") -> dict[str, np.ndarray]:
     """One collection of the student's variables, or gradients, under RD4AD's names."""
-    arrays = {}
-    for theirs, ours in PARTS.items():
-        variables = {collection: tree[ours]}
-        tensors = to_torch(variables, set(_deconv_paths(variables)))
-        arrays |= {f"{theirs}.{name}": array for name, array in tensors.items()}
-    return arrays
+    return {
+        f"{part}.{name}": array
+        for part, tensors in student_to_rd4ad({collection: tree}).items()
+        for name, array in tensors.items()
+    }
 
 
 def part_of(variables: Mapping, name: str) -> dict[str, Any]:
@@ -48,12 +33,3 @@ def under(weights: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarra
     """The tensors under `prefix.`, without it."""
     start = f"{prefix}."
     return {k.removeprefix(start): v for k, v in weights.items() if k.startswith(start)}
-
-
-def _deconv_paths(tree: Mapping, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """Only transposed convolutions have 2x2 kernels."""
-    for key, value in tree.items():
-        if isinstance(value, Mapping):
-            yield from _deconv_paths(value, (*path, key))
-        elif len(value.shape) == 4 and value.shape[:2] == (2, 2):
-            yield (*path, key)

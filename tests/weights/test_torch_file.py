@@ -317,7 +317,8 @@ def test_entries_that_lie_about_their_size(tmp_path, sizes):
     path = write_zip(tmp_path / "a.pth", {"a": tensor(np.zeros(4, np.float32))})
     content = bytearray(path.read_bytes())
     name = content.rindex(b"archive/data/0")
-    content[name - 46 + 20 : name - 46 + 28] = struct.pack("<II", *sizes)  # stored, unpacked
+    assert struct.unpack_from("<II", content, name - 46 + 20) == (16, 16)  # in the file, unpacked
+    content[name - 46 + 20 : name - 46 + 28] = struct.pack("<II", *sizes)
     path.write_bytes(content)
     assert peak_bytes(path) < LITTLE
     assert "more than the file holds" in refused(path)

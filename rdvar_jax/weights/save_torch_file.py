@@ -1,0 +1,126 @@
+"""Writes torch's zip format without torch, for `torch.load(file, weights_only=True)`.
+
+The layout is described in `torch_file.py`. The pickle has only instructions that torch's restricted
+unpickler takes (`torch/_weights_only_unpickler.py`): dicts of strings, and contiguous tensors with
+a storage of their own.
+"""
+
+import os
+import struct
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rdvar_jax.errors import WeightsError
+
+_STORAGE_OF = {
+    "float32": "FloatStorage",
+    "float16": "HalfStorage",
+    "float64": "DoubleStorage",
+    "int64": "LongStorage",
+    "int32": "IntStorage",
+    "uint8": "ByteStorage",
+}
+_ALIGNMENT = 64  # of the values in the file, as torch's: it may map them into memory
+_TOP = "archive"
+
+
+def write_torch_file(path: str | os.PathLike[str], content: Mapping[str, Any]) -> None:
+    """Writes dicts of arrays in one step: readers see the old file or the whole new one.
+
+    Args:
+        path: the file; its folder must exist.
+        content: names to arrays in torch's layouts, or to dicts of them. The same content always
+            gives the same bytes.
+
+    Raises:
+        WeightsError: the folder is missing or cannot be written to, or the disk is full.
+        TypeError: something that is neither a dict nor an array of a type that torch has.
+    """
+    path = Path(path)
+    storages: list[np.ndarray] = []
+    pickled = b"\x80\x02" + _dict(content, storages) + b"."
+    try:
+        # In the same folder, since a rename is atomic only within one file system.
+        with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
+            temporary = Path(folder) / path.name
+            with temporary.open("wb") as file:
+                with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+                    _add(archive, "data.pkl", pickled)
+                    _add(archive, "byteorder", b"little")
+                    for key, values in enumerate(storages):
+                        _add(archive, f"data/{key}", values.tobytes())
+                    _add(archive, "version", b"3\n")
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise WeightsError(
+            f"{path} cannot be written ({reason}); check its folder and the space on the disk"
+        ) from error
+
+
+def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
+    entry = zipfile.ZipInfo(f"{_TOP}/{name}")  # its date is always the same
+    assert archive.fp is not None
+    # The header's 30 bytes, the name and this field, of at least 4 bytes, precede the values.
+    before = archive.fp.tell() + 30 + len(entry.filename) + 4
+    padding = -before % _ALIGNMENT
+    entry.extra = b"FB" + struct.pack("<H", padding) + b"Z" * padding
+    archive.writestr(entry, content)
+
+
+def _dict(items: Mapping[str, Any], storages: list[np.ndarray]) -> bytes:
+    pairs = (_text(name) + _value(value, storages) for name, value in items.items())
+    return b"}(" + b"".join(pairs) + b"u"
+
+
+def _value(value: Any, storages: list[np.ndarray]) -> bytes:
+    if isinstance(value, Mapping):
+        return _dict(value, storages)
+    if isinstance(value, np.ndarray) and value.dtype.name in _STORAGE_OF:
+        return _tensor(value, storages)
+    kind = getattr(value, "dtype", type(value).__name__)
+    raise TypeError(f"cannot write {kind} to a torch file")
+
+
+def _tensor(array: np.ndarray, storages: list[np.ndarray]) -> bytes:
+    """A call of `_rebuild_tensor_v2(storage, offset, size, stride, requires_grad, hooks)`."""
+    key = str(len(storages))
+    storages.append(np.asarray(array, array.dtype.newbyteorder("<"), order="C"))
+    strides = [int(np.prod(array.shape[axis + 1 :])) for axis in range(array.ndim)]
+    storage = b"".join(
+        (
+            _text("storage"),
+            f"ctorch\n{_STORAGE_OF[array.dtype.name]}\n".encode(),
+            _text(key),
+            _text("cpu"),
+            _number(array.size),
+        )
+    )
+    return b"".join(
+        (
+            b"ctorch._utils\n_rebuild_tensor_v2\n((",
+            storage,
+            b"tQ",
+            _number(0),
+            *(b"(" + b"".join(map(_number, numbers)) + b"t" for numbers in (array.shape, strides)),
+            b"\x89ccollections\nOrderedDict\n)RtR",
+        )
+    )
+
+
+def _text(text: str) -> bytes:
+    encoded = text.encode()
+    return b"X" + struct.pack("<I", len(encoded)) + encoded
+
+
+def _number(number: int) -> bytes:
+    if number < 2**31:
+        return b"J" + struct.pack("<i", number)
+    return b"\x8a\x08" + struct.pack("<q", number)
