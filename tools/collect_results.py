@@ -38,6 +38,8 @@ def read_run(workdir: Path) -> dict[str, Any]:
     return {
         "category": results["category"],
         "arch": config["teacher"]["arch"],
+        "stem_width": config["teacher"]["stem_width"],
+        "teacher": Path(config["teacher"]["weights"]).name or "catalogue",
         "image_size": config["data"]["image_size"],
         "batch_size": config["train"]["batch_size"],
         "epochs": config["train"]["epochs"],
