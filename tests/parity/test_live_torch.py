@@ -81,8 +81,8 @@ STEP_TOLERANCES = {
     "clear_update": 1e-4,
 }
 TIMES_ITS_OWN = 10
-# Where these train, a ReLU that rounding switches moves a gradient by a percent, in PyTorch too, and
-# whether one does is chance: only what comes before the first gradient is held to PyTorch.
+# Here one ReLU that rounding switches can move a gradient by a percent, in PyTorch too, and whether
+# one does is chance: only the loss before the first gradient is held to PyTorch.
 DEEP_ARCHS = ("resnet50", "wide_resnet50_2", "wide_resnet101_2")
 MEANINGFUL = 1e-2
 
