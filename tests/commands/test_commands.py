@@ -146,7 +146,7 @@ def test_prepare_draws_a_data_set_that_can_be_read(rdvar, tmp_path):
     names = list_categories(root)
     assert len(names) >= 4
     assert all(name in done.stdout for name in names)
-    assert all(len(find_category(root, name).train) == 60 for name in names)
+    assert all(len(find_category(root, name).train) == 120 for name in names)
     again = rdvar.run("prepare", "--source=synthetic", "--output", root, "--size=64")
     assert again.returncode == 2
     assert str(root) in again.stderr
