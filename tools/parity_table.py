@@ -89,6 +89,18 @@ def table(differences: dict[str, Any]) -> str:
         cells = [differences[arch][f"torch_with_itself/lambda_0.1/{part}"] for arch in archs]
         title = f"PyTorch from PyTorch, λ = 0.1: {name}"
         lines.append([title, *(scientific(cell["relative"]) for cell in cells)])
+    for who, name in {
+        "ours": "here",
+        "torch contiguous": "PyTorch, contiguous",
+        "torch channels_last": "PyTorch, channels last",
+    }.items():
+        key = f"float32/first_gradient_from_float64/{who}"
+        cells = [differences[arch][key] for arch in archs]
+        values = [
+            f"{scientific(c['least of the batches'])} ({c['batches without a switched ReLU']})"
+            for c in cells
+        ]
+        lines.append([f"First gradient from float64: {name}", *values])
     for value in ("0", "0.1"):
         worst = [
             max(
