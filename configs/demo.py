@@ -20,6 +20,6 @@ def get_config(category: str = "") -> Config:
     config.teacher.arch = ARCH
     config.teacher.stem_width = STEM_WIDTH
     config.teacher.weights = PROCEDURAL
-    config.train.epochs = 48
+    config.train.epochs = 60
     config.train.batch_size = 8  # twice the steps for the same arithmetic
     return config

@@ -22,7 +22,7 @@ def pretrain(recipe: str, output: Path, *options: str) -> subprocess.CompletedPr
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("recipe", ["filters", "contrast", "dense", "mixed", "flaws"])
+@pytest.mark.parametrize("recipe", ["filters", "contrast", "dense", "mixed", "spread"])
 def test_a_recipe_makes_a_teacher(recipe, tmp_path):
     path = tmp_path / "teacher.safetensors"
     done = pretrain(recipe, path)
@@ -36,8 +36,8 @@ def test_a_recipe_makes_a_teacher(recipe, tmp_path):
 @pytest.mark.slow
 def test_the_same_seed_gives_the_same_file(tmp_path):
     for name in ("first", "second"):
-        assert pretrain("flaws", tmp_path / name).returncode == 0
-    assert pretrain("flaws", tmp_path / "other", "--seed=1").returncode == 0
+        assert pretrain("spread", tmp_path / name).returncode == 0
+    assert pretrain("spread", tmp_path / "other", "--seed=1").returncode == 0
     first, second, other = ((tmp_path / n).read_bytes() for n in ("first", "second", "other"))
     assert first == second != other
 
@@ -52,7 +52,7 @@ def test_the_same_seed_gives_the_same_file(tmp_path):
     ],
 )
 def test_bad_settings_are_one_sentence(option, message, tmp_path):
-    done = pretrain("flaws", tmp_path / "teacher.safetensors", option)
+    done = pretrain("spread", tmp_path / "teacher.safetensors", option)
     assert done.returncode == 2
     assert message in done.stderr.splitlines()[-1]
     assert not list(tmp_path.iterdir())

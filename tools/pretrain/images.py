@@ -46,26 +46,24 @@ class Scenes:
     maps: jax.Array
 
 
-def make_scenes(key: jax.Array, num_scenes: int, size: int, num_plain: int = 0) -> Scenes:
+def make_scenes(key: jax.Array, num_scenes: int, size: int) -> Scenes:
     """Generates a batch.
 
     Args:
       key: the same key gives the same pictures.
       num_scenes: B.
       size: S, a multiple of 4.
-      num_plain: the first so many scenes are a texture alone, without shapes.
     """
     pool_key, scene_key = random.split(key)
     each = -(-num_scenes // len(FAMILIES))
     fields, traits = _make_pool(pool_key, each, size)
 
-    def scene(key, is_plain):
+    def scene(key):
         pick_key, paint_key = random.split(key)
         picks = random.randint(pick_key, (_TEXTURES_A_SCENE,), 0, len(fields))
-        return _paint(paint_key, fields[picks], traits[picks], is_plain)
+        return _paint(paint_key, fields[picks], traits[picks])
 
-    is_plain = jnp.arange(num_scenes) < num_plain
-    return Scenes(*jax.vmap(scene)(random.split(scene_key, num_scenes), is_plain))
+    return Scenes(*jax.vmap(scene)(random.split(scene_key, num_scenes)))
 
 
 def crop(images: jax.Array, corners: jax.Array, size: int) -> jax.Array:
@@ -101,28 +99,6 @@ def photograph(
     return _clip(images + deviations * random.normal(grain, images.shape))
 
 
-def light_up(
-    key: jax.Array, images: jax.Array, exposure: jax.Array, tilt: jax.Array, contrast: jax.Array
-) -> jax.Array:
-    """Changes how bright and rich in contrast each picture is, and how bright from side to side.
-
-    Args:
-      key: for the random changes, another for every image.
-      images: [B, S, S, 3] in 0-1.
-      exposure: the largest change, as a natural logarithm, [B].
-      tilt: the same from one side to the opposite one, [B].
-      contrast: the largest change of the exponent of what differs from the mean, [B].
-    """
-    mean = images.mean((1, 2), keepdims=True) + 1e-3
-    rows, columns = make_grid(images.shape[1])
-    y, x = rows / images.shape[1] - 0.5, columns / images.shape[1] - 0.5
-    draws = random.uniform(key, (4, len(images), 1, 1), minval=-1.0)
-    exposure, tilt, contrast = (v.reshape(-1, 1, 1) for v in (exposure, tilt, contrast))
-    change = exposure * draws[0] + tilt * (draws[1] * y + draws[2] * x)
-    images = mean * jnp.maximum(images / mean, 1e-3) ** jnp.exp(contrast * draws[3])[..., None]
-    return images * jnp.exp(change)[..., None]
-
-
 def _clip(images):
     return jnp.clip(images, 1e-3, 1.0)
 
@@ -152,7 +128,7 @@ def _texture(key, *, family: int, size: int):
     sharpness = next(numbers)
 
     # Positions in periods of the texture, turned and stretched, bent a little by smooth noise.
-    rows, columns = make_grid(size)
+    rows, columns = _make_grid(size)
     bend = jnp.maximum(1.5 * next(numbers) - 0.5, 0.0) / frequency
     rows = rows + size * next(numbers)
     rows = rows + bend * _noise(bend_key, size, frequency / 4, 0.0, angle, 0.5)
@@ -193,7 +169,7 @@ def _texture(key, *, family: int, size: int):
     return field, traits
 
 
-def make_grid(size: int):
+def _make_grid(size: int):
     axis = jnp.arange(size, dtype=jnp.float32)
     return axis.reshape(-1, 1), axis.reshape(1, -1)
 
@@ -243,14 +219,14 @@ def _fold(x):
     return jnp.abs((x % 2.0) - 1.0) * 2.0 - 1.0
 
 
-def _paint(key, fields, traits, is_plain):
+def _paint(key, fields, traits):
     """One scene [S, S, 3] and its maps."""
     size = fields.shape[-1]
     number_key, leaf_key = random.split(key)
     numbers = random.uniform(number_key, (13,))
-    busy = jnp.where(is_plain, 0.0, jnp.maximum(1.5 * numbers[0] - 0.5, 0.0))
+    busy = jnp.maximum(1.5 * numbers[0] - 0.5, 0.0)
     # A fifth of the scenes have a plain background, as behind an object.
-    contrast = jnp.exp(-2.5 * numbers[1]) * jnp.where((numbers[2] < 0.2) & ~is_plain, 0.1, 1.0)
+    contrast = jnp.exp(-2.5 * numbers[1]) * jnp.where(numbers[2] < 0.2, 0.1, 1.0)
     colours = _colours(numbers[3:10], contrast)
 
     image = _tint(fields[0], colours)
@@ -258,7 +234,7 @@ def _paint(key, fields, traits, is_plain):
     maps = jnp.broadcast_to(maps, (size // MAP_STRIDE, size // MAP_STRIDE, len(maps)))
     outline = jnp.zeros((size // MAP_STRIDE, size // MAP_STRIDE, 1))
     draws = random.uniform(leaf_key, (_NUM_LEAVES, 21))
-    masks = jax.vmap(partial(draw_shape, size=size))(draws[:, :11])
+    masks = jax.vmap(partial(_draw_shape, size=size))(draws[:, :11])
     masks = masks * (draws[:, 11] < busy).reshape(-1, 1, 1, 1)
     small, edges = _pool(masks), _pool(4 * masks * (1 - masks))
     for index in range(_NUM_LEAVES):
@@ -290,10 +266,10 @@ def _tint(field, colours):
     return colours[0] + share * (colours[1] - colours[0])
 
 
-def draw_shape(numbers, *, size: int):
+def _draw_shape(numbers, *, size: int):
     """A soft mask [S, S, 1] from 11 numbers in 0-1: a thin bent stroke, a solid shape or a ring."""
     row, column, turn, a, b, c, width, radius, corners, solid, soft = numbers
-    rows, columns = make_grid(size)
+    rows, columns = _make_grid(size)
     y, x = rows - row * size, columns - column * size
     turn = 2 * jnp.pi * turn
     x, y = jnp.cos(turn) * x + jnp.sin(turn) * y, jnp.cos(turn) * y - jnp.sin(turn) * x
@@ -327,7 +303,7 @@ def _pool(x):
 def _light(numbers, size: int):
     """Light that falls off to one side, and from the middle."""
     tilt = 0.6 * (numbers - 0.5)
-    rows, columns = make_grid(size)
+    rows, columns = _make_grid(size)
     y, x = rows / size - 0.5, columns / size - 0.5
     light = 1 + tilt[0] * x + tilt[1] * y - jnp.abs(tilt[2]) * (x * x + y * y)
     return light[..., None]

@@ -1,4 +1,4 @@
-"""The recipes `contrast`, `dense` and `mixed`: tell places of generated scenes apart, or name them.
+"""The recipes' losses: tell places of generated scenes apart, name them, repaint them, spread them.
 
 Each sees the three maps that reverse distillation will use and has a linear head (or two) on each
 of them, so that all three must hold something, not only the deepest.
@@ -98,6 +98,8 @@ class Places:
         rng = np.random.default_rng(seed)
         heads = {}
         for name in self.losses:
+            if name not in outputs:
+                continue
             for stage, width in enumerate(widths):
                 head = rng.standard_normal((width, outputs[name](stage)), np.float32)
                 heads[f"{name}{stage}"] = head * np.float32(gains.get(name, 0.0) * width**-0.5)
@@ -229,8 +231,26 @@ def _mean_pool(x, factor: int):
     return x.reshape(batch, side, factor, side, factor, channels).mean((2, 4))
 
 
+def _spread(head, batch: _Batch, key):
+    """Minus the logarithm of the number of directions that the unit vectors at all places fill.
+
+    That number is tr(C)² / tr(C²) of their covariance C: C for equal variance along C axes, 1 for
+    vectors on a line. Once around the mean of each photograph, so that places of one texture
+    differ, and once around the mean of all.
+    """
+    loss = 0.0
+    for maps in zip(*batch.features, strict=True):
+        x = _unit(jnp.concatenate(maps))
+        for mean in (x.mean((1, 2), keepdims=True), x.mean((0, 1, 2))):
+            deviations = (x - mean).reshape(-1, x.shape[-1])
+            covariance = deviations.T @ deviations / len(deviations)
+            loss += jnp.log(jnp.sum(covariance**2)) - 2 * jnp.log(jnp.trace(covariance))
+    return loss / (2 * len(STRIDES))
+
+
 _LOSSES: dict[str, Any] = {
     "contrast": _contrast,
     "describe": _describe,
     "repaint": _repaint,
+    "spread": _spread,
 }

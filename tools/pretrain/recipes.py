@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from pretrain.find_flaws import FindFlaws
 from pretrain.places import Places
 
 
@@ -17,9 +16,11 @@ class Recipe:
     """
 
     about: str
-    task: FindFlaws | Places
+    task: Places
     is_trained: bool = True
 
+
+_MIXED = {"contrast": 0.3, "describe": 1.0, "repaint": 1.0}
 
 RECIPES = {
     "filters": Recipe(
@@ -36,12 +37,10 @@ RECIPES = {
     ),
     "mixed": Recipe(
         "contrast, dense, and repaint each place as it was before grain and blur",
-        Places(
-            {"contrast": 0.3, "describe": 1.0, "repaint": 1.0}, num_views=2, jitter=0.4, noise=0.1
-        ),
+        Places(_MIXED, num_views=2, jitter=0.4, noise=0.1),
     ),
-    "flaws": Recipe(
-        "tell flawed places from good ones by their distance from good photographs",
-        FindFlaws(exposure=0.5, tilt=0.5, contrast=0.3, jitter=0.3, noise=0.05, contrast_loss=0.3),
+    "spread": Recipe(
+        "mixed, with features that fill many directions",
+        Places({**_MIXED, "spread": 0.5}, num_views=2, jitter=0.4, noise=0.1),
     ),
 }
