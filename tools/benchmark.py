@@ -123,13 +123,18 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--only", nargs="+", choices=(*GROUPS, START_UP), help="these groups")
     parser.add_argument("--rounds", type=int, help="timed calls a row")
     parser.add_argument("--torch_python", help="an interpreter with torch")
-    parser.add_argument("--peers", nargs="+", choices=tuple(PEERS), default=[])
+    parser.add_argument("--peers", nargs="+", choices=tuple(PEERS), default=[], help="their groups")
     parser.add_argument("--anomalib_python", help="an interpreter with anomalib")
     parser.add_argument("--data", type=Path, help="a folder of images, for `metrics` and `decode`")
     parser.add_argument("--image_size", type=int, default=256)
     parser.add_argument("--stem_width", type=int, default=64, help="64 is torchvision's")
     parser.add_argument("--min_seconds", type=float, default=0.5, help="of a timed call")
-    parser.add_argument("--max_others_cores", type=float, default=MAX_OTHERS)
+    parser.add_argument(
+        "--max_others_cores",
+        type=float,
+        default=MAX_OTHERS,
+        help=f"cores that others may take in a call for a ratio to be given; {MAX_OTHERS:g}",
+    )
     parser.add_argument("--time_limit", type=float, help="seconds after which no group is begun")
     parser.add_argument("--output", type=Path, required=True, help="path without suffix")
     args = parser.parse_args()
