@@ -130,6 +130,7 @@ def test_metrics_and_decoding_end_to_end(tmp_path):
             assert values["seconds_min"] > 0
 
 
+@pytest.mark.slow
 def test_data_of_ones_own(tmp_path, toy_root):
     options = (f"--data={toy_root}", "--only", "metrics", "decode", ANY_LOAD)
     groups = measured(tmp_path / "r", *options)["groups"]
