@@ -1,38 +1,33 @@
-"""This project and the PyTorch reference, side by side in one run.
+"""This project and what there is to compare it with, side by side in one run.
 
     python tools/benchmark.py --quick --torch_python PYTHON --output docs/benchmarks/cpu
+    python tools/benchmark.py --only l_var metrics --output docs/benchmarks/cpu_more
 
 PYTHON is an interpreter with torch, numpy; without it only this project's rows are measured. Every
-row has a process of its own, warmed up, that stands still while another is timed. The two rows of a
-group are timed in turn, each round in the other direction, and every call waits for its result. A
-ratio is of two rows of one group. Writes OUTPUT.json, OUTPUT.md and OUTPUT.png.
+row has a process of its own, or is one of several calls of a process, warmed up, and stands still
+while another is timed. The rows of a group are timed in turn, each round in the other direction,
+and every call waits for its result. A ratio is of two rows of one group. Writes OUTPUT.json,
+OUTPUT.md and OUTPUT.png.
 """
 
 import argparse
 import json
-import os
-import platform
-import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
+from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).resolve().parent
-
-# name: the two rows that are compared, (side, row, batch); both are resident while one is timed.
-GROUPS = {
-    "step": (("jax", "train", 8), ("torch", "train+tuned", 8)),
-    "cached_step": (("jax", "train+cache", 8), ("torch", "train+tuned", 8)),
-    "published_step": (("jax", "train", 8), ("torch", "train+published", 8)),
-    "score_1": (("jax", "score", 1), ("torch", "score", 1)),
-    "score_8": (("jax", "score", 8), ("torch", "score", 8)),
-    "score_32": (("jax", "score", 32), ("torch", "score", 32)),
-    "modes": (("jax", "train+shard_map", 8), ("jax", "train", 8)),
-}
-QUICK = ("step", "cached_step", "published_step", "score_1", "score_8")
-
+from benchmark_rows.groups import GROUPS, PEERS, QUICK, START_UP, USES_NETWORKS, Row
+from benchmark_rows.process import Process
+from benchmark_rows.report import draw, markdown
+from benchmark_rows.serve import Settings
+from benchmark_rows.start_up import arithmetic, installed_size, measure_start_up
+from benchmark_rows.summary import add_arithmetic, compare, summarise
+from collect_results import git_commit, machine
 
 # Cores that other processes may keep busy during a call. PyTorch's OpenMP threads wait for each
 # other by spinning: where something else has one of the cores, a call takes up to ten times as
@@ -40,177 +35,178 @@ QUICK = ("step", "cached_step", "published_step", "score_1", "score_8")
 MAX_OTHERS = 0.1
 
 
-def busy_seconds() -> float:
-    """CPU seconds that all processes of this Linux machine have taken so far."""
-    user, nice, system, _, _, irq, softirq, steal = map(
-        int, Path("/proc/stat").read_text().splitlines()[0].split()[1:9]
-    )
-    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+def measure(
+    rows: Sequence[Row],
+    settings: Settings,
+    rounds: int,
+    pythons: dict[str, str | None],
+    max_others: float,
+    gflop_an_image: dict[str, float],
+) -> dict[str, Any]:
+    """Times the calls of a group's processes in turn.
 
+    Args:
+        rows: the processes; those without an interpreter are left out.
+        settings: of each; row and batch are set here.
+        rounds: how often each call is timed.
+        pythons: interpreter by script; this one for scripts that are not named.
+        max_others: as in `compare`.
+        gflop_an_image: by kind of call.
 
-class Row:
-    """One process: `time_once` makes it run its call once."""
-
-    def __init__(self, side: str, row: str, batch: int, arch: str, python: str):
-        self.name = f"{side} {row} {batch}"
-        self.side = side
-        self.calls: list[dict[str, float]] = []
-        script = HERE / "benchmark_rows" / f"{side}_row.py"
-        self._process = subprocess.Popen(
-            [python, str(script), row, arch, str(batch)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        self.ready_seconds = self._read()["ready_seconds"]
-
-    def time_once(self) -> None:
-        assert self._process.stdin is not None
-        before, start = busy_seconds(), time.perf_counter()
-        self._process.stdin.write("go\n")
-        self._process.stdin.flush()
-        call = self._read()
-        others = busy_seconds() - before - call["cpu_seconds"]
-        call["others_cores"] = max(others, 0.0) / (time.perf_counter() - start)
-        self.calls.append(call)
-
-    def close(self) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait()
-
-    def _read(self) -> dict[str, float]:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            raise SystemExit(f"the process of {self.name} ended; see above")
-        return json.loads(line)
-
-    def summary(self) -> dict[str, Any]:
-        seconds = [call["seconds"] for call in self.calls]
-        return {
-            "seconds_median": statistics.median(seconds),
-            "seconds_min": min(seconds),
-            "seconds_max": max(seconds),
-            "cpu_seconds_median": statistics.median(c["cpu_seconds"] for c in self.calls),
-            "cpu_seconds_min": min(c["cpu_seconds"] for c in self.calls),
-            "peak_gb": max(call["peak_gb"] for call in self.calls),
-            "others_cores": max(call["others_cores"] for call in self.calls),
-            "ready_seconds": self.ready_seconds,
-            "calls": self.calls,
-        }
-
-
-def measure(group, arch: str, rounds: int, torch_python: str | None) -> dict:
-    """Times the rows of a group in turn; {"rows": name -> summary, "ratios": first over second}.
-
-    There are no ratios where PyTorch is missing or other processes disturbed a call.
+    Returns:
+        The group as `compare` gives it, with "facts" and "versions" of its processes.
     """
-    pythons = {"jax": sys.executable, "torch": torch_python}
-    rows = [
-        Row(side, row, batch, arch, python)
-        for side, row, batch in group
-        if (python := pythons[side])
+    processes = [
+        Process(python, row.script, replace(settings, row=row.row, batch=row.batch))
+        for row in rows
+        if (python := pythons.get(row.script, sys.executable))
     ]
+    peak = None
+    if any(row.script in USES_NETWORKS for row in rows):
+        peak = Process(sys.executable, "peak", replace(settings, row="product", batch=0))
+    peaks = [peak_gflop_per_second(peak)] if peak else []
+    calls = [(process, name) for process in processes for name in process.about]
+    times: dict[str, list[dict[str, float]]] = {name: [] for _, name in calls}
     for index in range(rounds):
-        for row in rows if index % 2 == 0 else rows[::-1]:
-            row.time_once()
-    for row in rows:
-        row.close()
-    summaries = {row.name: row.summary() for row in rows}
-    disturbed = any(row["others_cores"] > MAX_OTHERS for row in summaries.values())
-    if len(rows) < 2 or disturbed:
-        return {"rows": summaries, "ratios": None}
-    ours, theirs = summaries.values()
-    keys = ("seconds_median", "seconds_min", "cpu_seconds_min")
-    return {"rows": summaries, "ratios": {key: ours[key] / theirs[key] for key in keys}}
+        for process, name in calls if index % 2 == 0 else calls[::-1]:
+            times[name].append(process.time_once(name))
+        if peak:
+            peaks.append(peak_gflop_per_second(peak))
+    for process in [*processes, *([peak] if peak else [])]:
+        process.close()
+
+    pairs = [pair for process in processes for pair in process.pairs]
+    if len(processes) == 2:
+        pairs.append((calls[0][1], calls[1][1]))
+    summaries = {
+        name: summarise(
+            times[name], {"ready_seconds": process.ready_seconds, **process.about[name]}
+        )
+        for process, name in calls
+    }
+    result = compare(summaries, pairs, max_others)
+    if peaks:
+        add_arithmetic(result, gflop_an_image, peaks)
+    facts = {key: value for process in processes for key, value in process.facts.items()}
+    return {**result, "versions": facts.pop("versions", {}), "facts": facts}
 
 
-def start_up_seconds(python: str) -> float:
-    """The smallest of five times of `rdvar --help`."""
-    times = []
-    for _ in range(5):
-        start = time.perf_counter()
-        command = [python, "-m", "rdvar_jax.main", "--help"]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-        times.append(time.perf_counter() - start)
-    return min(times)
+def peak_gflop_per_second(peak: Process) -> float:
+    """The speed of a large matrix product, measured now."""
+    return peak.about["product"]["gflop"] / peak.time_once("product")["seconds"]
 
 
-def markdown(report: dict) -> str:
-    """The report as two tables."""
-    lines = [
-        "| Group | Row | median s | min s | max s | CPU s, min | peak GB | others |",
-        "|---" * 8 + "|",
-    ]
-    for group, result in report["groups"].items():
-        for name, row in result["rows"].items():
-            keys = ("seconds_median", "seconds_min", "seconds_max", "cpu_seconds_min", "peak_gb")
-            keys += ("others_cores",)
-            values = " | ".join(f"{row[key]:.2f}" for key in keys)
-            lines.append(f"| {group} | {name} | {values} |")
-    lines += ["", "| First row over second | medians | minima | CPU, minima |", "|---" * 4 + "|"]
-    for group, result in report["groups"].items():
-        if result["ratios"]:
-            values = " | ".join(f"{value:.2f}" for value in result["ratios"].values())
-            lines.append(f"| {group} | {values} |")
-        else:
-            lines.append(f"| {group} | none: disturbed by other processes, or one row only | | |")
-    return "\n".join(lines) + "\n"
+def commit() -> str | None:
+    """The checkout's commit, or None where this is no checkout."""
+    try:
+        return git_commit()
+    except (OSError, subprocess.CalledProcessError):
+        return None
 
 
-def draw(report: dict, path: Path) -> None:
-    """Horizontal bars of the medians, with the spread as a line."""
-    import matplotlib
+def chosen_groups(args: argparse.Namespace) -> list[str]:
+    """The groups to measure, in order."""
+    if args.only:
+        return list(args.only)
+    of_peers = [name for names in PEERS.values() for name in names]
+    names = QUICK if args.quick else [name for name in GROUPS if name not in of_peers]
+    added = [name for peer in args.peers for name in PEERS[peer]]
+    return [*names, *added, *([] if args.quick else [START_UP])]
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
 
-    names, rows = [], []
-    for group, result in report["groups"].items():
-        names += [f"{group}: {name}" for name in result["rows"]]
-        rows += result["rows"].values()
-    figure, axes = pyplot.subplots(figsize=(8, 0.4 * len(names) + 1), layout="constrained")
-    middle = [row["seconds_median"] for row in rows]
-    spread = [
-        [row["seconds_median"] - row["seconds_min"] for row in rows],
-        [row["seconds_max"] - row["seconds_median"] for row in rows],
-    ]
-    colours = ["tab:blue" if ": jax" in name else "tab:orange" for name in names]
-    axes.barh(names, middle, xerr=spread, color=colours)
-    axes.invert_yaxis()
-    axes.set_xlabel("seconds a call; bar: median, line: smallest to largest")
-    figure.savefig(path, dpi=120)
-    pyplot.close(figure)
+def read_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="fewer rows and rounds")
+    parser.add_argument("--arch", default="wide_resnet50_2")
+    parser.add_argument("--only", nargs="+", choices=(*GROUPS, START_UP), help="these groups")
+    parser.add_argument("--rounds", type=int, help="timed calls a row")
+    parser.add_argument("--torch_python", help="an interpreter with torch")
+    parser.add_argument("--peers", nargs="+", choices=tuple(PEERS), default=[], help="their groups")
+    parser.add_argument("--anomalib_python", help="an interpreter with anomalib")
+    parser.add_argument("--data", type=Path, help="a folder of images, for `metrics` and `decode`")
+    parser.add_argument("--image_size", type=int, default=256)
+    parser.add_argument("--stem_width", type=int, default=64, help="64 is torchvision's")
+    parser.add_argument("--min_seconds", type=float, default=0.5, help="of a timed call")
+    parser.add_argument(
+        "--max_others_cores",
+        type=float,
+        default=MAX_OTHERS,
+        help=f"cores that others may take in a call for a ratio to be given; {MAX_OTHERS:g}",
+    )
+    parser.add_argument("--time_limit", type=float, help="seconds after which no group is begun")
+    parser.add_argument("--output", type=Path, required=True, help="path without suffix")
+    args = parser.parse_args()
+    if args.data and not args.data.is_dir():
+        parser.error(f"--data {args.data} is no folder; give one with images, or leave it out.")
+    if args.image_size < 32 or args.image_size % 32:
+        parser.error(f"--image_size must be a multiple of 32, not {args.image_size}.")
+    if args.stem_width < 1 or (args.rounds is not None and args.rounds < 1):
+        parser.error("--stem_width and --rounds must be at least 1.")
+    needs = set(args.only or ()) & {name for names in PEERS.values() for name in names}
+    if (args.peers or needs) and not args.anomalib_python:
+        parser.error("give --anomalib_python, an interpreter with anomalib, for its rows.")
+    return args
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="fewer rows and rounds")
-    parser.add_argument("--arch", default="wide_resnet50_2")
-    parser.add_argument("--only", nargs="+", choices=tuple(GROUPS), help="these groups")
-    parser.add_argument("--rounds", type=int, help="timed calls a row")
-    parser.add_argument("--torch_python", help="an interpreter with torch")
-    parser.add_argument("--output", type=Path, required=True, help="path without suffix")
-    args = parser.parse_args()
-    names = args.only or (QUICK if args.quick else tuple(GROUPS))
+    args = read_arguments()
+    start = time.perf_counter()
     rounds = args.rounds or (3 if args.quick else 7)
+    data = str(args.data.resolve()) if args.data else None
+    settings = Settings(
+        row="",
+        arch=args.arch,
+        batch=8,
+        image_size=args.image_size,
+        stem_width=args.stem_width,
+        data=data,
+        min_seconds=args.min_seconds,
+    )
+    pythons = {"torch": args.torch_python, "anomalib": args.anomalib_python}
+    gflop_an_image = arithmetic(settings)
     report = {
+        "commit": commit(),
+        "machine": machine(),
+        "devices": [],
+        "versions": {name: version(name) for name in ("jax", "jaxlib", "numpy", "pillow")},
         "arch": args.arch,
-        "image_size": 256,
+        "image_size": args.image_size,
+        "stem_width": args.stem_width,
         "precision": "float32",
         "rounds": rounds,
-        "machine": {"processor": platform.machine(), "cores": len(os.sched_getaffinity(0))},
-        "help_seconds": start_up_seconds(sys.executable),
+        "max_others_cores": args.max_others_cores,
+        "gflop_an_image": gflop_an_image,
+        "installed": {},
+        "left_out": [],
         "groups": {},
     }
     args.output.parent.mkdir(parents=True, exist_ok=True)
-    for name in names:
-        report["groups"][name] = measure(GROUPS[name], args.arch, rounds, args.torch_python)
+    for name in chosen_groups(args):
+        if args.time_limit is not None and time.perf_counter() - start > args.time_limit:
+            report["left_out"].append(name)
+        elif name == START_UP:
+            report["groups"][name] = measure_start_up(
+                settings, rounds, args.anomalib_python, args.max_others_cores
+            )
+            report["installed"]["rdvar-jax"] = installed_size(sys.executable, "rdvar-jax")
+            if args.anomalib_python:
+                report["installed"]["anomalib"] = installed_size(args.anomalib_python, "anomalib")
+        else:
+            result = measure(
+                GROUPS[name], settings, rounds, pythons, args.max_others_cores, gflop_an_image
+            )
+            report["versions"].update(result.pop("versions"))
+            device = result["facts"].pop("device", None)
+            if device and device not in report["devices"]:
+                report["devices"].append(device)
+            report["groups"][name] = result
         # After each group: what was measured is kept if the next one is stopped.
         args.output.with_suffix(".json").write_text(json.dumps(report, indent=1) + "\n")
         args.output.with_suffix(".md").write_text(markdown(report))
-    draw(report, args.output.with_suffix(".png"))
+    if report["groups"]:
+        draw(report, args.output.with_suffix(".png"))
     print(markdown(report))
 
 

@@ -1,0 +1,40 @@
+"""Which rows are compared with which."""
+
+from typing import NamedTuple
+
+
+class Row(NamedTuple):
+    """One process: `SCRIPT_row.py` with a row's name and the images of a call."""
+
+    script: str
+    row: str
+    batch: int
+
+
+# A group's processes are all resident while a call of one of them is timed. Of two processes the
+# ratio is the first over the second; a process with several calls names its own pairs.
+GROUPS = {
+    "step": (Row("jax", "train", 8), Row("torch", "train+tuned", 8)),
+    "cached_step": (Row("jax", "train+cache", 8), Row("torch", "train+tuned", 8)),
+    "published_step": (Row("jax", "train", 8), Row("torch", "train+published", 8)),
+    "score_1": (Row("jax", "score", 1), Row("torch", "score", 1)),
+    "score_8": (Row("jax", "score", 8), Row("torch", "score", 8)),
+    "score_32": (Row("jax", "score", 32), Row("torch", "score", 32)),
+    "modes": (Row("jax", "train+shard_map", 8), Row("jax", "train", 8)),
+    "l_var": (Row("l_var", "train", 16),),
+    "devices": (Row("devices", "train", 8),),
+    "metrics": (Row("metrics", "metrics", 83),),
+    "decode": (Row("decode", "decode", 32),),
+    "anomalib_step": (Row("jax", "train", 8), Row("anomalib", "train", 8)),
+    "anomalib_score_1": (Row("jax", "score", 1), Row("anomalib", "score", 1)),
+    "anomalib_score_8": (Row("jax", "score", 8), Row("anomalib", "score", 8)),
+}
+# Processes that start anew for each time, so no rows as above: start_up.py.
+START_UP = "start_up"
+
+QUICK = ("step", "cached_step", "published_step", "score_1", "score_8")
+PEERS = {"anomalib": ("anomalib_step", "anomalib_score_1", "anomalib_score_8")}
+"""The groups that `--peers` adds."""
+
+USES_NETWORKS = ("jax", "l_var", "devices")
+"""Scripts beside whose times a measured matrix peak is of use."""

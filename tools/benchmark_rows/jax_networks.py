@@ -1,0 +1,84 @@
+"""This project's networks with random weights on some devices, for the rows that train or score."""
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+
+import jax
+import numpy as np
+from serve import Settings
+
+from rdvar_jax.models.build import build_student, build_teacher, feature_shapes, image_shape
+from rdvar_jax.models.fold import fold_batch_norm
+from rdvar_jax.models.initialise import init_variables
+from rdvar_jax.parallel import AXIS_NAME, Parallel
+from rdvar_jax.scoring.score import make_score_fn
+from rdvar_jax.training.features import teacher_features
+from rdvar_jax.training.losses import LossSettings
+from rdvar_jax.training.step import TrainState, build_optimiser, init_state, make_train_step
+
+PRECISION = "float32"
+
+
+class Networks:
+    """Teacher and student as `rdvar train` holds them, and a batch of random images."""
+
+    def __init__(self, settings: Settings, parallel: Parallel, batch: int):
+        self.parallel, self.batch, self.size = parallel, batch, settings.image_size
+        arch, width = settings.arch, settings.stem_width
+        self.teacher = build_teacher(arch, width)
+        self.student = build_student(arch, width, AXIS_NAME)
+        teacher_variables = init_variables(self.teacher, image_shape(self.size), seed=0)
+        shapes = feature_shapes(arch, width, self.size)
+        self.variables = init_variables(self.student, shapes, seed=0, train=False)
+        self.folded = parallel.replicate(fold_batch_norm(teacher_variables))
+        rng = np.random.default_rng(0)
+        self.images = rng.integers(0, 256, (batch, self.size, self.size, 3), dtype=np.uint8)
+        self._tx = build_optimiser(0.005, 0.5, 0.999)
+        self._state: TrainState | None = None
+
+    def score(self) -> Callable[[], object]:
+        """Scores the batch; maps and scores arrive on the host."""
+        score = make_score_fn(
+            self.teacher, self.student, self.size, self.batch, self.parallel, precision=PRECISION
+        )
+        student = self.parallel.replicate(fold_batch_norm(self.variables))
+        return lambda: score(self.folded, student, self.images)
+
+    def train(self, losses: LossSettings, cached: bool = False) -> Callable[[], None]:
+        """Makes a function that trains one step on the batch and waits for it.
+
+        All that come from one `Networks` train the same state, so they have room for only one.
+
+        With `cached` the teacher's features are computed now, and the step takes them.
+        """
+        data: Any = self._data
+        if cached:
+            data = teacher_features(
+                self.teacher, self.folded, data, self.batch, self.parallel, PRECISION
+            )
+        step = self.parallel.wrap(
+            make_train_step(
+                None if cached else self.teacher, self.student, losses, self._tx, PRECISION
+            ),
+            split=(False, False, False, True),
+            split_output=False,
+            donate_argnums=(0,),
+        )
+        frozen = {} if cached else self.folded
+        if self._state is None:
+            self._state = self.parallel.replicate(init_state(self.variables, self._tx))
+
+        def train() -> None:
+            done = step(self._state, frozen, data, self._indices)  # the state is donated
+            self._state = jax.block_until_ready(done)[0]
+
+        return train
+
+    @cached_property
+    def _data(self) -> jax.Array:
+        return self.parallel.replicate(self.images)
+
+    @cached_property
+    def _indices(self) -> jax.Array:
+        return self.parallel.split(np.arange(self.batch, dtype=np.int32))
