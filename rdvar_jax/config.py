@@ -49,7 +49,7 @@ RESUMABLE = (
     "train.evaluate_every_epochs",
     "train.best_metric",
 )
-RESUMABLE_SECTIONS = ("score", "report", "parallel", "logging")
+RESUMABLE_SECTIONS = ("score", "report", "parallel", "distributed", "logging")
 
 
 def default_config() -> Config:
@@ -114,8 +114,20 @@ def default_config() -> Config:
             },
             "parallel": {
                 "mode": "pmap",
-                # 0: all local devices.
+                # 0: all devices, of all processes.
                 "num_devices": 0,
+            },
+            "distributed": {
+                # Several processes that train together (docs/multihost.md). Either all three of
+                # these, or auto for what the cluster's environment says.
+                "coordinator": "",  # host:port on which process 0 listens
+                "num_processes": 1,
+                "process_id": -1,  # of this process, from 0
+                "auto": False,
+                # Silence after which a process counts as lost, and the job ends.
+                "lost_after_seconds": 60,
+                # How long processes wait for one another at the start.
+                "connect_seconds": 300,
             },
             "report": {
                 # Panels in W/figures, worst errors first.
@@ -152,7 +164,7 @@ def loss_settings(config: Config) -> LossSettings:
     return LossSettings(**{**values, "stages": stages(config)})
 
 
-def check_training(config: Config, num_local_devices: int) -> None:
+def check_training(config: Config, num_local_devices: int, num_processes: int = 1) -> None:
     """Raises a ConfigError that names every setting which cannot be used, and how to mend it."""
     _refuse(
         [
@@ -162,7 +174,7 @@ def check_training(config: Config, num_local_devices: int) -> None:
             *_check_train(config),
             *_check_compute(config),
             *_check_scoring(config),
-            *_check_parallel(config, num_local_devices, ("train", "score")),
+            *_check_parallel(config, num_local_devices, ("train", "score"), num_processes),
         ]
     )
 
@@ -174,6 +186,7 @@ def check_evaluation(config: Config, num_local_devices: int) -> None:
             *_check_data(config, check_steps=False),
             *_check_compute(config),
             *_check_scoring(config),
+            *_check_one_process(config),
             *_check_parallel(config, num_local_devices, ("score",)),
         ]
     )
@@ -185,6 +198,7 @@ def check_prediction(config: Config, num_local_devices: int) -> None:
         [
             *_check_compute(config),
             *_check_scoring(config),
+            *_check_one_process(config),
             *_check_parallel(config, num_local_devices, ("score",)),
         ]
     )
@@ -199,6 +213,7 @@ def check_import(config: Config, num_local_devices: int) -> None:
             *_check_loss(config),
             *_check_compute(config),
             *_check_scoring(config),
+            *_check_one_process(config),
             *_check_parallel(config, num_local_devices, ("score",)),
         ]
     )
@@ -324,7 +339,15 @@ def _check_scoring(config: Config) -> list[str]:
     return problems + _at_least("report.max_figures", config.report.max_figures, 0)
 
 
-def _check_parallel(config: Config, num_local_devices: int, batches: tuple[str, ...]) -> list[str]:
+def _check_one_process(config: Config) -> list[str]:
+    if config.distributed == default_config().distributed:
+        return []
+    return ["distributed: only rdvar train uses several processes; leave these settings out here."]
+
+
+def _check_parallel(
+    config: Config, num_local_devices: int, batches: tuple[str, ...], num_processes: int = 1
+) -> list[str]:
     parallel = config.parallel
     problems = _one_of("parallel.mode", parallel.mode, MODES)
     problems += _at_least("parallel.num_devices", parallel.num_devices, 0)
@@ -334,13 +357,24 @@ def _check_parallel(config: Config, num_local_devices: int, batches: tuple[str, 
             f"{num_local_devices}; use 0 for all of them (JAX_NUM_CPU_DEVICES makes virtual ones)."
         )
         return problems
+    if parallel.num_devices > 0 and num_processes > 1:
+        problems.append(
+            f"parallel.num_devices={parallel.num_devices} is for one process; with several leave "
+            "it 0, and say which devices each of them sees (CUDA_VISIBLE_DEVICES)."
+        )
+        return problems
     used = parallel.num_devices if parallel.num_devices > 0 else num_local_devices
     for section in batches:
         batch_size = config[section].batch_size
-        if batch_size > 0 and batch_size % used:
+        # Process 0 scores alone.
+        several = num_processes > 1 and section == "train"
+        share = used * num_processes if several else used
+        if batch_size > 0 and batch_size % share:
             problems.append(
-                f"{section}.batch_size={batch_size} cannot be split over {used} devices; use "
-                f"{max(batch_size // used, 1) * used}, or set parallel.num_devices."
+                f"{section}.batch_size={batch_size} cannot be split over {share} devices"
+                f"{f' of {num_processes} processes' if several else ''}; use "
+                f"{max(batch_size // share, 1) * share}"
+                f"{'' if num_processes > 1 else ', or set parallel.num_devices'}."
             )
     return problems
 

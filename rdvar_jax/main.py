@@ -34,7 +34,10 @@ rdvar predict --workdir W --input FILES_OR_FOLDERS --output FOLDER [--save_maps]
 rdvar prepare --source synthetic --output FOLDER [--size 256] [--seed 0]
     Draw a data set of four categories with defects and masks: no download, no licence.
 
-Exit codes: 0 done; 2 something to mend, said in one sentence; 128 + n stopped by signal n, saved.
+Several machines train together with the settings of the section distributed: docs/multihost.md.
+
+Exit codes: 0 done; 2 something to mend, said in one sentence; 3 another process of the job was
+lost or did not come; 128 + n stopped by signal n, saved.
 """
 
 logger = logging.getLogger("rdvar_jax")
@@ -65,13 +68,19 @@ def main(argv: list[str] | None = None) -> int:
     start_logging()
     try:
         return commands[argv[0]](argv)
-    except (UserError, flags.Error) as error:
+    except Exception as error:
+        return _report(error)
+
+
+def _report(error: BaseException) -> int:
+    """Says in one sentence what a user can mend and gives the exit code; raises anything else."""
+    if isinstance(error, UserError | flags.Error):
         lines = str(error).splitlines()
-        print("\n".join(f"rdvar: {line}" for line in lines), file=sys.stderr)
-    except OSError as error:
-        if error.filename is None:
-            raise
-        print(f"rdvar: {error.filename}: {error.strerror}", file=sys.stderr)
+    elif isinstance(error, OSError) and error.filename is not None:
+        lines = [f"{error.filename}: {error.strerror}"]
+    else:
+        raise error
+    print("\n".join(f"rdvar: {line}" for line in lines), file=sys.stderr)
     return 2
 
 
@@ -113,15 +122,18 @@ def _train(argv: list[str]) -> int:
         raise ConfigError(f"--config cannot be read: {reason}; give a file of configs/.") from error
     start_jax()
     from rdvar_jax.config import resolved
+    from rdvar_jax.distributed import is_first, membership
     from rdvar_jax.train import train
     from rdvar_jax.training.stop import Stopped
 
-    try:
-        train(resolved(config), _workdir(values))
-    except Stopped as stopped:
-        print(f"rdvar: {stopped}", file=sys.stderr)
-        return 128 + stopped.signal_number
-    print(f"trained; next: rdvar evaluate --workdir {values['workdir'].value}")
+    with membership(_report, **config.distributed):
+        try:
+            train(resolved(config), _workdir(values))
+        except Stopped as stopped:
+            print(f"rdvar: {stopped}", file=sys.stderr)
+            return 128 + stopped.signal_number
+        if is_first():
+            print(f"trained; next: rdvar evaluate --workdir {values['workdir'].value}")
     return 0
 
 

@@ -1,5 +1,9 @@
 """Devices, and the two ways to run one per-device function on all of them.
 
+The devices may be those of several processes. Each process then calls the same functions in the
+same order, feeds its own devices' rows of each batch, and holds whatever is replicated on its own
+devices: as arrays of all devices under shard_map, of its own devices under pmap, as pmap wants it.
+
 A function is written once, for one device's share of the batch, with collectives over `AXIS_NAME`.
 `pmap` and `shard_map` wrap it without a change to its body. Values that every device holds alike
 (state, weights, the data set) are ordinary replicated arrays in both modes, so checkpoints and
@@ -8,7 +12,7 @@ host reads need no care.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any, Literal
 
 import jax
@@ -21,11 +25,12 @@ MODES = ("pmap", "shard_map")
 
 @dataclass(frozen=True)
 class Parallel:
-    """Data parallelism over some devices of this process.
+    """Data parallelism over some devices of this process, or all devices of all processes.
 
     Attributes:
         mode: "pmap", or "shard_map" with its check that replicated outputs are truly replicated.
-        devices: the devices; the batch is split into equal shares in their order.
+        devices: the devices; the batch is split into equal shares in their order, in which those
+          of one process stand together.
     """
 
     mode: Literal["pmap", "shard_map"]
@@ -34,6 +39,16 @@ class Parallel:
     @property
     def num_devices(self) -> int:
         return len(self.devices)
+
+    @cached_property
+    def local_devices(self) -> tuple[Any, ...]:
+        """The devices of this process."""
+        return tuple(d for d in self.devices if d.process_index == jax.process_index())
+
+    @property
+    def spans_processes(self) -> bool:
+        """Whether some devices belong to other processes."""
+        return len(self.local_devices) < self.num_devices
 
     def wrap(
         self,
@@ -67,6 +82,8 @@ class Parallel:
                 devices=self.devices,
                 donate_argnums=donate_argnums,
             )
+            if self.spans_processes:
+                return mapped  # inside a jit it would see this process's devices only
             # pmap takes no compiler options; the jit around it does.
             return jax.jit(mapped, donate_argnums=donate_argnums, compiler_options=options)
         shards, whole = PartitionSpec(AXIS_NAME), PartitionSpec()
@@ -82,14 +99,26 @@ class Parallel:
         )
 
     def replicate(self, tree: Any) -> Any:
-        """Puts host arrays on every device."""
+        """Puts host arrays, alike in every process, on every device."""
+        if self.spans_processes and self.mode == "shard_map":
+            # device_put would compare the processes' values, a whole data set too.
+            return jax.tree.map(lambda x: _put_rows(np.asarray(x), self.replicated), tree)
         return jax.device_put(tree, self.replicated)
 
     def split(self, batch: np.ndarray) -> jax.Array:
-        """Puts a host array [B, ...] on the devices, B / D rows on each."""
+        """Puts a host array [B, ...] on the devices, B / D rows on each.
+
+        With several processes all give the whole batch, and each puts its own rows.
+        """
         if self.mode == "pmap":
             batch = batch.reshape(self.num_devices, -1, *batch.shape[1:])
-        return jax.device_put(batch, NamedSharding(self._mesh, PartitionSpec(AXIS_NAME)))
+            if self.spans_processes:
+                first = self.devices.index(self.local_devices[0])
+                batch = batch[first : first + len(self.local_devices)]
+        sharding = NamedSharding(self._mesh, PartitionSpec(AXIS_NAME))
+        if self.spans_processes and self.mode == "shard_map":
+            return _put_rows(batch, sharding)
+        return jax.device_put(batch, sharding)
 
     def join(self, tree: Any) -> Any:
         """Fetches split outputs to the host as arrays [B, ...]."""
@@ -98,6 +127,32 @@ class Parallel:
             return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), tree)
         return tree
 
+    def make_max(self) -> Callable[[int], jax.Array]:
+        """Makes the function of a number that gives the largest of all processes' numbers.
+
+        Every process must call it alike. It does not wait for the result.
+        """
+        largest = self.wrap(
+            lambda x: jax.lax.pmax(x.max(), AXIS_NAME), split=(True,), split_output=False
+        )
+        return lambda value: largest(self.split(np.full(self.num_devices, value, np.int32)))
+
+    def local(self) -> "Parallel":
+        """This process's own devices, for work that it does without the others."""
+        return Parallel("shard_map", self.local_devices) if self.spans_processes else self
+
+    def to_local(self, tree: Any) -> Any:
+        """Replicated arrays as those of `local()`, without a copy."""
+        if not self.spans_processes:
+            return tree
+        sharding = self.local().replicated
+        return jax.tree.map(
+            lambda x: jax.make_array_from_single_device_arrays(
+                x.shape, sharding, [shard.data for shard in x.addressable_shards]
+            ),
+            tree,
+        )
+
     @property
     def replicated(self) -> NamedSharding:
         """The sharding of values that every device holds."""
@@ -105,7 +160,16 @@ class Parallel:
 
     @property
     def _mesh(self) -> Mesh:
-        return Mesh(np.array(self.devices), (AXIS_NAME,))
+        """Of the arrays that go into wrapped functions."""
+        devices = self.local_devices if self.mode == "pmap" else self.devices
+        return Mesh(np.array(devices), (AXIS_NAME,))
+
+
+def _put_rows(x: np.ndarray, sharding: NamedSharding) -> jax.Array:
+    # Not make_array_from_callback: the transfer guard takes its copies for implicit ones.
+    rows_of = sharding.addressable_devices_indices_map(x.shape)
+    shards = [jax.device_put(x[rows], device) for device, rows in rows_of.items()]
+    return jax.make_array_from_single_device_arrays(x.shape, sharding, shards)
 
 
 def as_varying(tree: Any) -> Any:

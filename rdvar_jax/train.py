@@ -1,6 +1,8 @@
 """`rdvar train`: from a config and a folder of good images to checkpoints."""
 
+import json
 import logging
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +12,12 @@ from rdvar_jax.config import (
     Config,
     check_training,
     determining_settings,
+    flatten,
     loss_settings,
 )
 from rdvar_jax.data.dataset import TestSet, load_train
 from rdvar_jax.data.folder import find_category
+from rdvar_jax.distributed import check_agreement, is_first, wait_for_all
 from rdvar_jax.errors import ConfigError
 from rdvar_jax.models.build import feature_bytes
 from rdvar_jax.models.fold import fold_batch_norm
@@ -41,13 +45,16 @@ from rdvar_jax.training.features import teacher_features
 from rdvar_jax.training.loop import Schedule, run_epochs
 from rdvar_jax.training.step import TrainState, init_state, make_train_step
 from rdvar_jax.training.writer import MetricsWriter
-from rdvar_jax.workdir import Workdir, open_workdir, save_config
+from rdvar_jax.workdir import Workdir, enter_workdir, open_workdir, save_config
 
 logger = logging.getLogger("rdvar_jax")
 
 
 def train(config: Config, workdir_path: Path) -> None:
     """Trains a run to its end, going on from where an earlier call left it.
+
+    Where there are several processes all call it. The first one writes the run's folder, which all
+    must see.
 
     Args:
         config: see `config.py`.
@@ -57,16 +64,23 @@ def train(config: Config, workdir_path: Path) -> None:
         UserError: settings, data, weights or the folder cannot be used, or training diverged.
         Stopped: SIGINT or SIGTERM; the state is saved.
     """
-    devices = jax.local_devices()
-    check_training(config, len(devices))
+    devices = _all_devices()
+    check_training(config, jax.local_device_count(), jax.process_count())
+    _check_same_settings(config)
     refuse_to_train_imported(config, Workdir(workdir_path))
     category = find_category(Path(config.data.root), config.data.category)
     cached = _choose_cache(config, len(category.train))
-    workdir = open_workdir(workdir_path, config)
+    if is_first():
+        open_workdir(workdir_path, config)
+    wait_for_all("workdir")
+    workdir = enter_workdir(workdir_path, config)
     parallel = build_parallel(config, devices)
     size = config.data.image_size
 
-    train_set = load_train(category, size, allow_mixed_sizes=config.data.allow_mixed_sizes)
+    train_set = load_train(
+        category, size, progress=is_first(), allow_mixed_sizes=config.data.allow_mixed_sizes
+    )
+    check_agreement("training images", train_set.fingerprint)
     if len(train_set.images) < config.train.batch_size:
         logger.warning(
             "%d training images are fewer than train.batch_size=%d: batches repeat images",
@@ -74,7 +88,9 @@ def train(config: Config, workdir_path: Path) -> None:
             config.train.batch_size,
         )
     teacher, student = build_networks(config)
-    copy_teacher(config, workdir, teacher)
+    if is_first():
+        copy_teacher(config, workdir, teacher)
+    wait_for_all("teacher")
     teacher_variables, teacher_sha256 = read_teacher(config, workdir, teacher)
     identity = {
         "settings": determining_settings(config),
@@ -86,7 +102,9 @@ def train(config: Config, workdir_path: Path) -> None:
     saved = checkpoints.find()
     if saved is not None:
         refuse_other_run(saved, identity, workdir)
-    checkpoints.set_aside_unfinished()
+    if is_first():
+        checkpoints.set_aside_unfinished()
+    wait_for_all("unfinished checkpoints")
     restored = checkpoints.restore(abstract_state(config, student, parallel))
     tx = build_tx(config)
     if restored is None:
@@ -97,6 +115,8 @@ def train(config: Config, workdir_path: Path) -> None:
     else:
         state, saved = restored
         logger.info("going on from step %d (epoch %g)", saved.step, saved.epoch)
+    # Not all file systems show all processes the same at once.
+    check_agreement("teacher or checkpoint", f"{teacher_sha256} {saved and saved.sha256}")
 
     schedule = Schedule(
         num_images=len(train_set.images),
@@ -112,7 +132,8 @@ def train(config: Config, workdir_path: Path) -> None:
         logger.info("nothing to do: all %d steps are done", step)
         return
     # Only now: what may differ in a run that goes on (train.epochs, data.root) is to be remembered.
-    save_config(workdir, config)
+    if is_first():
+        save_config(workdir, config)
     logger.info(
         "%s: %d images of %dx%d, %s teacher, %d steps, %s on %d device(s)",
         category.name,
@@ -141,13 +162,16 @@ def train(config: Config, workdir_path: Path) -> None:
         donate_argnums=(0,),
     )
     evaluate_fn = None
-    if config.train.evaluate_every_epochs > 0:
+    if config.train.evaluate_every_epochs > 0 and not is_first():
+        evaluate_fn = _leave_to_the_first
+    elif config.train.evaluate_every_epochs > 0:
         test_set = load_test_set(config)
         evaluate_fn = _make_evaluate_fn(
             config, parallel, teacher, student, teacher_variables, test_set
         )
     tensorboard = workdir.tensorboard if config.logging.tensorboard else None
-    with MetricsWriter(workdir.metrics, step, tensorboard) as writer:
+    wait_for_all("first step")
+    with MetricsWriter(workdir.metrics if is_first() else None, step, tensorboard) as writer:
         run_epochs(
             state,
             lambda state, indices: step_fn(state, step_variables, data, indices),
@@ -158,6 +182,39 @@ def train(config: Config, workdir_path: Path) -> None:
             identity=identity,
             evaluate_fn=evaluate_fn,
         )
+
+
+def _all_devices() -> list[Any]:
+    """The devices of all processes, those of each together and in the order of the processes.
+
+    Raises:
+        ConfigError: some processes have more devices than others.
+    """
+    if jax.process_count() == 1:
+        return jax.local_devices()
+    numbers = Counter(device.process_index for device in jax.devices())
+    if len(set(numbers.values())) > 1:
+        each = ", ".join(f"process {index}: {numbers[index]}" for index in sorted(numbers))
+        raise ConfigError(
+            f"All processes need the same number of devices ({each}); choose those that each of "
+            "them sees (CUDA_VISIBLE_DEVICES)."
+        )
+    return sorted(jax.devices(), key=lambda device: (device.process_index, device.id))
+
+
+def _check_same_settings(config: Config) -> None:
+    """Raises a ConfigError where the processes were not given the same settings."""
+    own = ("data.root", "teacher.weights")  # paths; what lies there is compared later
+    settings = {
+        name: value
+        for name, value in flatten(config).items()
+        if name not in own and not name.startswith("distributed.")
+    }
+    check_agreement("settings", json.dumps(settings, sort_keys=True))
+
+
+def _leave_to_the_first(_: TrainState) -> dict[str, float]:
+    return {}
 
 
 def _choose_cache(config: Config, num_images: int) -> bool:
@@ -190,18 +247,22 @@ def _make_evaluate_fn(
     teacher_variables: dict[str, Any],
     test_set: TestSet,
 ):
+    """Makes the function of a state that scores the test set, on this process's own devices."""
     score_fn = make_score_fn(
         teacher,
         student,
         config.data.image_size,
         config.score.batch_size,
-        parallel,
+        parallel.local(),
         config.score.sigma,
         config.compute.precision,
     )
 
+    teacher_variables = parallel.to_local(teacher_variables)
+
     def evaluate_fn(state: TrainState) -> dict[str, float]:
-        variables = {"params": state.params, "batch_stats": state.batch_stats}
+        student_variables = {"params": state.params, "batch_stats": state.batch_stats}
+        variables = parallel.to_local(student_variables)
         maps, scores = score_fn(teacher_variables, variables, test_set.images)
         metrics = evaluate_maps(maps, scores, test_set.masks, test_set.labels)
         return {name: value for name, value in metrics.items() if value is not None}

@@ -60,9 +60,7 @@ def open_workdir(folder: Path, config: Config) -> Workdir:
     """
     workdir = Workdir(folder.resolve())
     if workdir.config.exists():
-        saved = determining_settings(load_config(workdir))
-        refuse_other_settings(saved, determining_settings(config), f"{folder}")
-        return workdir
+        return enter_workdir(folder, config)
     try:
         workdir.folder.mkdir(parents=True, exist_ok=True)
         save_config(workdir, config)
@@ -73,9 +71,24 @@ def open_workdir(folder: Path, config: Config) -> Workdir:
     return workdir
 
 
+def enter_workdir(folder: Path, config: Config) -> Workdir:
+    """Enters a folder that `open_workdir` made, here or in another process.
+
+    Raises:
+        ConfigError: there is no such folder.
+        CheckpointError: it holds a run of other settings.
+    """
+    workdir = Workdir(folder.resolve())
+    saved = determining_settings(load_config(workdir))
+    refuse_other_settings(saved, determining_settings(config), f"{folder}")
+    return workdir
+
+
 def save_config(workdir: Workdir, config: Config) -> None:
-    """Writes `config.json`."""
-    write_text(workdir.config, config.to_json(indent=2) + "\n")
+    """Writes `config.json`, without what holds for one process of one job only."""
+    values = json.loads(config.to_json())
+    del values["distributed"]
+    write_text(workdir.config, json.dumps(values, indent=2) + "\n")
 
 
 def refuse_other_settings(saved: dict[str, Any], now: dict[str, Any], where: str) -> None:
@@ -104,7 +117,7 @@ def load_config(workdir: Workdir) -> Config:
     except OSError as error:
         raise ConfigError(
             f"{workdir.config} cannot be read ({error.strerror}); --workdir must be a folder that "
-            "`rdvar train` made."
+            "`rdvar train` made, and that all processes of a job see."
         ) from error
     except ConfigError as error:
         raise ConfigError(f"{workdir.config} is damaged: {error}; restore the file.") from error

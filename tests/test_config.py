@@ -7,6 +7,8 @@ import pytest
 
 from rdvar_jax.config import (
     check_evaluation,
+    check_import,
+    check_prediction,
     check_training,
     config_from_json,
     default_config,
@@ -91,6 +93,30 @@ def test_a_batch_must_split_over_the_devices(config):
     check_evaluation(config, num_local_devices=4)  # which splits score.batch_size only
 
 
+def test_a_batch_must_split_over_the_devices_of_all_processes(config):
+    check_training(config, num_local_devices=4, num_processes=4)
+    config.train.batch_size = config.score.batch_size = 8  # process 0 scores alone
+    message = "train.batch_size=8 cannot be split over 16 devices of 4 processes; use 16."
+    with pytest.raises(ConfigError, match=message) as info:
+        check_training(config, num_local_devices=4, num_processes=4)
+    assert len(str(info.value).splitlines()) == 1
+
+
+def test_devices_cannot_be_chosen_with_several_processes(config):
+    config.parallel.num_devices = 2
+    check_training(config, num_local_devices=4)
+    with pytest.raises(ConfigError, match="parallel.num_devices=2 is for one process; .*leave it"):
+        check_training(config, num_local_devices=4, num_processes=2)
+
+
+def test_only_training_takes_several_processes(config):
+    config.distributed.num_processes = 2
+    check_training(config, num_local_devices=1, num_processes=2)
+    for check in (check_evaluation, check_prediction, check_import):
+        with pytest.raises(ConfigError, match="only rdvar train uses several processes; leave"):
+            check(config, num_local_devices=1)
+
+
 def test_all_bad_settings_are_said_at_once(config):
     bad = {"data.image_size": 100, "loss.lambda_var": -1.0, "loss.distance": "x", "train.epochs": 0}
     for name, value in bad.items():
@@ -131,6 +157,7 @@ def test_what_a_run_may_change_when_it_goes_on(config):
         "train.epochs": 300,
         "data.root": "/elsewhere",
         "parallel.mode": "shard_map",
+        "distributed.num_processes": 2,
         "score.batch_size": 4,
         "report.max_figures": 3,
     }.items():

@@ -4,6 +4,9 @@ Orbax alone restores a bit-flipped file without a word and does not fall back fr
 So each step's folder carries `manifest.json` with the sha256 of every file in it and with what the
 run was; a step without a manifest was cut off while it was written. This is the only module that
 knows orbax.
+
+With several processes every one holds the whole state. So the first one saves alone and each
+restores for itself, out of host arrays: all that orbax would do together is write one copy.
 """
 
 import hashlib
@@ -16,8 +19,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import jax
+import numpy as np
 import orbax.checkpoint as ocp
 
+from rdvar_jax.distributed import is_first, wait_for_all
 from rdvar_jax.errors import CheckpointError
 from rdvar_jax.training.step import TrainState
 
@@ -77,16 +83,33 @@ class Checkpoints:
     ) -> None:
         """Writes the state and waits until it is on disk; a step that is there is left as it is.
 
+        With several processes all call it, with the same state; the first one writes.
+
         Raises:
             CheckpointError: the disk refuses.
         """
+        if is_first():
+            self._save(state, epoch, metrics, identity)
+        wait_for_all("saved")
+
+    def _save(
+        self,
+        state: TrainState,
+        epoch: float | None,
+        metrics: dict[str, float],
+        identity: dict[str, Any],
+    ) -> None:
         step = int(state.step)
         if (self.folder / str(step) / MANIFEST).exists():
             return
         options = ocp.CheckpointManagerOptions(
-            enable_async_checkpointing=False, cleanup_tmp_directories=True
+            create=False,
+            enable_async_checkpointing=False,
+            cleanup_tmp_directories=True,
+            multiprocessing_options=_alone(),
         )
         try:
+            self.folder.mkdir(parents=True, exist_ok=True)
             with ocp.CheckpointManager(self.folder, options=options) as manager:
                 manager.save(step, args=ocp.args.StandardSave(_as_dict(state)))
             folder = self.folder / str(step)
@@ -142,12 +165,12 @@ class Checkpoints:
                 problems.append(f"{folder}: {problem}")
                 continue
             with ocp.CheckpointManager(
-                self.folder, options=ocp.CheckpointManagerOptions(read_only=True)
+                self.folder,
+                options=ocp.CheckpointManagerOptions(
+                    create=False, read_only=True, multiprocessing_options=_alone()
+                ),
             ) as manager:
-                values = manager.restore(
-                    saved.step, args=ocp.args.StandardRestore(_as_dict(abstract_state))
-                )
-            return TrainState(**values), saved
+                return _restore(manager, saved.step, abstract_state), saved
         if problems:
             raise CheckpointError(
                 f"no checkpoint in {self.folder} is whole ({'; '.join(problems)}); restore the "
@@ -185,8 +208,32 @@ class Checkpoints:
         return [int(path.name) for path in self.folder.iterdir() if path.name.isdigit()]
 
 
+def _alone() -> ocp.options.MultiprocessingOptions:
+    """Orbax shall neither wait for other processes nor share the work with them."""
+    if jax.process_count() == 1:
+        return ocp.options.MultiprocessingOptions()
+    index = jax.process_index()
+    return ocp.options.MultiprocessingOptions(
+        primary_host=index, active_processes={index}, barrier_sync_key_prefix=f"process{index}"
+    )
+
+
 def _as_dict(state: TrainState) -> dict[str, Any]:
-    return dict(vars(state))
+    # Orbax saves no array of one process's devices where there are several processes.
+    return dict(vars(state if jax.process_count() == 1 else jax.device_get(state)))
+
+
+def _restore(manager: ocp.CheckpointManager, step: int, abstract_state: TrainState) -> TrainState:
+    target: dict[str, Any] = dict(vars(abstract_state))
+    if jax.process_count() == 1:
+        return TrainState(**manager.restore(step, args=ocp.args.StandardRestore(target)))
+    empty = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), target)
+    values = manager.restore(step, args=ocp.args.StandardRestore(empty))
+
+    def put(x: jax.ShapeDtypeStruct, value: np.ndarray) -> jax.Array:
+        return jax.make_array_from_callback(x.shape, x.sharding, lambda rows: value[rows])
+
+    return TrainState(**jax.tree.map(put, target, values))
 
 
 def _hash_files(folder: Path) -> Iterator[tuple[str, str]]:

@@ -9,7 +9,8 @@ The order of what happens is a contract that resuming rests on:
 5. lines are written;
 6. the state is saved, if it is due. Nothing is saved that was not checked in 3.
 
-A stop is looked for after each step, and saves the state after that step.
+A stop is looked for after each step, and saves the state after that step. With several processes
+all run this loop; the first one scores, writes and saves while the others wait.
 """
 
 import logging
@@ -25,6 +26,7 @@ import numpy as np
 from tqdm import tqdm
 
 from rdvar_jax.data.stream import batch_indices, steps_at_epoch
+from rdvar_jax.distributed import is_first, wait_for_all
 from rdvar_jax.errors import UserError
 from rdvar_jax.parallel import Parallel
 from rdvar_jax.training.checkpoint import Checkpoints
@@ -103,7 +105,8 @@ def run_epochs(
         writer: takes lines of the kinds "train" (mean of a few steps), "epoch" and "evaluation".
         checkpoints: takes the states.
         identity: goes into each checkpoint's manifest.
-        evaluate_fn: metrics on the test set, for the best checkpoint and for curves.
+        evaluate_fn: metrics on the test set, for the best checkpoint and for curves. Those of the
+          first process count.
 
     Returns:
         The state after the last step, saved.
@@ -115,9 +118,13 @@ def run_epochs(
     """
     step = int(state.step)
     with (
-        StopRequest() as stop,
+        StopRequest(parallel.make_max() if parallel.spans_processes else None) as stop,
         tqdm(
-            total=schedule.num_steps, initial=step, desc="training", unit="step", disable=None
+            total=schedule.num_steps,
+            initial=step,
+            desc="training",
+            unit="step",
+            disable=None if is_first() else True,
         ) as bar,
     ):
         log = _StepLog(schedule, writer, bar)
@@ -135,6 +142,7 @@ def run_epochs(
                     state, metrics = step_fn(state, parallel.split(indices))
                 step += 1
                 log.add(step, metrics)
+                stop.poll()
                 if stop.signal_number is not None and step < end:
                     log.flush()
                     done = step * schedule.batch_size / schedule.num_images
@@ -149,6 +157,7 @@ def run_epochs(
                 results = evaluate_fn(state)
                 writer.write("evaluation", step, {"epoch": epoch, **results})
                 saved_metrics |= {f"test_{name}": value for name, value in results.items()}
+                wait_for_all("evaluated")
                 log.restart_clock()
             stopping = stop.signal_number is not None
             if schedule.is_due(schedule.checkpoint_every_epochs, epoch) or evaluate_now or stopping:

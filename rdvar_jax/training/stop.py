@@ -1,7 +1,15 @@
-"""Ctrl-C and SIGTERM: finish the step, save, leave."""
+"""Ctrl-C and SIGTERM: finish the step, save, leave, all processes after the same step."""
 
 import signal
+from collections import deque
+from collections.abc import Callable
 from types import FrameType
+
+import jax
+
+# Polls after which the processes' common answer is looked at: it has come by then, so that asking
+# at each step costs no wait.
+POLLS_IN_FLIGHT = 2
 
 
 class Stopped(Exception):
@@ -20,11 +28,30 @@ class StopRequest:
 
     The second one acts as it would outside, for those who cannot wait for the step to end. Signals
     can only be caught in the main thread; elsewhere this does nothing.
+
+    Args:
+        largest: gives the largest of all processes' numbers, without waiting for it; None where
+          there is one process. With several, a signal to any of them counts some polls later, at
+          the same poll in all.
+
+    Attributes:
+        signal_number: of the signal that asks for a stop, or None.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, largest: Callable[[int], jax.Array] | None = None) -> None:
         self.signal_number: int | None = None
+        self._received = 0
+        self._largest = largest
+        self._answers: deque[jax.Array] = deque()
         self._previous: dict[int, object] = {}
+
+    def poll(self) -> None:
+        """Asks the other processes; called by all of them, once a step."""
+        if self._largest is None:
+            return
+        self._answers.append(self._largest(self._received))
+        if len(self._answers) > POLLS_IN_FLIGHT:
+            self.signal_number = int(self._answers.popleft()) or None
 
     def __enter__(self) -> "StopRequest":
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -38,7 +65,9 @@ class StopRequest:
         self._restore()
 
     def _remember(self, number: int, frame: FrameType | None) -> None:
-        self.signal_number = number
+        self._received = number
+        if self._largest is None:
+            self.signal_number = number
         self._restore()
 
     def _restore(self) -> None:

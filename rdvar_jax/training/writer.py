@@ -13,7 +13,8 @@ class MetricsWriter:
 
     Args:
         path: the file. Lines past `step` were written by a run that was killed after its last
-          checkpoint; they are dropped, since these steps are done again.
+          checkpoint; they are dropped, since these steps are done again. None writes nothing: for
+          processes beside the one that writes.
         step: steps done so far.
         tensorboard: folder for TensorBoard's event files, or None.
 
@@ -21,7 +22,10 @@ class MetricsWriter:
         ConfigError: TensorBoard is asked for and its writer is not installed.
     """
 
-    def __init__(self, path: Path, step: int, tensorboard: Path | None = None):
+    def __init__(self, path: Path | None, step: int, tensorboard: Path | None = None):
+        self._file = self._tensorboard = None
+        if path is None:
+            return
         kept = [line for line in _read_lines(path) if line["step"] <= step]
         temporary = path.with_name(f".{path.name}.tmp")
         temporary.write_text("".join(json.dumps(line) + "\n" for line in kept))
@@ -31,6 +35,8 @@ class MetricsWriter:
 
     def write(self, kind: str, step: int, values: dict[str, Any]) -> None:
         """Writes one line; it is on disk when this returns."""
+        if self._file is None:
+            return
         self._file.write(json.dumps({"kind": kind, "step": step, **values}) + "\n")
         self._file.flush()
         if self._tensorboard is not None:
@@ -39,7 +45,8 @@ class MetricsWriter:
                     self._tensorboard.add_scalar(f"{kind}/{name}", value, step)
 
     def close(self) -> None:
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
         if self._tensorboard is not None:
             self._tensorboard.close()
 
