@@ -11,7 +11,7 @@ install: .venv/installed
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
 	touch $@
 
-# Draws parts, trains, evaluates: some eight minutes on two busy cores, no network after installation.
+# Draws parts, trains, evaluates: some five minutes on two cores, no network after installation.
 demo: install
 	$(BIN)/python tools/demo.py --output demo
 
