@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,7 +38,7 @@ rdvar prepare --source synthetic --output FOLDER [--size 256] [--seed 0]
 Several machines train together with the settings of the section distributed: docs/multihost.md.
 
 Exit codes: 0 done; 2 something to mend, said in one sentence; 3 another process of the job was
-lost or did not come; 128 + n stopped by signal n, saved.
+lost or did not come; 128 + n stopped by signal n.
 """
 
 logger = logging.getLogger("rdvar_jax")
@@ -68,12 +69,16 @@ def main(argv: list[str] | None = None) -> int:
     start_logging()
     try:
         return commands[argv[0]](argv)
-    except Exception as error:
+    except (Exception, KeyboardInterrupt) as error:
         return _report(error)
 
 
 def _report(error: BaseException) -> int:
     """Says in one sentence what a user can mend and gives the exit code; raises anything else."""
+    if isinstance(error, KeyboardInterrupt):
+        # Training lets it come this far only the second time.
+        print("rdvar: stopped at once by Ctrl-C; what was there before is whole", file=sys.stderr)
+        return 128 + signal.SIGINT
     if isinstance(error, UserError | flags.Error):
         lines = str(error).splitlines()
     elif isinstance(error, OSError) and error.filename is not None:

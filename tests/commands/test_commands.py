@@ -189,3 +189,14 @@ def test_even_the_smallest_program_is_kept_for_the_next_start(tmp_path):
     code = "from rdvar_jax.main import start_jax; start_jax(); import jax; jax.jit(abs)(1.0)"
     subprocess.run([sys.executable, "-c", code], env=environment, check=True)
     assert list((tmp_path / "xla").iterdir())
+
+
+def test_ctrl_c_is_one_sentence(monkeypatch, capsys):
+    def interrupted(argv):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("rdvar_jax.main._predict", interrupted)
+    assert main(["predict"]) == 130
+    assert capsys.readouterr().err == (
+        "rdvar: stopped at once by Ctrl-C; what was there before is whole\n"
+    )
