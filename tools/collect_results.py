@@ -23,7 +23,7 @@ def main() -> None:
     parser.add_argument("workdirs", type=Path, nargs="+")
     args = parser.parse_args()
     runs = [read_run(workdir) for workdir in args.workdirs]
-    document = {"commit": git_commit(), "machine": machine(), "precision": "float32", "runs": runs}
+    document = {"commit": git_commit(), "machine": machine(), "runs": runs}
     args.output.parent.mkdir(parents=True, exist_ok=True)
     args.output.write_text(json.dumps(document, indent=1) + "\n")
     print(table(runs))
@@ -44,6 +44,7 @@ def read_run(workdir: Path) -> dict[str, Any]:
         "batch_size": config["train"]["batch_size"],
         "epochs": config["train"]["epochs"],
         "lambda_var": config["loss"]["lambda_var"],
+        "precision": config.get("compute", {}).get("precision", "tf32"),
         "seed": results["seed"],
         "metrics": results["metrics"],
         "loss_model_first_epoch": epochs[0]["loss_model"],
