@@ -8,7 +8,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from rdvar_jax.config import Config, check_evaluation
+from rdvar_jax.checks.commands import check_evaluation
+from rdvar_jax.config import Config
 from rdvar_jax.report.figures import save_figures
 from rdvar_jax.report.results import scores_csv
 from rdvar_jax.report.scale import color_scale

@@ -6,7 +6,8 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from rdvar_jax.config import Config, check_import, determining_settings
+from rdvar_jax.checks.commands import check_import
+from rdvar_jax.config import Config, determining_settings
 from rdvar_jax.errors import CheckpointError
 from rdvar_jax.models.architectures import IMAGENET_WIDTH, SIZE_MULTIPLE
 from rdvar_jax.models.build import build_teacher, image_shape

@@ -14,7 +14,8 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
-from rdvar_jax.config import Config, check_prediction
+from rdvar_jax.checks.commands import check_prediction
+from rdvar_jax.config import Config
 from rdvar_jax.data.inputs import InputImage, decode_batches, find_inputs
 from rdvar_jax.errors import CheckpointError, DataError
 from rdvar_jax.report.prediction import save_heat_map

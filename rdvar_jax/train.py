@@ -8,13 +8,8 @@ from typing import Any
 
 import jax
 
-from rdvar_jax.config import (
-    Config,
-    check_training,
-    determining_settings,
-    flatten,
-    loss_settings,
-)
+from rdvar_jax.checks.commands import check_training
+from rdvar_jax.config import Config, determining_settings, flatten, loss_settings
 from rdvar_jax.data.dataset import TestSet, load_train
 from rdvar_jax.data.folder import find_category
 from rdvar_jax.distributed import check_agreement, is_first, wait_for_all

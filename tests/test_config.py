@@ -5,11 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from rdvar_jax.config import (
+from rdvar_jax.checks.commands import (
     check_evaluation,
     check_import,
     check_prediction,
     check_training,
+)
+from rdvar_jax.config import (
     config_from_json,
     default_config,
     determining_settings,

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rdvar_jax.config import check_training, default_config
+from rdvar_jax.checks.commands import check_training
+from rdvar_jax.config import default_config
 from rdvar_jax.distributed import check_agreement, is_first, membership, wait_for_all
 from rdvar_jax.errors import ConfigError
 from rdvar_jax.main import main

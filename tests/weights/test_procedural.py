@@ -7,7 +7,8 @@ import jax
 import numpy as np
 import pytest
 
-from rdvar_jax.config import check_training, default_config
+from rdvar_jax.checks.commands import check_training
+from rdvar_jax.config import default_config
 from rdvar_jax.errors import ConfigError
 from rdvar_jax.models.build import build_teacher, image_shape
 from rdvar_jax.models.initialise import abstract_variables

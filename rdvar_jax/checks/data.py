@@ -1,0 +1,54 @@
+"""The section `data`: the image size, and whether the images are there."""
+
+from pathlib import Path
+
+from rdvar_jax.checks.rules import one_of
+from rdvar_jax.config import Config
+from rdvar_jax.data.folder import find_category
+from rdvar_jax.data.stream import steps_at_epoch
+from rdvar_jax.errors import DataError
+from rdvar_jax.models.architectures import SIZE_MULTIPLE
+
+
+def check_data(config: Config, *, check_steps: bool, is_optional: bool = False) -> list[str]:
+    """The category is found; with `check_steps` its images fill at least one batch."""
+    problems = []
+    data = config.data
+    if data.image_size < SIZE_MULTIPLE or data.image_size % SIZE_MULTIPLE:
+        near = max(SIZE_MULTIPLE, round(data.image_size / SIZE_MULTIPLE) * SIZE_MULTIPLE)
+        problems.append(
+            f"data.image_size={data.image_size} must be a multiple of {SIZE_MULTIPLE}, or the "
+            f"decoder's maps do not fit the teacher's; use {near}."
+        )
+    problems += one_of("data.mask_threshold", data.mask_threshold, ("half", "any"))
+    if is_optional and not data.root:
+        return problems
+    if not data.root:
+        problems.append(
+            "data.root is empty; give the folder of categories with --config.data.root=FOLDER."
+        )
+    elif not data.category:
+        problems.append(
+            "data.category is empty; name it after the config file, as in --config FILE:CATEGORY."
+        )
+    else:
+        try:
+            category = find_category(Path(data.root), data.category)
+        except DataError as error:
+            problems.append(str(error))
+        else:
+            if check_steps:
+                problems += _check_steps(config, len(category.train))
+    return problems
+
+
+def _check_steps(config: Config, num_images: int) -> list[str]:
+    train = config.train
+    if train.epochs < 1 or train.batch_size < 1:
+        return []  # said elsewhere
+    if steps_at_epoch(num_images, train.batch_size, train.epochs) > 0:
+        return []
+    return [
+        f"train.epochs={train.epochs} of {num_images} images fill no batch of "
+        f"train.batch_size={train.batch_size}; use more epochs or a smaller batch."
+    ]
