@@ -23,11 +23,16 @@ RANDOM_WEIGHTS = "random"
 WEIGHTS_BY_NAME = ("", RANDOM_WEIGHTS, PROCEDURAL)
 
 BEST_METRICS = {
-    # name: whether higher is better. All but the first look at test labels.
-    "train_loss": False,
-    "test_image_auroc": True,
-    "test_pixel_auroc": True,
-    "test_aupro": True,
+    # name: the metric in a checkpoint's manifest, and whether higher is better. What looks at test
+    # labels has to be asked for as an oracle.
+    "train_loss": ("train_loss", False),
+    "oracle_image_auroc": ("test_image_auroc", True),
+    "oracle_pixel_auroc": ("test_pixel_auroc", True),
+    "oracle_aupro": ("test_aupro", True),
+}
+# Their names in runs of earlier versions.
+OLD_BEST_METRICS = {
+    name: new for new, (name, _) in BEST_METRICS.items() if new.startswith("oracle_")
 }
 
 # A run may go on with other values of these: they do not change what a step computes, beyond
@@ -56,6 +61,9 @@ def default_config() -> Config:
                 "category": "",
                 # S: images are resized to S x S; a multiple of 32.
                 "image_size": 256,
+                # Share of the good training images that is kept from training, for thresholds and
+                # early looks, such as 0.1; which ones follows from train.seed and their names.
+                "validation": 0.0,
                 # A resized mask pixel is defective where it is over "half" or "any" more than 0.
                 "mask_threshold": "half",
                 # Take images of different sizes; the resize then scales them differently.
@@ -94,7 +102,7 @@ def default_config() -> Config:
                 "checkpoint_every_epochs": 10,
                 # 0: the test set is not looked at in training.
                 "evaluate_every_epochs": 0,
-                # What the best checkpoint is best in.
+                # What the best checkpoint is best in. The oracle_... ones look at test labels.
                 "best_metric": "train_loss",
             },
             "compute": {
@@ -185,6 +193,8 @@ def config_from_json(text: str) -> Config:
         for section, settings in values.items():
             for name, value in settings.items():
                 config[section][name] = tuple(value) if isinstance(value, list) else value
+        best = config.train.best_metric
+        config.train.best_metric = OLD_BEST_METRICS.get(best, best)
         return config
     except (ValueError, AttributeError, TypeError, KeyError) as error:
         raise ConfigError(f"not a config of this program: {error}") from error

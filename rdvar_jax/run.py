@@ -10,8 +10,9 @@ import jax
 import numpy as np
 
 from rdvar_jax.config import BEST_METRICS, RANDOM_WEIGHTS, Config, determining_settings
-from rdvar_jax.data.dataset import TestSet, load_test
-from rdvar_jax.data.folder import find_category
+from rdvar_jax.data.dataset import TestSet, TrainSet, load_test, load_validation
+from rdvar_jax.data.folder import Category, find_category
+from rdvar_jax.data.validation import split_validation
 from rdvar_jax.errors import CheckpointError
 from rdvar_jax.models.build import build_student, build_teacher, feature_shapes, image_shape
 from rdvar_jax.models.fold import fold_batch_norm
@@ -63,14 +64,32 @@ def abstract_state(config: Config, student: Student, parallel: Parallel) -> Trai
 
 def open_checkpoints(config: Config, workdir: Workdir) -> Checkpoints:
     """The run's checkpoints, ranked by the config's best metric."""
-    name = config.train.best_metric
-    return Checkpoints(workdir.checkpoints, name, BEST_METRICS[name])
+    return Checkpoints(workdir.checkpoints, *BEST_METRICS[config.train.best_metric])
+
+
+def find_data(config: Config) -> Category:
+    """The category's images, with the share of `data.validation` kept from training.
+
+    Raises:
+        DataError: see `find_category` and `split_validation`.
+    """
+    category = find_category(Path(config.data.root), config.data.category)
+    return split_validation(category, config.data.validation, config.train.seed)
+
+
+def load_validation_set(config: Config) -> TrainSet:
+    """The good images of `data.validation`, decoded; none of them was trained on."""
+    return load_validation(
+        find_data(config),
+        config.data.image_size,
+        allow_mixed_sizes=config.data.allow_mixed_sizes,
+    )
 
 
 def load_test_set(config: Config) -> TestSet:
     """The category's test images and masks."""
     return load_test(
-        find_category(Path(config.data.root), config.data.category),
+        find_data(config),
         config.data.image_size,
         threshold=config.data.mask_threshold,
         allow_mixed_sizes=config.data.allow_mixed_sizes,

@@ -11,7 +11,6 @@ import jax
 from rdvar_jax.checks.commands import check_training
 from rdvar_jax.config import Config, determining_settings, flatten, loss_settings
 from rdvar_jax.data.dataset import TestSet, load_train
-from rdvar_jax.data.folder import find_category
 from rdvar_jax.distributed import check_agreement, is_first, wait_for_all
 from rdvar_jax.errors import ConfigError
 from rdvar_jax.models.build import feature_bytes
@@ -27,6 +26,7 @@ from rdvar_jax.run import (
     build_parallel,
     build_tx,
     copy_teacher,
+    find_data,
     load_test_set,
     open_checkpoints,
     read_teacher,
@@ -63,7 +63,7 @@ def train(config: Config, workdir_path: Path) -> None:
     check_training(config, jax.local_device_count(), jax.process_count())
     _check_same_settings(config)
     refuse_to_train_imported(config, Workdir(workdir_path))
-    category = find_category(Path(config.data.root), config.data.category)
+    category = find_data(config)
     cached = _choose_cache(config, len(category.train))
     if is_first():
         open_workdir(workdir_path, config)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rdvar_jax.config import Config, config_from_json, determining_settings
+from rdvar_jax.config import Config, config_from_json, default_config, determining_settings
 from rdvar_jax.errors import CheckpointError, ConfigError
 
 
@@ -93,13 +93,13 @@ def save_config(workdir: Workdir, config: Config) -> None:
 
 def refuse_other_settings(saved: dict[str, Any], now: dict[str, Any], where: str) -> None:
     """Raises a CheckpointError that names each setting in which a saved run differs."""
-    names = [name for name in now if saved.get(name) != now[name]]
+    # A setting that is newer than the saved run had its default's effect then.
+    saved = {**determining_settings(default_config()), **saved}
+    names = [name for name in now if saved[name] != now[name]]
     if saved.get("data.category") == "":  # an imported run need not say what it was trained on
         names = [name for name in names if name != "data.category"]
     if names:
-        differences = ", ".join(
-            f"{name} was {saved.get(name)!r}, now {now[name]!r}" for name in names
-        )
+        differences = ", ".join(f"{name} was {saved[name]!r}, now {now[name]!r}" for name in names)
         raise CheckpointError(
             f"{where} holds a run of another configuration ({differences}); go on with the saved "
             "settings, or give another --workdir."

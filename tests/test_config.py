@@ -18,8 +18,9 @@ from rdvar_jax.config import (
     loss_settings,
     stages,
 )
-from rdvar_jax.errors import ConfigError
+from rdvar_jax.errors import CheckpointError, ConfigError
 from rdvar_jax.training.losses import LossSettings
+from rdvar_jax.workdir import refuse_other_settings
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.py"))
 
@@ -73,7 +74,11 @@ def test_defaults_are_the_papers_setting(config):
         ("train.learning_rate", 0.0, "train.learning_rate=0.0 must be over 0"),
         ("train.beta1", 1.0, "train.beta1=1.0"),
         ("train.best_metric", "accuracy", "train.best_metric=accuracy is not one of train_loss"),
-        ("train.best_metric", "test_aupro", "needs evaluations in training"),
+        ("train.best_metric", "oracle_aupro", "needs evaluations in training"),
+        ("train.best_metric", "test_aupro", "by test labels.* the name oracle_aupro; use that"),
+        ("data.validation", 1.0, "data.validation=1.0 must be at least 0 and under 1"),
+        ("data.validation", -0.1, "data.validation=-0.1 must be"),
+        ("data.validation", 0.99, "data.validation=0.99 of 10 training images leaves none"),
         ("score.batch_size", 0, "score.batch_size=0"),
         ("score.sigma", -1.0, "score.sigma=-1.0"),
         ("parallel.mode", "pjit", "parallel.mode=pjit is not one of pmap, shard_map"),
@@ -167,6 +172,20 @@ def test_what_a_run_may_change_when_it_goes_on(config):
     assert determining_settings(config) == before
     config.loss.lambda_var = 0.3
     assert determining_settings(config) != before
+
+
+def test_a_run_goes_on_that_was_saved_before_a_setting_was_there(config):
+    now = determining_settings(config)
+    saved = {name: value for name, value in now.items() if name != "data.validation"}
+    refuse_other_settings(saved, now, "W")
+    config.data.validation = 0.1
+    with pytest.raises(CheckpointError, match="data.validation was 0.0, now 0.1"):
+        refuse_other_settings(saved, determining_settings(config), "W")
+
+
+def test_a_saved_run_with_an_old_name_of_an_oracle_is_read(config):
+    text = config.to_json().replace('"train_loss"', '"test_aupro"')
+    assert config_from_json(text).train.best_metric == "oracle_aupro"
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)

@@ -6,6 +6,7 @@ from rdvar_jax.checks.rules import one_of
 from rdvar_jax.config import Config
 from rdvar_jax.data.folder import find_category
 from rdvar_jax.data.stream import steps_at_epoch
+from rdvar_jax.data.validation import split_validation
 from rdvar_jax.errors import DataError
 from rdvar_jax.models.architectures import SIZE_MULTIPLE
 
@@ -21,6 +22,9 @@ def check_data(config: Config, *, check_steps: bool, is_optional: bool = False) 
             f"decoder's maps do not fit the teacher's; use {near}."
         )
     problems += one_of("data.mask_threshold", data.mask_threshold, ("half", "any"))
+    if not 0 <= data.validation < 1:
+        problems.append(f"data.validation={data.validation} must be at least 0 and under 1.")
+        return problems
     if is_optional and not data.root:
         return problems
     if not data.root:
@@ -34,6 +38,7 @@ def check_data(config: Config, *, check_steps: bool, is_optional: bool = False) 
     else:
         try:
             category = find_category(Path(data.root), data.category)
+            category = split_validation(category, data.validation, config.train.seed)
         except DataError as error:
             problems.append(str(error))
         else:

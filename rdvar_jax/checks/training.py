@@ -3,7 +3,7 @@
 import math
 
 from rdvar_jax.checks.rules import at_least, one_of
-from rdvar_jax.config import BEST_METRICS, Config, stages
+from rdvar_jax.config import BEST_METRICS, OLD_BEST_METRICS, Config, stages
 from rdvar_jax.training.losses import DISTANCES, DISTILLATIONS, REDUCTIONS, STAGES
 
 
@@ -41,8 +41,15 @@ def check_train(config: Config) -> list[str]:
     problems += one_of("train.cache_features", train.cache_features, ("auto", "on", "off"))
     if not (math.isfinite(train.cache_budget_gb) and train.cache_budget_gb >= 0):
         problems.append(f"train.cache_budget_gb={train.cache_budget_gb} must be 0 or more.")
-    problems += one_of("train.best_metric", train.best_metric, tuple(BEST_METRICS))
-    if train.best_metric.startswith("test_") and train.evaluate_every_epochs == 0:
+    if train.best_metric in OLD_BEST_METRICS:
+        problems.append(
+            f"train.best_metric={train.best_metric} chooses a checkpoint by test labels, so it "
+            f"now has the name {OLD_BEST_METRICS[train.best_metric]}; use that, and report the "
+            "result as an oracle, or use train_loss."
+        )
+    else:
+        problems += one_of("train.best_metric", train.best_metric, tuple(BEST_METRICS))
+    if train.best_metric.startswith("oracle_") and train.evaluate_every_epochs == 0:
         problems.append(
             f"train.best_metric={train.best_metric} needs evaluations in training; set "
             "train.evaluate_every_epochs."

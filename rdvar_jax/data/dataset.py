@@ -3,6 +3,7 @@
 A whole category fits: 391 images of 256 x 256 are 77 MB.
 """
 
+import dataclasses
 import hashlib
 import os
 from collections.abc import Sequence
@@ -56,6 +57,28 @@ def load_train(
         allow_mixed_sizes=allow_mixed_sizes,
     )
     return TrainSet(category.train, images, compute_fingerprint(category.train, images))
+
+
+def load_validation(
+    category: Category,
+    size: int,
+    *,
+    num_workers: int | None = None,
+    progress: bool = True,
+    allow_mixed_sizes: bool = False,
+) -> TrainSet:
+    """As `load_train`, of the good images that `split_validation` kept from training; N may be 0.
+
+    Raises:
+        DataError: see `decode_images`.
+    """
+    return load_train(
+        dataclasses.replace(category, train=category.validation),
+        size,
+        num_workers=num_workers,
+        progress=progress,
+        allow_mixed_sizes=allow_mixed_sizes,
+    )
 
 
 def load_test(

@@ -50,6 +50,7 @@ class Category:
     folder: Path
     train: tuple[ImageRecord, ...]
     test: tuple[ImageRecord, ...]
+    validation: tuple[ImageRecord, ...] = ()  # good images that training never sees
 
 
 class FolderEntries(NamedTuple):

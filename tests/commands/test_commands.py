@@ -124,10 +124,12 @@ def test_evaluation_in_training_and_shard_map(rdvar, tmp_path):
     done = rdvar.train(
         tmp_path / "run",
         "--config.train.evaluate_every_epochs=2",
-        "--config.train.best_metric=test_image_auroc",
+        "--config.train.best_metric=oracle_image_auroc",
+        "--config.data.validation=0.2",
         "--config.parallel.mode=shard_map",
     )
     assert done.returncode == 0, done.stderr
+    assert "tile: 8 images" in done.stderr  # of 10
     lines = map(json.loads, (tmp_path / "run" / "metrics.jsonl").read_text().splitlines())
     evaluations = [line for line in lines if line["kind"] == "evaluation"]
     assert [line["epoch"] for line in evaluations] == [2, 4]
