@@ -15,6 +15,8 @@ from rdvar_jax.report.results import scores_csv
 from rdvar_jax.report.scale import color_scale
 from rdvar_jax.run import build_parallel, load_test_set, load_trained
 from rdvar_jax.scoring.evaluate import evaluate_maps
+from rdvar_jax.scoring.threshold import best_f1_threshold
+from rdvar_jax.threshold import read_threshold
 from rdvar_jax.version import __version__
 from rdvar_jax.weights.safetensors_file import read_safetensors
 from rdvar_jax.workdir import Workdir, write_json, write_text
@@ -44,6 +46,7 @@ def evaluate(config: Config, workdir: Workdir, which: str = "latest") -> dict[st
     parallel = build_parallel(config, devices)
     trained = load_trained(config, workdir, which, parallel)
     saved = trained.saved
+    stored = read_threshold(config, workdir, which, trained)
     test_set = load_test_set(config)
     maps, scores = trained.score(test_set.images, progress=True)
     scale = color_scale(maps)
@@ -52,6 +55,12 @@ def evaluate(config: Config, workdir: Workdir, which: str = "latest") -> dict[st
     metrics = evaluate_maps(maps, scores, test_set.masks, test_set.labels)
     results = {
         "metrics": metrics,
+        # "stored" is that of rdvar threshold, which saw no defect. "oracle_f1" was chosen with the
+        # labels of this very set: what no threshold can do better, and none to be used.
+        "thresholds": {
+            "stored": _at(stored["threshold"] if stored else None, scores, test_set.labels),
+            "oracle_f1": _at(best_f1_threshold(scores, test_set.labels), scores, test_set.labels),
+        },
         "category": config.data.category,
         "num_good": int(np.sum(test_set.labels == 0)),
         "num_defective": int(np.sum(test_set.labels == 1)),
@@ -92,3 +101,21 @@ def evaluate(config: Config, workdir: Workdir, which: str = "latest") -> dict[st
     )
     write_json(workdir.results(which), results)
     return results
+
+
+def _at(threshold: float | None, scores: np.ndarray, labels: np.ndarray) -> dict[str, Any] | None:
+    """What a threshold does on the test set; None without one."""
+    if threshold is None:
+        return None
+    called, defective = scores > np.float32(threshold), labels == 1
+    num_found, num_false = int(np.sum(called & defective)), int(np.sum(called & ~defective))
+    num_flagged, num_defective = num_found + num_false, int(np.sum(defective))
+    both = num_flagged + num_defective
+    return {
+        "threshold": threshold,
+        "num_found": num_found,
+        "num_defective": num_defective,
+        "num_false": num_false,
+        "num_good": int(np.sum(~defective)),
+        "f1": 2 * num_found / both if both else None,
+    }

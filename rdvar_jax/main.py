@@ -1,4 +1,4 @@
-"""The command line: `rdvar prepare`, `train`, `evaluate` and `predict`."""
+"""The command line: `rdvar prepare`, `train`, `evaluate`, `threshold` and `predict`."""
 
 import logging
 import os
@@ -25,6 +25,11 @@ rdvar train --config FILE[:CATEGORY] --workdir W [--config.SECTION.NAME=VALUE ..
 rdvar evaluate --workdir W [--checkpoint latest|best] [--config.SECTION.NAME=VALUE ...]
     Score the test images: results.json, scores.csv and figures/ in W. Settings of the sections
     score, report and parallel, and data.root, may differ from those in training.
+
+rdvar threshold --workdir W --input GOOD_IMAGES [--method fpr|quantile|gpd] [--target 0.05]
+        [--confidence 0.95] [--quantile 0.99] [--checkpoint latest|best]
+    Choose the score above which an image is called defective, from good images that were not
+    trained on: threshold.json in W. Without --input from the training images, with no promise.
 
 rdvar predict --workdir W --input FILES_OR_FOLDERS --output FOLDER [--save_maps] [--noheat_maps]
         [--checkpoint latest|best] [--config.SECTION.NAME=VALUE ...]
@@ -61,6 +66,7 @@ def main(argv: list[str] | None = None) -> int:
         "prepare": _prepare,
         "train": _train,
         "evaluate": _evaluate,
+        "threshold": _threshold,
         "predict": _predict,
     }
     if argv[0] not in commands:
@@ -152,6 +158,44 @@ def _evaluate(argv: list[str]) -> int:
     results = evaluate(config, workdir, which)
     for name, value in results["metrics"].items():
         print(f"{name:22s} {'undefined' if value is None else f'{value:.4f}'}")
+    for name, at in results["thresholds"].items():
+        if at is not None:
+            print(
+                f"threshold {name} {at['threshold']:.6g}: {at['num_found']} of "
+                f"{at['num_defective']} defective found, {at['num_false']} of {at['num_good']} "
+                "good called defective"
+            )
+    return 0
+
+
+def _threshold(argv: list[str]) -> int:
+    values = flags.FlagValues()
+    _define_common(values)
+    text = "good images that were not trained on, or a folder of them"
+    flags.DEFINE_multi_string("input", [], text, flag_values=values)
+    flags.DEFINE_enum("method", "fpr", ["fpr", "quantile", "gpd"], "how", flag_values=values)
+    flags.DEFINE_float("target", 0.05, "false-positive rate", flag_values=values)
+    flags.DEFINE_float("confidence", 0.95, "that the rate is kept", flag_values=values)
+    flags.DEFINE_float("quantile", 0.99, "of --method quantile", flag_values=values)
+    config, workdir, which, extra = _load_run(values, argv)
+    from rdvar_jax.threshold import Method, make_threshold
+
+    shares = (float(values[name].value or 0) for name in ("target", "confidence", "quantile"))
+    inputs = [Path(name) for name in (*(values["input"].value or ()), *extra)]
+    found = make_threshold(
+        config, workdir, Method(str(values["method"].value), *shares), inputs, which
+    )
+    print(
+        f"threshold {found['threshold']:.6g}: {found['num_above']} of {found['num_images']} images "
+        f"({found['split']}) are above it"
+    )
+    if found["fpr_bound"] is None:
+        print("nothing is promised of the false-positive rate of new images")
+    else:
+        print(
+            f"false-positive rate of new good images at most {found['fpr_bound']:.4g}, with "
+            f"confidence {found['confidence']:g}"
+        )
     return 0
 
 

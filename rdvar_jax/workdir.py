@@ -42,6 +42,9 @@ class Workdir:
     def scores(self, checkpoint: str) -> Path:
         return self.folder / f"scores{_suffix(checkpoint)}.csv"
 
+    def threshold(self, checkpoint: str) -> Path:
+        return self.folder / f"threshold{_suffix(checkpoint)}.json"
+
     def figures(self, checkpoint: str) -> Path:
         return self.folder / f"figures{_suffix(checkpoint)}"
 

@@ -1,0 +1,71 @@
+"""A threshold from good images, from the command line."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rdvar_process import assert_one_sentence
+
+TARGET = ("--target=0.4", "--confidence=0.75")  # three images are enough
+
+
+@pytest.fixture(scope="module")
+def run(trained, tmp_path_factory) -> Path:
+    return Path(shutil.copytree(trained, tmp_path_factory.mktemp("threshold") / "run"))
+
+
+def threshold(rdvar, workdir, *args):
+    return rdvar.run("threshold", "--workdir", workdir, *args)
+
+
+def test_the_file_the_evaluation_and_another_state(rdvar, run, toy_root):
+    good = toy_root / "tile" / "test" / "good"
+    done = threshold(rdvar, run, "--input", good, *TARGET)
+    assert done.returncode == 0, done.stderr
+    assert "0 of 3 images (input) are above it" in done.stdout
+    assert "at most 0.37, with confidence 0.75" in done.stdout
+    found = json.loads((run / "threshold.json").read_text())
+    assert found["rule"] == "defective where score > threshold"
+    assert found["fpr_bound"] == pytest.approx(1 - 0.25 ** (1 / 3))
+    assert (found["method"], found["target_fpr"], found["step"]) == ("fpr", 0.4, 10)
+
+    done = rdvar.evaluate(run)
+    assert done.returncode == 0, done.stderr
+    results = json.loads((run / "results.json").read_text())
+    with (run / "scores.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    scores = np.array([row["score"] for row in rows], np.float32)
+    labels = np.array([int(row["label"]) for row in rows])
+    assert found["threshold"] == scores[labels == 0].max()
+    assert found["checkpoint_sha256"] == results["checkpoint_sha256"]
+    stored, oracle = results["thresholds"]["stored"], results["thresholds"]["oracle_f1"]
+    assert stored["threshold"] == found["threshold"]
+    assert (stored["num_false"], stored["num_good"], stored["num_defective"]) == (0, 3, 4)
+    assert stored["num_found"] == np.sum(scores[labels == 1] > found["threshold"])
+    assert oracle["f1"] == pytest.approx(results["metrics"]["image_f1_max"])
+    assert "threshold oracle_f1" in done.stdout
+
+    # Scores of another blur are other scores; so are those of another state.
+    assert_one_sentence(rdvar.evaluate(run, "--config.score.sigma=2"), "threshold.json", "sigma")
+    (run / "threshold.json").write_text(json.dumps({**found, "checkpoint_sha256": "0"}))
+    assert_one_sentence(rdvar.evaluate(run), "threshold.json", "rdvar threshold again")
+
+
+def test_training_images_promise_nothing(rdvar, run):
+    done = threshold(rdvar, run, "--method", "quantile", "--quantile", "0.8")
+    assert done.returncode == 0, done.stderr
+    assert "these are training images" in done.stderr and "nothing is promised" in done.stdout
+    found = json.loads((run / "threshold.json").read_text())
+    assert (found["split"], found["num_images"], found["num_above"]) == ("train", 10, 2)
+    assert found["fpr_bound"] is None and found["confidence"] is None
+
+
+def test_too_few_images_leave_the_old_file(rdvar, run, toy_root):
+    (run / "threshold.json").write_text("old")
+    one = toy_root / "tile" / "test" / "good" / "000.png"
+    assert_one_sentence(threshold(rdvar, run, "--input", one), "1 good image cannot", "59 images")
+    assert (run / "threshold.json").read_text() == "old"
+    assert_one_sentence(threshold(rdvar, run, "--target", "1.5"), "--target", "under 1")
