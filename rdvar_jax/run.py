@@ -15,12 +15,11 @@ from rdvar_jax.data.folder import Category, find_category
 from rdvar_jax.data.validation import split_validation
 from rdvar_jax.errors import CheckpointError
 from rdvar_jax.models.build import build_student, build_teacher, feature_shapes, image_shape
-from rdvar_jax.models.fold import fold_batch_norm
 from rdvar_jax.models.initialise import abstract_variables, init_variables
 from rdvar_jax.models.student import Student
 from rdvar_jax.models.teacher import Teacher
 from rdvar_jax.parallel import AXIS_NAME, Parallel
-from rdvar_jax.scoring.score import make_score_fn
+from rdvar_jax.scoring.score import make_prepare_fn, make_score_fn
 from rdvar_jax.training.checkpoint import Checkpoints, SavedStep
 from rdvar_jax.training.step import TrainState, build_optimiser, init_state
 from rdvar_jax.weights.load_teacher import load_teacher
@@ -192,20 +191,16 @@ def load_trained(config: Config, workdir: Workdir, which: str, parallel: Paralle
     state, saved = restored
     identity = {"settings": determining_settings(config), "teacher": teacher_sha256}
     refuse_other_run(saved, identity, workdir)
+    size, batch_size = config.data.image_size, config.score.batch_size
+    precision = config.compute.precision
     score_images = make_score_fn(
-        teacher,
-        student,
-        config.data.image_size,
-        config.score.batch_size,
-        parallel,
-        config.score.sigma,
-        config.compute.precision,
+        teacher, student, size, batch_size, parallel, config.score.sigma, precision
     )
-    # Folded once, not in each call: prediction calls this for every batch.
-    fold = jax.jit(fold_batch_norm)
-    variables = (
-        fold(parallel.replicate(teacher_variables)),
-        fold({"params": state.params, "batch_stats": state.batch_stats}),
+    # Once, not in each call: prediction calls this for every batch.
+    prepare = make_prepare_fn(teacher, student, size, batch_size, parallel, precision)
+    variables = prepare(
+        parallel.replicate(teacher_variables),
+        {"params": state.params, "batch_stats": state.batch_stats},
     )
 
     def score(images: np.ndarray, progress: bool = False) -> tuple[np.ndarray, np.ndarray]:

@@ -14,6 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from rdvar_jax.models import winograd
+
 # Modules only declare names and shapes here; initialise.py gives the random values.
 zeros, ones = nn.initializers.zeros, nn.initializers.ones
 
@@ -30,7 +32,8 @@ class Conv(nn.Module):
         stride: 1 or 2. `padding="SAME"` would differ from torch at even sizes, so the padding is
           written out.
 
-    The kernel is [kernel_size, kernel_size, C in, C out].
+    The kernel is [kernel_size, kernel_size, C in, C out]. Where variables from `with_winograd` hold
+    a transformed kernel in its place, the convolution is done with that.
     """
 
     features: int
@@ -39,8 +42,12 @@ class Conv(nn.Module):
 
     @nn.compact
     def __call__(self, x):
+        if self.has_variable(winograd.COLLECTION, "kernel"):
+            return winograd.conv_3x3(x, self.get_variable(winograd.COLLECTION, "kernel"))
         k, pad = self.kernel_size, (self.kernel_size - 1) // 2
         kernel = self.param("kernel", zeros, (k, k, x.shape[-1], self.features)).astype(x.dtype)
+        if self._collects_winograd(x):
+            self.put_variable(winograd.COLLECTION, "kernel", winograd.transform_kernel(kernel))
         if k == 1:
             return _matmul(x[:, :: self.stride, :: self.stride], kernel[0, 0])
         return lax.conv_general_dilated(
@@ -50,6 +57,11 @@ class Conv(nn.Module):
             padding=((pad, pad), (pad, pad)),
             dimension_numbers=("NHWC", "HWIO", "NHWC"),
         )
+
+    def _collects_winograd(self, x) -> bool:
+        # At initialisation every collection is mutable.
+        asked = self.is_mutable_collection(winograd.COLLECTION) and not self.is_initializing()
+        return asked and winograd.applies(x.shape, self.features, self.kernel_size, self.stride)
 
 
 class Deconv(nn.Module):

@@ -12,7 +12,7 @@ from rdvar_jax.models.build import build_student, build_teacher, feature_shapes,
 from rdvar_jax.models.fold import fold_batch_norm
 from rdvar_jax.models.initialise import init_variables
 from rdvar_jax.parallel import AXIS_NAME, Parallel
-from rdvar_jax.scoring.score import make_score_fn
+from rdvar_jax.scoring.score import make_prepare_fn, make_score_fn
 from rdvar_jax.training.features import teacher_features
 from rdvar_jax.training.losses import LossSettings
 from rdvar_jax.training.step import TrainState, build_optimiser, init_state, make_train_step
@@ -39,11 +39,11 @@ class Networks:
 
     def score(self) -> Callable[[], object]:
         """Scores the batch; maps and scores arrive on the host."""
-        score = make_score_fn(
-            self.teacher, self.student, self.size, self.batch, self.parallel, precision=PRECISION
-        )
-        student = self.parallel.replicate(fold_batch_norm(self.variables))
-        return lambda: score(self.folded, student, self.images)
+        network = (self.teacher, self.student, self.size, self.batch, self.parallel)
+        score = make_score_fn(*network, precision=PRECISION)
+        prepare = make_prepare_fn(*network, precision=PRECISION)
+        prepared = prepare(self.folded, self.parallel.replicate(self.variables))
+        return lambda: score(*prepared, self.images)
 
     def train(self, losses: LossSettings, cached: bool = False) -> Callable[[], None]:
         """Makes a function that trains one step on the batch and waits for it.
