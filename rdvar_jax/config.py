@@ -39,6 +39,7 @@ OLD_BEST_METRICS = {
 # rounding. The training images are compared by their contents instead.
 RESUMABLE = (
     "data.root",
+    "data.layout",
     "data.mask_threshold",
     "train.epochs",
     "train.cache_features",
@@ -59,6 +60,9 @@ def default_config() -> Config:
                 # Folder of categories in MVTec layout, and the category: one of its sub-folders.
                 "root": "",
                 "category": "",
+                # "mvtec", "visa", "btad", "folder" (good images and what there is beside them), or
+                # "auto" to find out which of these it is; see data/layouts/.
+                "layout": "auto",
                 # S: images are resized to S x S; a multiple of 32.
                 "image_size": 256,
                 # Share of the good training images that is kept from training, for thresholds and

@@ -64,6 +64,8 @@ def evaluate(config: Config, workdir: Workdir, which: str = "latest") -> dict[st
         "category": config.data.category,
         "num_good": int(np.sum(test_set.labels == 0)),
         "num_defective": int(np.sum(test_set.labels == 1)),
+        # Which metrics the set cannot define, and why.
+        "undefined": test_set.undefined,
         "checkpoint": which,
         "chosen_by": "last step" if which == "latest" else config.train.best_metric,
         "epoch": saved.epoch,
@@ -91,10 +93,10 @@ def evaluate(config: Config, workdir: Workdir, which: str = "latest") -> dict[st
     save_figures(
         workdir.figures(which),
         test_set.images,
-        test_set.masks,
+        test_set.masks if test_set.has_masks else None,
         maps,
         scores,
-        test_set.labels,
+        test_set.labels if test_set.has_labels else None,
         names,
         config.report.max_figures,
         scale,

@@ -13,7 +13,7 @@ from rdvar_jax.config import BEST_METRICS, RANDOM_WEIGHTS, Config, determining_s
 from rdvar_jax.data.dataset import TestSet, TrainSet, load_test, load_validation
 from rdvar_jax.data.folder import Category, find_category
 from rdvar_jax.data.validation import split_validation
-from rdvar_jax.errors import CheckpointError
+from rdvar_jax.errors import CheckpointError, DataError
 from rdvar_jax.models.build import build_student, build_teacher, feature_shapes, image_shape
 from rdvar_jax.models.initialise import abstract_variables, init_variables
 from rdvar_jax.models.student import Student
@@ -72,7 +72,8 @@ def find_data(config: Config) -> Category:
     Raises:
         DataError: see `find_category` and `split_validation`.
     """
-    category = find_category(Path(config.data.root), config.data.category)
+    data = config.data
+    category = find_category(Path(data.root), data.category, data.layout)
     return split_validation(category, config.data.validation, config.train.seed)
 
 
@@ -86,13 +87,26 @@ def load_validation_set(config: Config) -> TrainSet:
 
 
 def load_test_set(config: Config) -> TestSet:
-    """The category's test images and masks."""
-    return load_test(
-        find_data(config),
+    """The category's test images and masks, and a warning where they cannot define all metrics.
+
+    Raises:
+        DataError: there are none, or one cannot be read.
+    """
+    category = find_data(config)
+    if not category.test:
+        raise DataError(
+            f"{category.folder} holds no test images; put some into {category.folder / 'test'}, or "
+            "score images with rdvar predict."
+        )
+    test_set = load_test(
+        category,
         config.data.image_size,
         threshold=config.data.mask_threshold,
         allow_mixed_sizes=config.data.allow_mixed_sizes,
     )
+    for kind, reason in test_set.undefined.items():
+        logger.warning("%s: %s metrics are undefined, because %s", category.name, kind, reason)
+    return test_set
 
 
 def copy_teacher(config: Config, workdir: Workdir, teacher: Teacher) -> None:

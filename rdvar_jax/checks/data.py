@@ -4,7 +4,7 @@ from pathlib import Path
 
 from rdvar_jax.checks.rules import one_of
 from rdvar_jax.config import Config
-from rdvar_jax.data.folder import find_category
+from rdvar_jax.data.folder import LAYOUTS, find_category
 from rdvar_jax.data.stream import steps_at_epoch
 from rdvar_jax.data.validation import split_validation
 from rdvar_jax.errors import DataError
@@ -25,6 +25,8 @@ def check_data(config: Config, *, check_steps: bool, is_optional: bool = False) 
     if not 0 <= data.validation < 1:
         problems.append(f"data.validation={data.validation} must be at least 0 and under 1.")
         return problems
+    if data.layout not in LAYOUTS:
+        return problems + one_of("data.layout", data.layout, LAYOUTS)
     if is_optional and not data.root:
         return problems
     if not data.root:
@@ -37,13 +39,18 @@ def check_data(config: Config, *, check_steps: bool, is_optional: bool = False) 
         )
     else:
         try:
-            category = find_category(Path(data.root), data.category)
+            category = find_category(Path(data.root), data.category, data.layout)
             category = split_validation(category, data.validation, config.train.seed)
         except DataError as error:
             problems.append(str(error))
         else:
             if check_steps:
                 problems += _check_steps(config, len(category.train))
+                if config.train.evaluate_every_epochs > 0 and not category.test:
+                    problems.append(
+                        f"train.evaluate_every_epochs={config.train.evaluate_every_epochs} needs "
+                        f"test images, and {category.folder} has none; add some, or set it to 0."
+                    )
     return problems
 
 

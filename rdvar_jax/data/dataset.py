@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rdvar_jax.data.decode import decode_images, decode_masks
-from rdvar_jax.data.folder import Category, ImageRecord
+from rdvar_jax.data.records import UNLABELLED, Category, ImageRecord
 
 
 @dataclass(frozen=True, eq=False)  # eq of arrays is no truth value
@@ -33,7 +33,32 @@ class TestSet:
     records: tuple[ImageRecord, ...]
     images: np.ndarray  # uint8 [N, S, S, 3]
     masks: np.ndarray  # bool [N, S, S], True where defective
-    labels: np.ndarray  # int32 [N], 0 good, 1 defective
+    labels: np.ndarray  # int32 [N], 0 good, 1 defective, UNLABELLED where nothing says so
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether defects are marked in pixels."""
+        return any(record.mask_path is not None for record in self.records)
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether it is known of every image if it is good."""
+        return bool((self.labels != UNLABELLED).all())
+
+    @property
+    def undefined(self) -> dict[str, str]:
+        """Which metrics the set cannot define, `image` or `pixel`, and why."""
+        if not self.has_labels:
+            return dict.fromkeys(("image", "pixel"), "the test images have no labels")
+        reasons = {}
+        for label, kind in ((1, "defective"), (0, "good")):
+            if not (self.labels == label).any():
+                reasons["image"] = f"there is no {kind} test image"
+        if not (self.labels == 1).any():
+            reasons["pixel"] = reasons["image"]
+        elif not self.has_masks:
+            reasons["pixel"] = "the set has no masks"
+        return reasons
 
 
 def load_train(

@@ -19,7 +19,8 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
 from tqdm import tqdm
 
-from rdvar_jax.data.folder import HasPath, ImageRecord
+from rdvar_jax.data.listing import images_in
+from rdvar_jax.data.records import HasPath, ImageRecord
 from rdvar_jax.errors import DataError
 
 _Result = TypeVar("_Result")
@@ -56,6 +57,7 @@ def decode_mask(
     threshold: str = "half",
     *,
     image_path: Path | None = None,
+    nonzero: bool = False,
 ) -> np.ndarray:
     """One ground-truth mask, bool [size, size], True where defective.
 
@@ -69,6 +71,7 @@ def decode_mask(
             them; None leaves the comparison out.
         threshold: "half" or "any".
         image_path: The image's file, to be named in an error.
+        nonzero: Every value over 0 counts as the full value, before anything is resized.
 
     Raises:
         DataError: the file cannot be read, or its own width and height are not the image's.
@@ -78,7 +81,7 @@ def decode_mask(
     limits = {"half": 127, "any": 0}
     if threshold not in limits:
         raise ValueError(f"threshold must be 'half' or 'any', not {threshold!r}")
-    grey, mask_size_wh = _decode(path, size, "L")
+    grey, mask_size_wh = _decode(path, size, "L", nonzero)
     if image_size_wh is not None and mask_size_wh != image_size_wh:
         image = "its image" if image_path is None else f"its image {image_path}"
         raise DataError(
@@ -146,7 +149,9 @@ def decode_masks(
     num_workers: int | None = None,
     progress: bool = True,
 ) -> np.ndarray:
-    """The masks of `records` in their order, bool [N, size, size]; all False for good images.
+    """The masks of `records` in their order, bool [N, size, size]; all False where there is none.
+
+    Where a record's mask is a folder, its files are parts of one mask.
 
     A defect that is too small to survive the resize is named in a warning: its image still counts
     as defective, but none of its pixels does.
@@ -156,18 +161,24 @@ def decode_masks(
             record's is reported.
     """
     masks = np.zeros((len(records), size, size), np.bool_)
-    defective = [index for index, record in enumerate(records) if record.label]
+    masked = [index for index, record in enumerate(records) if record.mask_path is not None]
 
     def decode(position: int) -> None:
-        index = defective[position]
-        path, mask_path = records[index].path, records[index].mask_path
-        if mask_path is None:
-            raise DataError(f"The defective image {path} has no mask; add one.")
-        image_size_wh = image_dimensions(path)
-        masks[index] = decode_mask(mask_path, size, image_size_wh, threshold, image_path=path)
+        index = masked[position]
+        record = records[index]
+        image_size_wh = image_dimensions(record.path)
+        for path in mask_files(record):
+            masks[index] |= decode_mask(
+                path,
+                size,
+                image_size_wh,
+                threshold,
+                image_path=record.path,
+                nonzero=record.mask_nonzero,
+            )
 
-    _in_threads(decode, len(defective), "Decoding masks", num_workers, progress)
-    for index in defective:
+    _in_threads(decode, len(masked), "Decoding masks", num_workers, progress)
+    for index in masked:
         if not masks[index].any():
             _logger.warning(
                 "The mask %s is empty once it is resized to %s and thresholded (%s): its image "
@@ -179,7 +190,24 @@ def decode_masks(
     return masks
 
 
-def _decode(path: Path, size: int, mode: str) -> tuple[np.ndarray, tuple[int, int]]:
+def mask_files(record: ImageRecord) -> list[Path]:
+    """The files of a record's mask: none, one, or those of its folder.
+
+    Raises:
+        DataError: the folder holds none.
+    """
+    path = record.mask_path
+    if path is None:
+        return []
+    files = images_in(path) if path.is_dir() else [path]
+    if not files:
+        raise DataError(f"The folder {path} holds no mask; add the masks of {record.path}.")
+    return files
+
+
+def _decode(
+    path: Path, size: int, mode: str, nonzero: bool = False
+) -> tuple[np.ndarray, tuple[int, int]]:
     """Pixels in `mode` ("RGB" or "L") at size x size, and the file's own width and height."""
     image = _load(path)
     size_wh = image.size
@@ -196,6 +224,8 @@ def _decode(path: Path, size: int, mode: str) -> tuple[np.ndarray, tuple[int, in
     # Pillow warn.
     image.info.pop("transparency", None)
     image = image.convert(mode)
+    if nonzero:
+        image = image.point([0] + [255] * 255)
     if image.size != (size, size):
         image = image.resize((size, size), Image.Resampling.BILINEAR)
     return np.array(image), size_wh

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from rdvar_jax.data.decode import decode_images
-from rdvar_jax.data.folder import folder_entries, image_suffixes, some_names
+from rdvar_jax.data.listing import folder_entries, image_suffixes, some_names
 from rdvar_jax.errors import DataError
 
 _logger = logging.getLogger("rdvar_jax")

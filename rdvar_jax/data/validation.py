@@ -8,7 +8,7 @@ import dataclasses
 import hashlib
 import os
 
-from rdvar_jax.data.folder import Category
+from rdvar_jax.data.records import Category
 from rdvar_jax.errors import DataError
 
 

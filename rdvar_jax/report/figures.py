@@ -23,10 +23,10 @@ OWN_NAME = re.compile(r"(\d{3,}_.*|worst|overview)\.png")
 def save_figures(
     folder: str | os.PathLike[str],
     images: np.ndarray,
-    masks: np.ndarray,
+    masks: np.ndarray | None,
     maps: np.ndarray,
     scores: np.ndarray,
-    labels: np.ndarray,
+    labels: np.ndarray | None,
     names: Sequence[str],
     max_figures: int | None = None,
     scale: tuple[float, float] | None = None,
@@ -48,10 +48,11 @@ def save_figures(
     Args:
         folder: made if missing.
         images: uint8 [N, S, S, 3].
-        masks: bool [N, S, S], true where defective.
+        masks: bool [N, S, S], true where defective; None draws none.
         maps: float [N, S, S], raw anomaly maps, finite.
         scores: float [N], raw image scores, finite, higher is more anomalous.
-        labels: bool or 0/1 [N], true for a defective image.
+        labels: bool or 0/1 [N], true for a defective image; None where nothing is known: then the
+            highest score comes first.
         names: N names such as `scratch/003.png`. The last folder is the kind of defect; without
             one the kind is `good` or `defective`.
         max_figures: how many single images to draw, None for all; the sheets are always drawn.
@@ -66,8 +67,10 @@ def save_figures(
         ValueError: shapes do not fit, or maps or scores hold nan or infinity, or max_figures is
             negative.
     """
-    images, masks, maps = np.asarray(images), np.asarray(masks, dtype=bool), np.asarray(maps)
-    scores, labels = np.asarray(scores, dtype=np.float64), np.asarray(labels, dtype=bool)
+    images, maps, is_labelled = np.asarray(images), np.asarray(maps), labels is not None
+    masks = None if masks is None else np.asarray(masks, dtype=bool)
+    scores = np.asarray(scores, dtype=np.float64)
+    labels = np.zeros(len(scores), bool) if labels is None else np.asarray(labels, dtype=bool)
     _check(images, masks, maps, scores, labels, names)
     if max_figures is not None and max_figures < 0:
         raise ValueError(f"max_figures must not be negative, it is {max_figures}")
@@ -82,11 +85,11 @@ def save_figures(
     def example(i: int) -> Example:
         return Example(
             image=images[i],
-            mask=masks[i],
+            mask=None if masks is None else masks[i],
             anomaly_map=maps[i],
             name=printable(names[i]),
             kind=printable(kinds[i]),
-            defective=bool(labels[i]),
+            defective=bool(labels[i]) if is_labelled else None,
             score=f"{scores[i]:.4g}",
             remarks=[
                 f"rank {rank[i]} of {len(scores)} (1 = most anomalous)",
@@ -137,7 +140,7 @@ def worst_first(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.
 
 def _check(
     images: np.ndarray,
-    masks: np.ndarray,
+    masks: np.ndarray | None,
     maps: np.ndarray,
     scores: np.ndarray,
     labels: np.ndarray,
@@ -146,8 +149,9 @@ def _check(
     count, size = len(images), images.shape[1:2]
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != (*size, *size, 3):
         raise ValueError(f"images must be uint8 [N, S, S, 3], not {images.dtype} {images.shape}")
-    if masks.shape != images.shape[:3] or maps.shape != images.shape[:3]:
-        raise ValueError(f"masks {masks.shape} and maps {maps.shape} must be {images.shape[:3]}")
+    for name, array in (("masks", masks), ("maps", maps)):
+        if array is not None and array.shape != images.shape[:3]:
+            raise ValueError(f"{name} {array.shape} must be {images.shape[:3]}")
     if scores.shape != (count,) or labels.shape != (count,) or len(names) != count:
         raise ValueError(f"{count} images need as many scores, labels and names")
     if not (np.isfinite(maps).all() and np.isfinite(scores).all()):

@@ -15,7 +15,7 @@ def scores_csv(
 
     Args:
         names: paths inside the category's folder.
-        labels: [N], 0 good and 1 defective.
+        labels: [N], 0 good and 1 defective; under 0, no label, the field stays empty.
         defects: folder names, "good" or the defect's.
         scores: [N] float32, raw, written with as many digits as give the same float32 back.
     """
@@ -23,7 +23,7 @@ def scores_csv(
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["path", "label", "defect", "score"])
     for name, label, defect, score in zip(names, labels, defects, scores, strict=True):
-        writer.writerow([name, int(label), defect, _exact(score)])
+        writer.writerow([name, int(label) if label >= 0 else "", defect, _exact(score)])
     return text.getvalue()
 
 

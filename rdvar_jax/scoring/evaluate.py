@@ -14,6 +14,8 @@ def evaluate_maps(
         maps: [N, S, S] float32.
         scores: [N] float32.
         masks: [N, S, S] bool.
-        labels: [N], 0 good and 1 defective.
+        labels: [N], 0 good, 1 defective, and under 0 without a label.
     """
+    if (labels < 0).any():  # half a set of labels gives no metric; one class gives None for all
+        labels = np.zeros_like(labels)
     return {**image_metrics(scores, labels), **pixel_metrics(maps, masks)}

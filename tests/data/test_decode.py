@@ -1,5 +1,6 @@
 """Files become arrays: every format against its own pixels, every bad file against its sentence."""
 
+import dataclasses
 import logging
 import struct
 import sys
@@ -22,7 +23,8 @@ from rdvar_jax.data.decode import (
     decode_masks,
     image_dimensions,
 )
-from rdvar_jax.data.folder import ImageRecord, find_category
+from rdvar_jax.data.folder import find_category
+from rdvar_jax.data.records import ImageRecord
 from rdvar_jax.errors import DataError
 
 S = 8  # side of the generated images, so that nothing is resized unless a test wants it
@@ -718,9 +720,25 @@ def test_a_mask_of_another_size_than_its_image(tmp_path: Path, masked: list[Imag
         decode_mask(mask_path, S, (16, 30))
 
 
-def test_a_defective_record_needs_a_mask(masked: list[ImageRecord]):
-    with pytest.raises(DataError, match="has no mask"):
-        decode_masks([record(masked[1].path, 1)], S)
+def test_without_a_mask_no_pixel_is_defective(masked: list[ImageRecord]):
+    assert not decode_masks([record(masked[1].path, 1)], S).any()
+
+
+def test_a_folder_of_masks_is_one_mask_and_any_value_can_count(tmp_path: Path):
+    image = save(tmp_path / "image.png", random_pixels(S, S, 3))
+    parts = tmp_path / "image"
+    parts.mkdir()
+    for row in (1, 3):
+        values = np.zeros((S, S), np.uint8)
+        values[row] = row
+        save(parts / f"{row}.png", values)
+    one = dataclasses.replace(record(image, 1, parts), mask_nonzero=True)
+    assert decode_masks([one], S)[0].any(axis=1).nonzero()[0].tolist() == [1, 3]
+    assert not decode_masks([record(image, 1, parts)], S).any()
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with pytest.raises(DataError, match="empty holds no mask; add the masks of .*image.png"):
+        decode_masks([record(image, 1, empty)], S)
 
 
 def test_nothing_is_drawn_unless_on_a_terminal(

@@ -228,8 +228,8 @@ BAD_FOLDERS = {
         ["{root}/widget/test/hole/001.png has no mask"],
         "add {root}/widget/ground_truth/hole/001_mask.png",
     ),
-    "no ground_truth": (
-        remove_folder("widget/ground_truth"),
+    "no masks of a kind": (
+        remove_folder("widget/ground_truth/bent"),
         "widget",
         ["{root}/widget/test/bent/000.png has no mask"],
         "add {root}/widget/ground_truth/bent/000_mask.png",

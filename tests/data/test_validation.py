@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from rdvar_jax.data.dataset import load_train, load_validation
-from rdvar_jax.data.folder import Category, ImageRecord, find_category
+from rdvar_jax.data.folder import find_category
+from rdvar_jax.data.records import Category, ImageRecord
 from rdvar_jax.data.validation import split_validation
 from rdvar_jax.errors import DataError
 

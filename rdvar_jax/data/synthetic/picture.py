@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy import ndimage
 
-from rdvar_jax.data.folder import GOOD
+from rdvar_jax.data.records import GOOD
 from rdvar_jax.data.synthetic import blister, cloth, nut, plate
 from rdvar_jax.data.synthetic.camera import photograph
 from rdvar_jax.data.synthetic.draws import Draws

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from rdvar_jax.data.folder import GOOD
+from rdvar_jax.data.records import GOOD
 from rdvar_jax.data.synthetic.picture import CATEGORIES, DEFECTS, MIN_SIZE, render
 from rdvar_jax.errors import ConfigError, DataError
 

@@ -1,0 +1,1 @@
+"""One module a layout of folders; all give the same records."""

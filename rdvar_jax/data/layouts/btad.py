@@ -1,0 +1,24 @@
+"""BTAD (Mishra et al. 2021): `ok` and `ko` folders, masks under their images' stems.
+
+CATEGORY/train/ok/*.bmp
+CATEGORY/test/<ok or ko>/*.bmp
+CATEGORY/ground_truth/ko/<stem>.png
+"""
+
+from pathlib import Path
+
+from rdvar_jax.data.layouts import by_defect
+from rdvar_jax.data.records import Category
+
+NAMES = by_defect.Names(train="train/ok", good="ok", mask_endings=("",))
+
+
+def find(folder: Path) -> Category:
+    """The category in `folder`; errors as in `find_category`."""
+    return Category(
+        name=folder.name,
+        folder=folder,
+        train=by_defect.training_images(folder, NAMES),
+        test=by_defect.test_images(folder, NAMES),
+        layout="btad",
+    )
