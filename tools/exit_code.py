@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 from absl import flags
 
+from rdvar_jax.command_line.start import start_logging
 from rdvar_jax.errors import UserError
-from rdvar_jax.main import start_logging
 
 
 def exit_code(program: str, command: Callable[[list[str]], None], argv: list[str]) -> int:

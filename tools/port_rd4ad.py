@@ -16,9 +16,10 @@ from typing import Any
 from absl import flags
 from exit_code import exit_code
 
+from rdvar_jax.command_line.settings import define_settings, parse_flags
+from rdvar_jax.command_line.start import start_jax
 from rdvar_jax.config import default_config, resolved
 from rdvar_jax.errors import ConfigError
-from rdvar_jax.main import define_settings, parse_flags, start_jax
 
 NAMES = {
     "arch": "the backbone",

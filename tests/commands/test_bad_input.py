@@ -256,7 +256,7 @@ BAD_PREDICTIONS = {
 def test_bad_prediction(trained, data, tmp_path, monkeypatch, capsys, case):
     # In this process, because every case is refused before anything is compiled.
     monkeypatch.setattr("rdvar_jax.main.start_logging", lambda: None)
-    monkeypatch.setattr("rdvar_jax.main.start_jax", lambda: None)
+    monkeypatch.setattr("rdvar_jax.command_line.settings.start_jax", lambda: None)
     monkeypatch.chdir(tmp_path)
     Path("empty").mkdir()
     Path("file").write_text("mine")

@@ -188,7 +188,10 @@ def test_wrong_arguments_are_one_sentence(args, message, capsys, monkeypatch):
 def test_even_the_smallest_program_is_kept_for_the_next_start(tmp_path):
     environment = {k: v for k, v in os.environ.items() if k != "JAX_COMPILATION_CACHE_DIR"}
     environment["RDVAR_CACHE"] = str(tmp_path)
-    code = "from rdvar_jax.main import start_jax; start_jax(); import jax; jax.jit(abs)(1.0)"
+    code = (
+        "from rdvar_jax.command_line.start import start_jax; start_jax()\n"
+        "import jax; jax.jit(abs)(1.0)"
+    )
     subprocess.run([sys.executable, "-c", code], env=environment, check=True)
     assert list((tmp_path / "xla").iterdir())
 
@@ -197,7 +200,7 @@ def test_ctrl_c_is_one_sentence(monkeypatch, capsys):
     def interrupted(argv):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("rdvar_jax.main._predict", interrupted)
+    monkeypatch.setattr("rdvar_jax.command_line.predict.run", interrupted)
     assert main(["predict"]) == 130
     assert capsys.readouterr().err == (
         "rdvar: stopped at once by Ctrl-C; what was there before is whole\n"

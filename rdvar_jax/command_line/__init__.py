@@ -1,0 +1,1 @@
+"""What stands behind `rdvar`: each command's flags and words, and what they share."""
