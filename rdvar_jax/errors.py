@@ -24,3 +24,7 @@ class WeightsError(UserError):
 
 class CheckpointError(UserError):
     """A saved run cannot be read, written or continued."""
+
+
+class BundleError(UserError):
+    """An exported model cannot be read or written."""

@@ -2,16 +2,20 @@
 
 import sys
 
-from rdvar_jax.command_line import evaluate, predict, prepare, threshold, train
-from rdvar_jax.command_line.ending import report_error
-from rdvar_jax.command_line.start import start_logging
+from rdvar_jax.extras import ending_where_packages_are_missing
 from rdvar_jax.version import __version__
+
+with ending_where_packages_are_missing():
+    from rdvar_jax.command_line import evaluate, export, predict, prepare, threshold, train
+    from rdvar_jax.command_line.ending import report_error
+    from rdvar_jax.command_line.start import start_logging
 
 COMMANDS = {
     "train": train,
     "evaluate": evaluate,
     "threshold": threshold,
     "predict": predict,
+    "export": export,
     "prepare": prepare,
 }
 
@@ -42,7 +46,8 @@ def main(argv: list[str] | None = None) -> int:
         return 2
     start_logging()
     try:
-        return COMMANDS[argv[0]].run(argv)
+        with ending_where_packages_are_missing():
+            return COMMANDS[argv[0]].run(argv)
     except (Exception, KeyboardInterrupt) as error:
         return report_error(error)
 

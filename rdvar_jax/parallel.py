@@ -72,7 +72,7 @@ class Parallel:
             The jitted function. Split outputs have the global batch in front once they went
             through `self.join`.
         """
-        options = _cpu_compiler_options() if self.devices[0].platform == "cpu" else None
+        options = cpu_compiler_options() if self.devices[0].platform == "cpu" else None
         if self.mode == "pmap":
             mapped = jax.pmap(
                 fn,
@@ -197,8 +197,8 @@ CPU_OPTIONS = {
 
 
 @cache
-def _cpu_compiler_options() -> dict[str, str] | None:
-    """`CPU_OPTIONS`, or None where this version of XLA knows no such option."""
+def cpu_compiler_options() -> dict[str, str] | None:
+    """`CPU_OPTIONS` for `jax.jit`, or None where this version of XLA knows no such option."""
     try:
         jax.jit(lambda: 0, compiler_options=CPU_OPTIONS).lower().compile()
     except jax.errors.JaxRuntimeError:

@@ -171,6 +171,47 @@ def refuse_other_run(saved: SavedStep, identity: dict[str, Any], workdir: Workdi
 
 
 @dataclass(frozen=True)
+class SavedRun:
+    """A saved state of a run, whole: networks and their variables as in training."""
+
+    teacher: Teacher
+    student: Student
+    teacher_variables: dict[str, Any]
+    student_variables: dict[str, Any]
+    saved: SavedStep
+    teacher_sha256: str
+
+
+def load_saved(config: Config, workdir: Workdir, which: str, parallel: Parallel) -> SavedRun:
+    """Reads the run's saved state and its teacher.
+
+    Args:
+        config: the run's own.
+        workdir: the run's folder.
+        which: "latest" or "best".
+        parallel: the devices that get the state; the teacher stays on the host.
+
+    Raises:
+        CheckpointError: there is no such state, or it comes from other settings or weights.
+        WeightsError: the workdir's copy of the teacher cannot be read.
+    """
+    teacher, student = build_networks(config)
+    checkpoints = open_checkpoints(config, workdir)
+    if checkpoints.find(which) is None:
+        raise CheckpointError(
+            f"{workdir.folder} holds no {which} checkpoint; train first, until an epoch is saved."
+        )
+    teacher_variables, teacher_sha256 = read_teacher(config, workdir, teacher)
+    restored = checkpoints.restore(abstract_state(config, student, parallel), which)
+    assert restored is not None  # restore raises where find found something
+    state, saved = restored
+    identity = {"settings": determining_settings(config), "teacher": teacher_sha256}
+    refuse_other_run(saved, identity, workdir)
+    student_variables = {"params": state.params, "batch_stats": state.batch_stats}
+    return SavedRun(teacher, student, teacher_variables, student_variables, saved, teacher_sha256)
+
+
+@dataclass(frozen=True)
 class TrainedRun:
     """A saved state of a run, ready to score images."""
 
@@ -190,34 +231,19 @@ def load_trained(config: Config, workdir: Workdir, which: str, parallel: Paralle
         parallel: the devices that score.
 
     Raises:
-        CheckpointError: there is no such state, or it comes from other settings or weights.
-        WeightsError: the workdir's copy of the teacher cannot be read.
+        CheckpointError, WeightsError: see `load_saved`.
     """
-    teacher, student = build_networks(config)
-    checkpoints = open_checkpoints(config, workdir)
-    if checkpoints.find(which) is None:
-        raise CheckpointError(
-            f"{workdir.folder} holds no {which} checkpoint; train first, until an epoch is saved."
-        )
-    teacher_variables, teacher_sha256 = read_teacher(config, workdir, teacher)
-    restored = checkpoints.restore(abstract_state(config, student, parallel), which)
-    assert restored is not None  # restore raises where find found something
-    state, saved = restored
-    identity = {"settings": determining_settings(config), "teacher": teacher_sha256}
-    refuse_other_run(saved, identity, workdir)
+    run = load_saved(config, workdir, which, parallel)
     size, batch_size = config.data.image_size, config.score.batch_size
     precision = config.compute.precision
     score_images = make_score_fn(
-        teacher, student, size, batch_size, parallel, config.score.sigma, precision
+        run.teacher, run.student, size, batch_size, parallel, config.score.sigma, precision
     )
     # Once, not in each call: prediction calls this for every batch.
-    prepare = make_prepare_fn(teacher, student, size, batch_size, parallel, precision)
-    variables = prepare(
-        parallel.replicate(teacher_variables),
-        {"params": state.params, "batch_stats": state.batch_stats},
-    )
+    prepare = make_prepare_fn(run.teacher, run.student, size, batch_size, parallel, precision)
+    variables = prepare(parallel.replicate(run.teacher_variables), run.student_variables)
 
     def score(images: np.ndarray, progress: bool = False) -> tuple[np.ndarray, np.ndarray]:
         return score_images(*variables, images, progress=progress)
 
-    return TrainedRun(score, saved, teacher_sha256)
+    return TrainedRun(score, run.saved, run.teacher_sha256)

@@ -19,7 +19,7 @@ from rdvar_jax.config import Config, flatten
 from rdvar_jax.data.folder import find_category
 from rdvar_jax.data.inputs import InputImage, decode_batches, find_inputs
 from rdvar_jax.errors import CheckpointError, ConfigError
-from rdvar_jax.run import TrainedRun, build_parallel, load_trained
+from rdvar_jax.run import SavedRun, TrainedRun, build_parallel, load_trained
 from rdvar_jax.scoring.threshold import (
     METHODS,
     Threshold,
@@ -137,7 +137,7 @@ def make_threshold(
 
 
 def read_threshold(
-    config: Config, workdir: Workdir, which: str, trained: TrainedRun
+    config: Config, workdir: Workdir, which: str, trained: TrainedRun | SavedRun
 ) -> dict[str, Any] | None:
     """What `make_threshold` wrote for this state; None where it was never called.
 

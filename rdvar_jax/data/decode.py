@@ -17,7 +17,6 @@ from typing import TypeVar
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
-from tqdm import tqdm
 
 from rdvar_jax.data.listing import images_in
 from rdvar_jax.data.records import HasPath, ImageRecord
@@ -211,24 +210,43 @@ def _decode(
     """Pixels in `mode` ("RGB" or "L") at size x size, and the file's own width and height."""
     image = _load(path)
     size_wh = image.size
+    image = as_8_bit(image, path, mode)
+    if nonzero:
+        image = image.point([0] + [255] * 255)
+    return squash(image, size), size_wh
+
+
+def as_8_bit(image: Image.Image, name: Path | str, mode: str) -> Image.Image:
+    """A picture with 8 bits in `mode`, "RGB" or "L"; see `decode_image` for what is done with it.
+
+    Args:
+        image: any picture; its `info` may lose a transparent colour.
+        name: what it is called in an error.
+        mode: of the result.
+
+    Raises:
+        DataError: its pixels have no agreed meaning as such.
+    """
     if image.mode in _GREY_16_MODES:
-        image = _to_8_bit(image, path)
+        image = _to_8_bit(image, name)
     elif image.mode not in _EIGHT_BIT_MODES:
         # Mode F above all: floats have no agreed full value (1, 255, a physical unit?), so any
         # scaling would be a guess that changes what the network sees.
         raise DataError(
-            f"{path} holds pixels of Pillow's mode {image.mode}, which have no agreed meaning as "
+            f"{name} holds pixels of Pillow's mode {image.mode}, which have no agreed meaning as "
             "8-bit grey or colour; save it with 8 or 16 bits in grey or RGB."
         )
     # Alpha is dropped, and so is its cheaper form, a transparent colour: converting it makes
     # Pillow warn.
     image.info.pop("transparency", None)
-    image = image.convert(mode)
-    if nonzero:
-        image = image.point([0] + [255] * 255)
+    return image.convert(mode)
+
+
+def squash(image: Image.Image, size: int) -> np.ndarray:
+    """The pixels of a picture stretched to a square, uint8 [size, size] with its channels."""
     if image.size != (size, size):
         image = image.resize((size, size), Image.Resampling.BILINEAR)
-    return np.array(image), size_wh
+    return np.array(image)
 
 
 def _load(path: Path) -> Image.Image:
@@ -246,13 +264,13 @@ def _load(path: Path) -> Image.Image:
     return image
 
 
-def _to_8_bit(image: Image.Image, path: Path) -> Image.Image:
+def _to_8_bit(image: Image.Image, name: Path | str) -> Image.Image:
     """Grey of 16 bits (12 in a TIFF that says so) scaled to 8: the full value becomes 255."""
     values = np.asarray(image).astype(np.int64)
     # Mode "I" has 32 bits: signed or wider files than 16 bits end there too.
     if values.min() < 0 or values.max() > 65535:
         raise DataError(
-            f"{path} holds grey values from {values.min()} to {values.max()}, outside 0 to 65535; "
+            f"{name} holds grey values from {values.min()} to {values.max()}, outside 0 to 65535; "
             "save it with 8 or 16 bits, unsigned."
         )
     bits = image.tag_v2.get(258) if isinstance(image, TiffImagePlugin.TiffImageFile) else None
@@ -286,6 +304,9 @@ def _in_threads(
     progress: bool,
 ) -> list[_Result]:
     """work(0) ... work(count - 1) in order; the first failure in that order is the one raised."""
+    # Not above: a detector decodes one image at a time, where tqdm need not be installed.
+    from tqdm import tqdm
+
     # Threads, because Pillow decodes and resizes without the GIL: on two cores two threads are
     # 1.75 times as fast as one, and more than one a core gain nothing.
     executor = ThreadPoolExecutor(num_workers if num_workers is not None else _num_usable_cpus())

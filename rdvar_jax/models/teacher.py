@@ -3,10 +3,15 @@
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from rdvar_jax.models.architectures import Architecture
 from rdvar_jax.models.blocks import Stage
 from rdvar_jax.models.layers import BatchNorm, Conv, max_pool
+
+# Of ImageNet, by channel in RGB, for values from 0 to 1.
+MEAN = np.array([0.485, 0.456, 0.406])
+DEVIATION = np.array([0.229, 0.224, 0.225])
 
 
 class Teacher(nn.Module):
@@ -55,6 +60,6 @@ def normalise(images, dtype=jnp.float32):
 
     `dtype` is that of the result, and so the one in which the networks compute.
     """
-    mean = jnp.array([0.485, 0.456, 0.406], jnp.float32).reshape(1, 1, 1, 3)
-    deviation = jnp.array([0.229, 0.224, 0.225], jnp.float32).reshape(1, 1, 1, 3)
+    mean = jnp.array(MEAN, jnp.float32).reshape(1, 1, 1, 3)
+    deviation = jnp.array(DEVIATION, jnp.float32).reshape(1, 1, 1, 3)
     return ((images.astype(jnp.float32) / 255 - mean) / deviation).astype(dtype)

@@ -87,8 +87,7 @@ def write_safetensors(
         WeightsError: the folder is missing or cannot be written to, or the disk is full.
     """
     path = Path(path)
-    in_order = {name: np.asarray(array, order="C") for name, array in tensors.items()}
-    content = _with_metadata(safetensors.numpy.save(in_order), metadata)
+    content = safetensors_bytes(tensors, metadata)
     try:
         # In the same folder, since a rename is atomic only within one file system.
         with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
@@ -103,6 +102,12 @@ def write_safetensors(
         raise WeightsError(
             f"{path} cannot be written ({reason}); check its folder and the space on the disk"
         ) from error
+
+
+def safetensors_bytes(tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> bytes:
+    """What `write_safetensors` writes."""
+    in_order = {name: np.asarray(array, order="C") for name, array in tensors.items()}
+    return _with_metadata(safetensors.numpy.save(in_order), metadata)
 
 
 def _with_metadata(content: bytes, metadata: Mapping[str, str]) -> bytes:

@@ -1,0 +1,1 @@
+"""Trained runs as files that score images elsewhere: bundles and ONNX models."""

@@ -1,0 +1,178 @@
+"""A bundle as a file: some members and a manifest with the sha256 of each.
+
+It is a zip without compression: one file is copied whole or not at all, every system can look into
+it, and Python's own library reads it. Members are read into memory under names that are known
+beforehand and never unpacked, so no name can lead to another place on the disk.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from rdvar_jax.errors import BundleError
+
+FORMAT = "rdvar bundle"
+FORMAT_VERSION = 1
+
+MANIFEST, MANIFEST_HASH = "manifest.json", "manifest.sha256"
+PROGRAM, WEIGHTS = "program.stablehlo", "weights.safetensors"
+MEMBERS = (PROGRAM, WEIGHTS)
+
+_MAX_MANIFEST_BYTES = 1_000_000
+# Of every member: the same content gives the same file.
+_DATE = (1980, 1, 1, 0, 0, 0)
+
+
+def write_bundle(path: Path, about: Mapping[str, Any], members: Mapping[str, bytes]) -> None:
+    """Writes a bundle in one step: the old file stays, or the new one is there, whole.
+
+    Args:
+        path: the file; its folder must exist.
+        about: further entries of the manifest, for JSON.
+        members: the content of each of `MEMBERS`.
+
+    Raises:
+        BundleError: the file cannot be written.
+    """
+    manifest = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        **about,
+        "files": {
+            name: {"bytes": len(content), "sha256": _sha256(content)}
+            for name, content in members.items()
+        },
+    }
+    text = json.dumps(manifest, indent=2, allow_nan=False).encode() + b"\n"
+    # As `sha256sum --check` reads it.
+    hash_line = f"{_sha256(text)}  {MANIFEST}\n".encode()
+
+    def write(file: BinaryIO) -> None:
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+            for name, content in {MANIFEST: text, MANIFEST_HASH: hash_line, **members}.items():
+                archive.writestr(zipfile.ZipInfo(name, _DATE), content)
+
+    write_whole(path, write)
+
+
+def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Replaces a file in one step with what `write` puts into an open one.
+
+    Raises:
+        BundleError: the folder is missing or cannot be written to, or the disk is full.
+    """
+    try:
+        # In the same folder, since a rename is atomic only within one file system.
+        with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
+            temporary = Path(folder) / path.name
+            with temporary.open("wb") as file:
+                write(file)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+    except OSError as error:
+        raise BundleError(
+            f"{path} cannot be written ({error.strerror or error}); give a file in a folder with "
+            "room that can be written."
+        ) from error
+
+
+def read_bundle(path: Path, sha256: str | None = None) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """Reads a bundle's manifest and members, each compared with its hash before it is given.
+
+    Args:
+        path: the file.
+        sha256: what the whole file must have, in hexadecimal; None for no such check.
+
+    Raises:
+        BundleError: the file cannot be read, is none that `rdvar export` wrote, was damaged or
+          changed, or is of a newer format.
+    """
+    with _reading(path), path.open("rb") as file:
+        if sha256 is not None:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+            if found != sha256.lower():
+                raise BundleError(
+                    f"{path} has the sha256 {found}, and {sha256} was asked for; take the bundle "
+                    "that was meant."
+                )
+        with zipfile.ZipFile(file) as archive:
+            entries = archive.infolist()
+            for entry in entries:
+                _check_entry(path, entry)
+            manifest = _read_manifest(path, archive)
+            if sorted(entry.filename for entry in entries) != sorted(
+                (MANIFEST, MANIFEST_HASH, *MEMBERS)
+            ):
+                raise _damaged(path, "it holds other files than a bundle does")
+            members = {name: archive.read(name) for name in MEMBERS}
+        for name, content in members.items():
+            if _sha256(content) != manifest["files"][name]["sha256"]:
+                raise _damaged(path, f"{name} has another sha256 than the manifest says")
+    return manifest, members
+
+
+def _read_manifest(path: Path, archive: zipfile.ZipFile) -> dict[str, Any]:
+    names = archive.namelist()
+    if MANIFEST not in names:
+        raise BundleError(f"{path} is no bundle, because {MANIFEST} is missing; {_EXPORT}")
+    if archive.getinfo(MANIFEST).file_size > _MAX_MANIFEST_BYTES:
+        raise _damaged(path, f"its {MANIFEST} is too large")
+    text = archive.read(MANIFEST)
+    manifest = json.loads(text)
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        raise BundleError(f"{path} is no bundle, because {MANIFEST} is another's; {_EXPORT}")
+    version = manifest.get("format_version")
+    if isinstance(version, int) and version > FORMAT_VERSION:
+        raise BundleError(
+            f"{path} has bundle format {version}, and this version reads up to {FORMAT_VERSION}; "
+            "update rdvar-jax."
+        )
+    expected = archive.read(MANIFEST_HASH).split() if MANIFEST_HASH in names else [b""]
+    if version != FORMAT_VERSION or expected[0] != _sha256(text).encode():
+        raise _damaged(path, f"{MANIFEST} was changed")
+    return manifest
+
+
+_EXPORT = "give a file that rdvar export wrote."
+
+
+def _check_entry(path: Path, entry: zipfile.ZipInfo) -> None:
+    # Stored as it is: a small file cannot grow into a large one in memory.
+    if entry.compress_type != zipfile.ZIP_STORED or entry.file_size != entry.compress_size:
+        raise _damaged(path, "it was packed anew, with compression")
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Turns whatever a bad file raises into one sentence about it."""
+    try:
+        yield
+    except BundleError:
+        raise
+    except FileNotFoundError:
+        raise BundleError(f"{path} does not exist; {_EXPORT}") from None
+    except IsADirectoryError:
+        raise BundleError(f"{path} is a folder; {_EXPORT}") from None
+    except PermissionError as error:
+        raise BundleError(f"{path} cannot be read; grant read access to it.") from error
+    # Everything: the file is not to be trusted, and zipfile promises no closed set of exceptions.
+    except Exception as error:
+        raise _damaged(path, str(error) or type(error).__name__) from error
+
+
+def _damaged(path: Path, reason: str) -> BundleError:
+    return BundleError(
+        f"{path} is no whole bundle ({reason}); copy it again, or export it again with rdvar "
+        "export."
+    )
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

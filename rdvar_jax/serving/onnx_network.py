@@ -1,0 +1,163 @@
+"""A trained run as an ONNX model: uint8 images in, raw maps and scores out.
+
+The same networks as in `models/`, with their names, written in ONNX's operations. Tests hold each
+backbone to the Flax modules.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from rdvar_jax.models.architectures import ARCHITECTURES, Architecture
+from rdvar_jax.models.blocks import BasicBlock
+from rdvar_jax.models.fold import norm_of
+from rdvar_jax.models.teacher import DEVIATION, MEAN
+from rdvar_jax.scoring.anomaly_map import map_matrices
+from rdvar_jax.scoring.cosine import EPSILON
+from rdvar_jax.serving.onnx_graph import GraphBuilder
+
+INPUT, MAP, SCORE = "images", "maps", "scores"
+
+
+def build_onnx(
+    arch: str,
+    weights: Mapping[str, np.ndarray],
+    image_size: int,
+    sigma: float,
+    properties: Mapping[str, str],
+) -> bytes:
+    """The model of one run.
+
+    Args:
+        arch: one of `ARCHITECTURES`.
+        weights: from `folded_weights`.
+        image_size: S.
+        sigma: of the map's blur, in pixels.
+        properties: texts that go with the model.
+
+    Returns:
+        A serialised model with the input "images", uint8 [B, S, S, 3], and the outputs "maps"
+        [B, S, S] and "scores" [B], float32, for any B.
+    """
+    network = _Network(ARCHITECTURES[arch], weights)
+    graph = network.graph
+    targets = network.teacher(_normalised(graph))
+    features = network.decoder(network.bottleneck(targets))
+    matrices = map_matrices(image_size, [image_size // 4, image_size // 8, image_size // 16], sigma)
+    parts = [
+        _map_of_scale(graph, k, teacher, student, matrix)
+        for k, (teacher, student, matrix) in enumerate(
+            zip(targets, features, matrices, strict=True), start=1
+        )
+    ]
+    graph.add("Sum", parts, MAP)
+    graph.add("ReduceMax", [MAP], SCORE, axes=[1, 2], keepdims=0)
+    square = [image_size, image_size]
+    return graph.model(
+        "reverse_distillation",
+        {INPUT: (np.uint8, ["B", *square, 3])},
+        {MAP: ["B", *square], SCORE: ["B"]},
+        properties,
+    )
+
+
+class _Network:
+    """Teacher, bottleneck and decoder, as operations in one graph."""
+
+    def __init__(self, architecture: Architecture, weights: Mapping[str, np.ndarray]):
+        self.graph = GraphBuilder()
+        self._arch, self._weights = architecture, weights
+
+    def teacher(self, x: str) -> list[str]:
+        """The outputs of layer1, layer2, layer3 for normalised images."""
+        x = self.graph.relu(self._conv(x, "teacher/conv1", stride=2))
+        x = self.graph.add(
+            "MaxPool", [x], "teacher/pool", kernel_shape=[3, 3], strides=[2, 2], pads=[1] * 4
+        )
+        features = []
+        for index, num_blocks in enumerate(self._arch.stage_blocks, start=1):
+            x = self._stage(x, f"teacher/layer{index}", num_blocks, 1 if index == 1 else 2)
+            features.append(x)
+        return features
+
+    def bottleneck(self, teacher_features: list[str]) -> str:
+        """The one-class embedding."""
+        f1, f2, f3 = teacher_features
+        for name in ("conv1", "conv2"):
+            f1 = self.graph.relu(self._conv(f1, f"student/ocbe/{name}", stride=2))
+        f2 = self.graph.relu(self._conv(f2, "student/ocbe/conv3", stride=2))
+        fused = self.graph.add("Concat", [f1, f2, f3], "student/ocbe/fused", axis=1)
+        return self._stage(fused, "student/ocbe/bn_layer", self._arch.ocbe_blocks, stride=2)
+
+    def decoder(self, x: str) -> list[str]:
+        """D1, D2, D3, shaped like the teacher's maps."""
+        features = []
+        for index, num_blocks in enumerate(self._arch.stage_blocks, start=1):
+            x = self._stage(x, f"student/decoder/layer{index}", num_blocks)
+            features.append(x)
+        return features[::-1]
+
+    def _stage(self, x: str, path: str, num_blocks: int, stride: int = 1) -> str:
+        for index in range(num_blocks):
+            x = self._block(x, f"{path}/block{index}", stride if index == 0 else 1)
+        return x
+
+    def _block(self, x: str, path: str, stride: int) -> str:
+        """A residual block; it has a deconvolution where the weights say so."""
+        if self._arch.block is BasicBlock:
+            y = self.graph.relu(self._conv(x, f"{path}/conv1", stride))
+            y = self._conv(y, f"{path}/conv2")
+        else:
+            y = self.graph.relu(self._conv(x, f"{path}/conv1"))
+            y = self.graph.relu(self._conv(y, f"{path}/conv2", stride))
+            y = self._conv(y, f"{path}/conv3")
+        for shortcut in (f"{path}/downsample_conv", f"{path}/upsample_deconv"):
+            if f"{shortcut}/kernel" in self._weights:
+                x = self._conv(x, shortcut, stride)
+        return self.graph.relu(self.graph.add("Add", [y, x], f"{path}/sum"))
+
+    def _conv(self, x: str, path: str, stride: int = 1) -> str:
+        """A convolution, or a deconvolution, with what is left of its batch normalisation."""
+        folder, _, name = path.rpartition("/")
+        kernel = self._weights[f"{path}/kernel"]
+        bias = self._weights[f"{folder}/{norm_of(name)}/bias"]
+        if kernel.shape[0] == 2:  # only the deconvolutions have an even kernel
+            return self.graph.deconv(x, kernel, bias, path)
+        return self.graph.conv(x, kernel, bias, path, stride)
+
+
+def _normalised(graph: GraphBuilder) -> str:
+    """ImageNet's normalisation of uint8 images [B, H, W, 3], as [B, 3, H, W]."""
+    factor, offset = 1 / (255 * DEVIATION), -MEAN / DEVIATION
+    x = graph.add("Transpose", [INPUT], "pixels", perm=[0, 3, 1, 2])
+    x = graph.add("Cast", [x], "pixels/float", to=1)  # TensorProto.FLOAT
+    for operation, name, values in (("Mul", "factor", factor), ("Add", "offset", offset)):
+        constant = graph.constant(name, values.astype(np.float32).reshape(1, 3, 1, 1))
+        x = graph.add(operation, [x, constant], f"normalised/{name}")
+    return x
+
+
+def _map_of_scale(
+    graph: GraphBuilder, index: int, teacher: str, student: str, matrix: np.ndarray
+) -> str:
+    """B (1 - cos) B^T for one scale: [B, S, S]."""
+    name = f"scale{index}"
+
+    def summed_product(a: str, b: str, what: str) -> str:
+        product = graph.add("Mul", [a, b], f"{name}/{what}/product")
+        return graph.add("ReduceSum", [product, channels], f"{name}/{what}", keepdims=0)
+
+    channels = graph.constant(f"{name}/channels", np.array([1], np.int64))
+    least = graph.constant(f"{name}/least", np.array(EPSILON**2, np.float32))
+    one = graph.constant(f"{name}/one", np.array(1, np.float32))
+    cosine = summed_product(teacher, student, "dot")
+    for features, what in ((teacher, "teacher"), (student, "student")):
+        squared = summed_product(features, features, what)
+        squared = graph.add("Max", [squared, least], f"{name}/{what}/clamped")
+        norm = graph.add("Sqrt", [squared], f"{name}/{what}/norm")
+        cosine = graph.add("Div", [cosine, norm], f"{name}/cosine/{what}")
+    distance = graph.add("Sub", [one, cosine], f"{name}/distance")
+    left = graph.constant(f"{name}/rows", matrix)
+    right = graph.constant(f"{name}/columns", matrix.T)
+    rows = graph.add("MatMul", [left, distance], f"{name}/rows/product")
+    return graph.add("MatMul", [rows, right], f"{name}/map")

@@ -1,0 +1,112 @@
+"""A trained run as a program and its weights, apart from each other."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import export
+
+from rdvar_jax.models.fold import fold_batch_norm
+from rdvar_jax.models.student import Student
+from rdvar_jax.models.teacher import Teacher
+from rdvar_jax.scoring.score import make_score_step
+
+# Of jax.export: where the program can run.
+PLATFORMS = ("cpu", "cuda")
+
+
+def folded_weights(teacher_variables: Any, student_variables: Any) -> dict[str, np.ndarray]:
+    """The networks' weights for scoring alone, by names such as "teacher/layer1/block0/bn1/bias".
+
+    Args:
+        teacher_variables: as in training, numpy or JAX arrays.
+        student_variables: as in training.
+
+    Returns:
+        float32 arrays: a kernel for each convolution, with its batch normalisation folded in, and
+        the bias that is left of that.
+    """
+    variables = {"teacher": teacher_variables, "student": student_variables}
+    weights: dict[str, np.ndarray] = {}
+    for network, trained in jax.device_get(variables).items():
+        _flatten(fold_batch_norm(trained)["params"], f"{network}/", weights)
+    return weights
+
+
+def export_program(
+    teacher: Teacher,
+    student: Student,
+    weights: Mapping[str, np.ndarray],
+    image_size: int,
+    sigma: float,
+    precision: str,
+) -> bytes:
+    """The function (weights, images) -> (maps, scores) as `jax.export` keeps it.
+
+    Convolutions are direct sums, not Winograd's as in scoring on CPU, so that one program is good
+    on every platform and for every number of images.
+
+    Args:
+        teacher: the teacher's module.
+        student: the student's module.
+        weights: from `folded_weights`; only shapes are looked at. They are an argument of the
+          function, not part of it.
+        image_size: S.
+        sigma: of the map's blur, in pixels.
+        precision: one of `PRECISIONS`.
+
+    Returns:
+        The serialised function. It takes a dict of weights and uint8 images [b, S, S, 3] for any
+        b, and gives maps [b, S, S] and scores [b], float32, as `make_score_step` does.
+    """
+    score_step = make_score_step(teacher, student, image_size, sigma, precision)
+
+    def program(weights, images):
+        variables = _unflatten(weights)
+        return score_step(
+            {"params": variables["teacher"]}, {"params": variables["student"]}, images
+        )
+
+    (batch,) = export.symbolic_shape("b")
+    images = jax.ShapeDtypeStruct((batch, image_size, image_size, 3), jnp.uint8)
+    shapes = {name: jax.ShapeDtypeStruct(x.shape, x.dtype) for name, x in weights.items()}
+    with _without_places():
+        exported = export.export(jax.jit(program), platforms=PLATFORMS)(shapes, images)
+        return bytes(exported.serialize())
+
+
+@contextmanager
+def _without_places() -> Iterator[None]:
+    """Keeps the paths of our source files, which JAX notes for debuggers, out of what is lowered.
+
+    So the same run gives the same bytes wherever this package is installed.
+    """
+    name = "jax_traceback_in_locations_limit"
+    before = getattr(jax.config, name)
+    jax.config.update(name, 0)
+    try:
+        yield
+    finally:
+        jax.config.update(name, before)
+
+
+def _flatten(tree: Mapping[str, Any], prefix: str, into: dict[str, np.ndarray]) -> None:
+    for name, node in tree.items():
+        if isinstance(node, Mapping):
+            _flatten(node, f"{prefix}{name}/", into)
+        else:
+            into[prefix + name] = np.asarray(node, np.float32)
+
+
+def _unflatten(weights: Mapping[str, Any]) -> dict[str, Any]:
+    tree: dict[str, Any] = {}
+    for path, array in weights.items():
+        *folders, name = path.split("/")
+        node = tree
+        for folder in folders:
+            node = node.setdefault(folder, {})
+        node[name] = array
+    return tree

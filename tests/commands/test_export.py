@@ -1,0 +1,135 @@
+"""`rdvar export`, from the command line to a detector's scores."""
+
+import hashlib
+import json
+import math
+import shutil
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+from rdvar_process import assert_one_sentence
+from test_predict import read_scores
+
+from rdvar_jax import Detector
+from rdvar_jax.data.decode import decode_image
+from rdvar_jax.errors import UserError
+from rdvar_jax.export import export as export_run
+from rdvar_jax.serving.archive import read_bundle
+from rdvar_jax.version import __version__
+from rdvar_jax.workdir import Workdir, load_config
+
+
+@pytest.fixture(scope="module")
+def workdir(rdvar, trained, toy_root, tmp_path_factory) -> Path:
+    """A run with scores of its test images and a threshold."""
+    workdir = Path(shutil.copytree(trained, tmp_path_factory.mktemp("exported") / "run"))
+    for command in (
+        ("threshold", "--method", "quantile", "--input", toy_root / "tile" / "test" / "good"),
+        ("evaluate",),
+    ):
+        done = rdvar.run(*command, "--workdir", workdir)
+        assert done.returncode == 0, done.stderr
+    return workdir
+
+
+def export(rdvar, workdir, output, *options):
+    return rdvar.run("export", "--workdir", workdir, "--output", output, *options)
+
+
+def test_a_bundle_scores_as_evaluation_does(rdvar, workdir, toy_root, tmp_path):
+    path = tmp_path / "part.rdvar"
+    done = export(rdvar, workdir, path)
+    assert done.returncode == 0, done.stderr
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert f"exported {path}" in done.stdout and sha256 in done.stdout
+    assert list(tmp_path.iterdir()) == [path]
+
+    expected = read_scores(workdir / "scores.csv")
+    images = [toy_root / "tile" / name for name in expected]
+    detector = Detector.load(path, sha256=sha256)
+    found = detector.predict(images)
+    np.testing.assert_allclose(found.scores, list(expected.values()), rtol=1e-5)
+    stored = json.loads((workdir / "threshold.json").read_text())
+    assert found.threshold == stored["threshold"]
+    assert np.array_equal(found.verdicts, found.scores > np.float32(stored["threshold"]))
+    assert 0 < found.verdicts.sum() < 7
+
+    manifest = read_bundle(path)[0]
+    assert manifest["threshold"] == stored
+    assert manifest["versions"]["rdvar_jax"] == __version__
+    results = json.loads((workdir / "results.json").read_text())
+    assert manifest["run"] == {
+        "category": "tile",
+        "checkpoint": "latest",
+        "step": 10,
+        "epoch": 4,
+        "checkpoint_sha256": results["checkpoint_sha256"],
+        "teacher_sha256": results["teacher"]["sha256"],
+    }
+
+
+def test_an_onnx_model_scores_as_evaluation_does(rdvar, workdir, toy_root, tmp_path):
+    path = tmp_path / "part.onnx"
+    done = export(rdvar, workdir, path, "--format", "onnx")
+    assert done.returncode == 0, done.stderr
+    assert hashlib.sha256(path.read_bytes()).hexdigest() in done.stdout
+    expected = read_scores(workdir / "scores.csv")
+    pixels = np.stack([decode_image(toy_root / "tile" / name, 32) for name in expected])
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    maps, scores = session.run(["maps", "scores"], {"images": pixels})
+    np.testing.assert_allclose(scores, list(expected.values()), rtol=1e-5)
+    assert maps.shape == (7, 32, 32)
+    about = json.loads(session.get_modelmeta().custom_metadata_map["rdvar"])
+    assert about["threshold"] == json.loads((workdir / "threshold.json").read_text())
+    assert about["image"]["size"] == 32 and about["run"]["step"] == 10
+
+
+def test_the_threshold_and_sigma_of_the_command_hold(rdvar, workdir, toy_root, tmp_path):
+    path = tmp_path / "part.rdvar"
+    done = export(rdvar, workdir, path, "--threshold=0.1", "--config.score.sigma=1")
+    assert done.returncode == 0, done.stderr
+    manifest = read_bundle(path)[0]
+    assert manifest["threshold"]["threshold"] == float(np.float32(0.1))
+    assert manifest["threshold"]["method"] == "given"
+    assert manifest["map"]["sigma"] == 1.0
+    # Less blurred: a higher peak.
+    image = toy_root / "tile" / "test" / "spot" / "000.png"
+    expected = read_scores(workdir / "scores.csv")["test/spot/000.png"]
+    assert Detector.load(path).predict(image).scores[0] > 1.01 * expected
+
+
+def test_without_a_threshold_it_says_so(rdvar, trained, tmp_path):
+    done = export(rdvar, trained, tmp_path / "part.rdvar")
+    assert done.returncode == 0, done.stderr
+    assert "holds no threshold" in done.stderr and "rdvar threshold" in done.stderr
+    assert Detector.load(tmp_path / "part.rdvar").threshold is None
+
+
+def test_what_cannot_be_exported_is_said_and_changes_nothing(workdir, tmp_path):
+    kept, image = tmp_path / "kept.rdvar", tmp_path / "image.png"
+    kept.write_bytes(b"of before")
+    image.write_bytes(b"an image")
+    (tmp_path / "folder.rdvar").mkdir()
+    run = Workdir(workdir)
+    config = load_config(run)
+    other_blur = load_config(run)
+    other_blur.score.sigma = 1.0  # the stored threshold is not of it
+    for of_config, output, options, words in [
+        (config, image, {}, f"{image} must end in .rdvar"),
+        (config, kept, {"file_format": "onnx"}, "must end in .onnx"),
+        (config, tmp_path / "folder.rdvar", {}, "is a folder"),
+        (config, tmp_path / "none" / "x.rdvar", {}, "cannot be written"),
+        (config, kept, {"threshold": math.nan}, "--threshold nan"),
+        (other_blur, kept, {}, "score.sigma"),
+    ]:
+        with pytest.raises(UserError) as caught:
+            export_run(of_config, run, output, **options)
+        assert words in str(caught.value) and "\n" not in str(caught.value)
+    assert kept.read_bytes() == b"of before" and image.read_bytes() == b"an image"
+    assert {path.name for path in tmp_path.iterdir()} == {"kept.rdvar", "image.png", "folder.rdvar"}
+
+
+def test_the_command_asks_for_what_is_missing(rdvar, workdir):
+    assert_one_sentence(rdvar.run("export", "--workdir", workdir), "--output")

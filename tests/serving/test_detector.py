@@ -1,0 +1,210 @@
+"""`Detector`: numpy in, numpy out, the scores of evaluation."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from narrow import THRESHOLD
+from PIL import Image
+
+import rdvar_jax
+from rdvar_jax import Detector
+from rdvar_jax.data.decode import decode_image
+from rdvar_jax.errors import BundleError, DataError
+from rdvar_jax.serving.archive import PROGRAM, WEIGHTS, read_bundle, write_bundle
+
+
+@pytest.fixture(scope="module")
+def detector(bundle) -> Detector:
+    return Detector.load(bundle, batch_size=4)
+
+
+def assert_same(found, expected, rows=slice(None)):
+    maps, scores = expected
+    np.testing.assert_allclose(found.maps, maps[rows], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(found.scores, scores[rows], rtol=1e-5)
+    assert found.maps.dtype == found.scores.dtype == np.float32
+
+
+@pytest.mark.parametrize("count", [1, 3, 7, 8])
+def test_scores_are_those_of_evaluation_for_any_number(detector, odd, expected, count):
+    assert_same(detector.predict(odd.images[:count]), expected, slice(count))
+
+
+def test_no_image_is_an_empty_prediction(detector):
+    found = detector.predict([])
+    assert found.scores.shape == (0,) and found.maps.shape == (0, 32, 32)
+    assert found.verdicts.shape == (0,)
+
+
+def test_few_programs_are_compiled(bundle, odd):
+    detector = Detector.load(bundle, batch_size=4)
+    for count in range(1, 9):
+        detector.predict(odd.images[:count])
+    assert detector._program._cache_size() == 3  # 1, 2 and 4 images
+
+
+def test_verdicts_follow_the_threshold_and_scores_do_not(detector, odd, expected):
+    scores = expected[1]
+    stored = detector.predict(odd.images)
+    assert detector.threshold == stored.threshold == THRESHOLD
+    middle = float(np.median(scores))
+    for threshold in (middle, float(scores.max()) * 1.01, -1.0):
+        found = detector.predict(odd.images, threshold=threshold)
+        assert np.array_equal(found.verdicts, found.scores > np.float32(threshold))
+        assert found.threshold == threshold
+        assert np.array_equal(found.scores, stored.scores)
+    # Equal is not above.
+    one = float(stored.scores[2])
+    assert not detector.predict(odd.images, threshold=one).verdicts[2]
+    with pytest.raises(ValueError, match="not a number"):
+        detector.predict(odd.images, threshold=float("nan"))
+
+
+def test_a_bundle_without_threshold_gives_no_verdicts(bundle, odd, tmp_path):
+    manifest, members = read_bundle(bundle)
+    about = {name: manifest[name] for name in ("image", "versions")}
+    write_bundle(tmp_path / "none.rdvar", {**about, "threshold": None}, members)
+    detector = Detector.load(tmp_path / "none.rdvar")
+    assert detector.threshold is None
+    found = detector.predict(odd.images[:1])
+    assert found.threshold is None and found.verdicts is None
+    assert detector.predict(odd.images[:1], threshold=-1).verdicts.tolist() == [True]
+
+
+def test_files_pictures_and_arrays_are_the_same_images(detector, tmp_path):
+    rng = np.random.default_rng(5)
+    array = rng.integers(0, 256, (50, 37, 3), dtype=np.uint8)
+    path = tmp_path / "größe.png"
+    Image.fromarray(array).save(path)
+    with Image.open(path) as picture:
+        several = detector.predict([array, path, str(path), picture, Image.fromarray(array)])
+        alone = [detector.predict(image) for image in (array, path, str(path), picture)]
+    # What training's own decoder gives.
+    expected = detector.predict(decode_image(path, 32)[None])
+    for index in range(5):
+        np.testing.assert_allclose(several.maps[index], expected.maps[0], rtol=1e-5, atol=1e-6)
+    for found in alone:
+        assert found.maps.shape == (1, 32, 32)
+        assert np.array_equal(found.maps, expected.maps)
+    batch = np.stack([array, array[::-1]])  # [2, 50, 37, 3]
+    np.testing.assert_allclose(detector.predict(batch).maps[0], expected.maps[0], rtol=1e-5)
+
+
+def test_pictures_of_every_kind_are_read_as_files_are(detector, tmp_path):
+    grey = np.arange(40 * 40, dtype=np.uint8).reshape(40, 40)
+    deep = (np.arange(1600, dtype=np.uint16) * 40).reshape(40, 40)
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    kinds = {
+        "grey": Image.fromarray(grey),
+        "deep": Image.fromarray(deep),
+        "palette": Image.fromarray(grey).convert("P"),
+        "alpha": Image.fromarray(np.dstack([grey] * 4)),
+        "binary": Image.fromarray(grey > 100),
+    }
+    for name, picture in kinds.items():
+        path = tmp_path / f"{name}.png"
+        picture.save(path, exif=turned)
+        with Image.open(path) as opened:
+            found, from_file = detector.predict(opened), detector.predict(path)
+            assert np.array_equal(found.maps, from_file.maps), name
+    assert np.array_equal(detector.predict(grey).maps, detector.predict(np.dstack([grey] * 3)).maps)
+
+
+def test_the_users_picture_stays_as_it_was(detector):
+    picture = Image.fromarray(np.zeros((9, 9, 3), np.uint8))
+    picture.info["transparency"] = (0, 0, 0)
+    detector.predict(picture)
+    assert picture.info == {"transparency": (0, 0, 0)} and picture.size == (9, 9)
+
+
+@pytest.mark.parametrize(
+    ("images", "words"),
+    [
+        (np.zeros((2, 32, 32, 3), np.float32), "type float32"),
+        ([np.zeros((32, 32, 3))], "type float64"),
+        (np.zeros((2, 3, 32, 32), np.uint8), "shape [3, 32, 32]"),
+        (np.zeros((2, 32, 32, 4), np.uint8), "shape [32, 32, 4]"),
+        (np.zeros((0, 32, 3), np.uint8), "shape [0, 32, 3]"),
+        (np.zeros(5, np.uint8), "shape [5]"),
+        (np.zeros((1, 2, 32, 32, 3), np.uint8), "shape [1, 2, 32, 32, 3]"),
+        ([3], "a int is not an image"),
+        (7, "a int is not an image"),
+        (None, "a NoneType is not an image"),
+        ([Image.new("F", (8, 8))], "mode F"),
+        (["nowhere.png"], "nowhere.png does not exist"),
+    ],
+)
+def test_what_is_no_image_is_refused_in_one_sentence(detector, images, words):
+    with pytest.raises(DataError) as caught:
+        detector.predict(images)
+    assert words in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_damaged_bundle_is_refused(bundle, tmp_path):
+    path = shutil.copy(bundle, tmp_path / "part.rdvar")
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(BundleError, match="no whole bundle"):
+        Detector.load(path)
+
+
+@pytest.mark.parametrize("what", ["program", "weights", "other weights"])
+def test_parts_that_do_not_fit_together_are_refused(bundle, weights, tmp_path, what):
+    from rdvar_jax.weights.safetensors_file import safetensors_bytes
+
+    manifest, members = read_bundle(bundle)
+    fewer = dict(list(weights.items())[1:])
+    changed = {
+        "program": (PROGRAM, b"no program"),
+        "weights": (WEIGHTS, b"no weights"),
+        "other weights": (WEIGHTS, safetensors_bytes(fewer, {})),
+    }
+    name, content = changed[what]
+    about = {name: manifest[name] for name in ("image", "versions", "threshold")}
+    write_bundle(tmp_path / "x.rdvar", about, {**members, name: content})
+    with pytest.raises(BundleError) as caught:
+        Detector.load(tmp_path / "x.rdvar")
+    assert f"jax {jax.__version__}" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_the_batch_size_is_checked(bundle):
+    with pytest.raises(ValueError, match="batch_size"):
+        Detector.load(bundle, batch_size=0)
+
+
+def test_the_program_holds_no_weights_and_names_no_place(bundle, weights):
+    members = read_bundle(bundle)[1]
+    assert len(members[PROGRAM]) < 300_000
+    # Where the program was made is nobody's business, and other bytes in another place.
+    home = str(Path(rdvar_jax.__file__).parents[1])
+    assert home.encode() not in members[PROGRAM]
+    assert len(members[WEIGHTS]) > 4 * sum(array.size for array in weights.values())
+
+
+def test_a_detector_loads_only_jax_numpy_and_pillow():
+    # Some packages jax loads itself where they are installed.
+    needed = loaded_by("import jax, jax.export, numpy, PIL.Image")
+    code = "import rdvar_jax, sys; assert 'jax' not in sys.modules; from rdvar_jax import Detector"
+    assert {"jax", "numpy", "PIL"} <= needed
+    assert loaded_by(code) == {*needed, "rdvar_jax"}
+
+
+def loaded_by(code: str) -> set[str]:
+    code += "; print(*{name.split('.')[0] for name in sys.modules} - sys.stdlib_module_names)"
+    command = [sys.executable, "-c", f"import sys; {code}"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.split())
+
+
+def test_the_package_has_no_other_lazy_names():
+    assert rdvar_jax.Detector is Detector
+    with pytest.raises(AttributeError, match="Detektor"):
+        _ = rdvar_jax.Detektor

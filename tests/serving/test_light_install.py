@@ -1,0 +1,85 @@
+"""A bundle in an environment that has jax, numpy and Pillow, and nothing of training."""
+
+import json
+import os
+import shutil
+import subprocess
+import venv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+USE = """
+import numpy as np
+from rdvar_jax import Detector
+bundle, images, output = sys.argv[1:]
+found = Detector.load(bundle).predict(np.load(images))
+np.savez(output, maps=found.maps, scores=found.scores, verdicts=found.verdicts)
+"""
+
+
+def call(*command, **options) -> str:
+    environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "XLA_FLAGS")}
+    done = subprocess.run(
+        [str(part) for part in command], env=environment, capture_output=True, text=True, **options
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def python(tmp_path_factory) -> Path:
+    """The interpreter of a new environment with what a plain `pip install rdvar-jax` gives."""
+    folder = tmp_path_factory.mktemp("light")
+    venv.create(folder / "venv", with_pip=True)
+    python = folder / "venv" / "bin" / "python"
+    # A copy, because building leaves files beside the sources.
+    shutil.copytree(REPOSITORY / "rdvar_jax", folder / "source" / "rdvar_jax")
+    for name in ("pyproject.toml", "README.md", "LICENSE", "NOTICE"):
+        shutil.copy(REPOSITORY / name, folder / "source")
+    pip = (python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+    constraints = REPOSITORY / "constraints.txt"
+    call(*pip, "--constraint", constraints, folder / "source")
+    return python
+
+
+@pytest.mark.slow
+def test_a_bundle_scores_there(python, bundle, odd, expected, tmp_path):
+    listed = json.loads(call(python, "-m", "pip", "list", "--format", "json"))
+    assert {entry["name"].lower().replace("_", "-") for entry in listed} <= {
+        "rdvar-jax",
+        "jax",
+        "numpy",
+        "pillow",
+        "flatbuffers",
+        # Required by jax itself.
+        "jaxlib",
+        "ml-dtypes",
+        "opt-einsum",
+        "scipy",
+        # Of the environment.
+        "pip",
+        "setuptools",
+    }
+    np.save(tmp_path / "images.npy", odd.images)
+    call(python, "-W", "error", "-c", USE, bundle, tmp_path / "images.npy", tmp_path / "out.npz")
+    found = np.load(tmp_path / "out.npz")
+    maps, scores = expected
+    np.testing.assert_allclose(found["maps"], maps, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(found["scores"], scores, rtol=1e-5)
+    assert found["verdicts"].shape == (8,)
+
+
+@pytest.mark.slow
+def test_commands_say_there_what_to_install(python, tmp_path):
+    for command in (["train"], ["--help"], ["export", "--workdir", "W"]):
+        done = subprocess.run(
+            [python.with_name("rdvar"), *command], capture_output=True, text=True, cwd=tmp_path
+        )
+        assert done.returncode == 2
+        assert done.stderr == (
+            'rdvar: absl is not installed, and this needs it; run: pip install "rdvar-jax[train]"\n'
+        )

@@ -1,0 +1,84 @@
+"""ONNX models of all backbones in ONNX Runtime against our own networks."""
+
+import json
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from narrow import narrow, scored
+
+from rdvar_jax.models.architectures import ARCHITECTURES, IMAGENET_WIDTH
+from rdvar_jax.scoring.anomaly_map import SIGMA
+from rdvar_jax.serving.onnx_graph import IR_VERSION, OPSET
+from rdvar_jax.serving.onnx_network import INPUT, MAP, SCORE, build_onnx
+from rdvar_jax.serving.program import folded_weights
+
+
+def run(model: bytes, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    maps, scores = session.run([MAP, SCORE], {INPUT: images})
+    return maps, scores
+
+
+def check_backbone(arch: str, width: int, size: int, count: int) -> None:
+    teacher, student, *variables = narrow(arch, width, size)
+    images = np.random.default_rng(6).integers(0, 256, (count, size, size, 3), dtype=np.uint8)
+    model = build_onnx(arch, folded_weights(*variables), size, SIGMA, {})
+    maps, scores = run(model, images)
+    expected_maps, expected_scores = scored(teacher, student, *variables, images)
+    assert maps.dtype == scores.dtype == np.float32
+    np.testing.assert_allclose(maps, expected_maps, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(scores, expected_scores, rtol=1e-5)
+    assert np.ptp(scores) > 1e-3 * scores.max()  # a score that knows nothing would pass above
+
+
+@pytest.mark.parametrize("arch", ["resnet18", "resnet50"])
+def test_both_kinds_of_block(arch):
+    check_backbone(arch, width=4, size=32, count=2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arch", sorted(ARCHITECTURES))
+def test_every_backbone_at_full_width(arch):
+    check_backbone(arch, IMAGENET_WIDTH, size=64, count=2)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    _, _, *variables = narrow("resnet18", 4, 64)
+    weights = folded_weights(*variables)
+    return build_onnx("resnet18", weights, 64, 2.0, {"note": json.dumps({"threshold": 0.25})})
+
+
+def test_any_number_of_images(model):
+    images = np.random.default_rng(6).integers(0, 256, (7, 64, 64, 3), dtype=np.uint8)
+    maps, scores = run(model, images)
+    assert maps.shape == (7, 64, 64) and scores.shape == (7,)
+    assert np.array_equal(maps.max(axis=(1, 2)), scores)
+    for index in (0, 6):
+        one_map, one_score = run(model, images[index : index + 1])
+        np.testing.assert_allclose(one_map[0], maps[index], rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(one_score[0], scores[index], rtol=1e-5)
+
+
+def test_the_model_says_what_it_is(model):
+    loaded = onnx.load_from_string(model)
+    assert [(entry.domain, entry.version) for entry in loaded.opset_import] == [("", OPSET)]
+    assert loaded.ir_version == IR_VERSION
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    (image,) = session.get_inputs()
+    assert (image.name, image.type, image.shape) == ("images", "tensor(uint8)", ["B", 64, 64, 3])
+    assert [(out.name, out.type, out.shape) for out in session.get_outputs()] == [
+        ("maps", "tensor(float)", ["B", 64, 64]),
+        ("scores", "tensor(float)", ["B"]),
+    ]
+    assert session.get_modelmeta().custom_metadata_map == {"note": '{"threshold": 0.25}'}
+
+
+def test_the_same_run_gives_the_same_bytes(model):
+    _, _, *variables = narrow("resnet18", 4, 64)
+    again = build_onnx(
+        "resnet18", folded_weights(*variables), 64, 2.0, {"note": '{"threshold": 0.25}'}
+    )
+    assert again == model
