@@ -76,8 +76,8 @@ def measure(
         process.close()
 
     pairs = [pair for process in processes for pair in process.pairs]
-    if len(processes) == 2:
-        pairs.append((calls[0][1], calls[1][1]))
+    if len(processes) > 1:
+        pairs += [(name, calls[-1][1]) for _, name in calls[:-1]]
     summaries = {
         name: summarise(
             times[name], {"ready_seconds": process.ready_seconds, **process.about[name]}
@@ -190,7 +190,7 @@ def main() -> None:
             report["groups"][name] = measure_start_up(
                 settings, rounds, args.anomalib_python, args.max_others_cores
             )
-            report["installed"]["rdvar-jax"] = installed_size(sys.executable, "rdvar-jax")
+            report["installed"]["rdvar-jax"] = installed_size(sys.executable, "rdvar-jax[train]")
             if args.anomalib_python:
                 report["installed"]["anomalib"] = installed_size(args.anomalib_python, "anomalib")
         else:

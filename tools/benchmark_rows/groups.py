@@ -11,8 +11,8 @@ class Row(NamedTuple):
     batch: int
 
 
-# A group's processes are all resident while a call of one of them is timed. Of two processes the
-# ratio is the first over the second; a process with several calls names its own pairs.
+# A group's processes are all resident while a call of one of them is timed. Of several processes
+# each has a ratio over the last; a process with several calls names its own pairs.
 GROUPS = {
     "step": (Row("jax", "train", 8), Row("torch", "train+tuned", 8)),
     "cached_step": (Row("jax", "train+cache", 8), Row("torch", "train+tuned", 8)),
@@ -20,6 +20,16 @@ GROUPS = {
     "score_1": (Row("jax", "score", 1), Row("torch", "score", 1)),
     "score_8": (Row("jax", "score", 8), Row("torch", "score", 8)),
     "score_32": (Row("jax", "score", 32), Row("torch", "score", 32)),
+    "serving_1": (
+        Row("serving", "bundle", 1),
+        Row("serving", "onnx", 1),
+        Row("torch", "score", 1),
+    ),
+    "serving_8": (
+        Row("serving", "bundle", 8),
+        Row("serving", "onnx", 8),
+        Row("torch", "score", 8),
+    ),
     "modes": (Row("jax", "train+shard_map", 8), Row("jax", "train", 8)),
     "l_var": (Row("l_var", "train", 16),),
     "devices": (Row("devices", "train", 8),),
@@ -36,5 +46,5 @@ QUICK = ("step", "cached_step", "published_step", "score_1", "score_8")
 PEERS = {"anomalib": ("anomalib_step", "anomalib_score_1", "anomalib_score_8")}
 """The groups that `--peers` adds."""
 
-USES_NETWORKS = ("jax", "l_var", "devices")
+USES_NETWORKS = ("jax", "serving", "l_var", "devices")
 """Scripts beside whose times a measured matrix peak is of use."""

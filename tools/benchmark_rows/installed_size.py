@@ -1,7 +1,8 @@
 """How much an installation takes: `python installed_size.py NAME`, in the environment to look at.
 
-Prints JSON: the bytes of the distribution and of all that it requires (no extras), and of the whole
-environment with whatever else is in it. Only Python's own library.
+Prints JSON: the bytes of the distribution and of all that it requires, with the extras that NAME
+names, as in `rdvar-jax[train]`, and of the whole environment with whatever else is in it. Only
+Python's own library.
 """
 
 import json
@@ -18,7 +19,8 @@ def required(name: str) -> set[str]:
     found: set[str] = set()
     waiting = [name]
     while waiting:
-        name = re.sub(r"[-_.]+", "-", waiting.pop()).lower()
+        name, _, extras = waiting.pop().partition("[")
+        name = re.sub(r"[-_.]+", "-", name).lower()
         if name in found:
             continue
         try:
@@ -28,7 +30,8 @@ def required(name: str) -> set[str]:
         found.add(name)
         for requirement in requirements:
             match = re.match(r"[A-Za-z0-9._-]+", requirement)
-            if match and "extra ==" not in requirement:
+            extra = re.search(r"extra == ['\"]([^'\"]+)", requirement)
+            if match and (extra is None or extra[1] in extras.rstrip("]").split(",")):
                 waiting.append(match[0])
     return found
 

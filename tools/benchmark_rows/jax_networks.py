@@ -28,10 +28,10 @@ class Networks:
         arch, width = settings.arch, settings.stem_width
         self.teacher = build_teacher(arch, width)
         self.student = build_student(arch, width, AXIS_NAME)
-        teacher_variables = init_variables(self.teacher, image_shape(self.size), seed=0)
+        self.teacher_variables = init_variables(self.teacher, image_shape(self.size), seed=0)
         shapes = feature_shapes(arch, width, self.size)
         self.variables = init_variables(self.student, shapes, seed=0, train=False)
-        self.folded = parallel.replicate(fold_batch_norm(teacher_variables))
+        self.folded = parallel.replicate(fold_batch_norm(self.teacher_variables))
         rng = np.random.default_rng(0)
         self.images = rng.integers(0, 256, (batch, self.size, self.size, 3), dtype=np.uint8)
         self._tx = build_optimiser(0.005, 0.5, 0.999)
