@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: demo install test test-all test-torch lint format clean
+.PHONY: demo install test test-all test-torch test-browser lint format clean
 
 install: .venv/installed
 
@@ -16,10 +16,10 @@ demo: install
 	$(BIN)/python tools/demo.py --output demo
 
 test: install
-	$(BIN)/pytest -m "not slow and not torch"
+	$(BIN)/pytest -m "not slow and not torch and not browser"
 
 test-all: install
-	$(BIN)/pytest -m "not torch"
+	$(BIN)/pytest -m "not torch and not browser"
 
 # PyTorch is installed for these tests alone.
 test-torch: .venv/installed-torch
@@ -27,6 +27,14 @@ test-torch: .venv/installed-torch
 
 .venv/installed-torch: .venv/installed
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev,torch]"
+	touch $@
+
+# Needs Chromium on PATH; see tests/README.md.
+test-browser: .venv/installed-browser
+	$(BIN)/pytest -m browser tests/browser
+
+.venv/installed-browser: .venv/installed
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev,browser]"
 	touch $@
 
 lint: install

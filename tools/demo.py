@@ -119,6 +119,7 @@ def make_page(results: dict[str, dict[str, Any]]) -> str:
 <style>
 body {{ font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 1000px;
   padding: 0 1rem; color: #212529; }}
+.table {{ overflow-x: auto; }}
 table {{ border-collapse: collapse; }}
 th, td {{ text-align: right; padding: .3rem .9rem; border-bottom: 1px solid #dee2e6; }}
 th:first-child, td:first-child {{ text-align: left; }}
@@ -128,7 +129,7 @@ img {{ max-width: 100%; border: 1px solid #dee2e6; margin: .5rem 0; }}
 <h1>rdvar_jax demo</h1>
 <p>Drawn parts. Each detector saw good ones only. A heat map shows where a part differs from what
 was learned; the outline is the true defect.</p>
-<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>
+<div class="table"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>
 {pictures}
 </body></html>
 """
