@@ -9,12 +9,12 @@ from rdvar_jax.command_line.start import start_logging
 from rdvar_jax.errors import UserError
 
 
-def exit_code(program: str, command: Callable[[list[str]], None], argv: list[str]) -> int:
-    """Runs a command: 0, or 2 and one sentence on standard error for what a user can mend."""
+def exit_code(program: str, command: Callable[[list[str]], int | None], argv: list[str]) -> int:
+    """Runs a command: its own code, or 2 and one sentence on standard error for what a user can
+    mend."""
     start_logging()
     try:
-        command(argv)
+        return command(argv) or 0
     except (UserError, flags.Error) as error:
         print("\n".join(f"{program}: {line}" for line in str(error).splitlines()), file=sys.stderr)
         return 2
-    return 0

@@ -1,0 +1,105 @@
+"""What a run depends on, and its hash: the address under which its result is kept.
+
+Two commands that ask for the same settings of the same code, on the same images with the same
+teacher, ask for the same run, wherever the files lie.
+"""
+
+import hashlib
+import json
+import os
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import rdvar_jax
+from rdvar_jax.config import RANDOM_WEIGHTS, Config, flatten
+from rdvar_jax.data.folder import find_category
+from rdvar_jax.errors import DataError
+from rdvar_jax.weights.catalogue import fetch, sha256_of
+from rdvar_jax.weights.procedural import PROCEDURAL, procedural_path
+
+# Where things lie, what is drawn and what is logged: nothing of it changes a result.
+WITHOUT_EFFECT = ("data.root", "teacher.weights")
+SECTIONS_WITHOUT_EFFECT = ("report", "logging", "distributed")
+# The libraries whose arithmetic is in the result.
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "scipy", "pillow")
+DIGITS = 12
+
+
+def identity(config: Config) -> dict[str, Any]:
+    """All that the result of a run depends on, but the machine.
+
+    Raises:
+        DataError, WeightsError: images or weights are not there.
+    """
+    settings = {
+        name: value
+        for name, value in flatten(config).items()
+        if name not in WITHOUT_EFFECT and name.split(".")[0] not in SECTIONS_WITHOUT_EFFECT
+    }
+    data = config.data
+    return {
+        "settings": settings,
+        "data": data_hash(data.root, data.category, data.layout),
+        "teacher": weights_hash(config.teacher.arch, config.teacher.weights),
+        "code": code_hash(),
+        "versions": {name: version(name) for name in PACKAGES},
+    }
+
+
+def address(of: dict[str, Any]) -> str:
+    """The first digits of the hash of an `identity`."""
+    text = json.dumps(of, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
+
+
+@cache
+def data_hash(root: str, category: str, layout: str) -> str:
+    """sha256 over the names and files of a category: training images, test images and masks.
+
+    Raises:
+        DataError: there is no such category, or a file cannot be read.
+    """
+    found = find_category(Path(root), category, layout)
+    digest = hashlib.sha256()
+    for record in (*found.train, *found.test):
+        digest.update(os.fsencode(record.name) + b"\0")
+        masks = record.mask_path
+        paths = [record.path]
+        if masks is not None:
+            paths += sorted(masks.iterdir()) if masks.is_dir() else [masks]
+        for path in paths:
+            try:
+                with path.open("rb") as file:
+                    digest.update(hashlib.file_digest(file, "sha256").digest())
+            except OSError as error:
+                raise DataError(
+                    f"{path} cannot be read ({error.strerror}); make it readable."
+                ) from error
+    return digest.hexdigest()
+
+
+@cache
+def weights_hash(arch: str, weights: str) -> str:
+    """sha256 of the teacher's file; torchvision's is looked for in the caches, or downloaded.
+
+    Raises:
+        WeightsError: there is no such file.
+    """
+    if weights == RANDOM_WEIGHTS:
+        return RANDOM_WEIGHTS
+    if weights == PROCEDURAL:
+        return sha256_of(procedural_path())
+    return sha256_of(Path(weights).expanduser() if weights else fetch(arch))
+
+
+@cache
+def code_hash() -> str:
+    """sha256 over the package's source: any change of it may change a result."""
+    folder = Path(rdvar_jax.__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*.py")):
+        digest.update(path.relative_to(folder).as_posix().encode() + b"\0")
+        digest.update(path.read_bytes() + b"\0")
+    return digest.hexdigest()

@@ -1,0 +1,155 @@
+"""Curves and bars of finished runs."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+
+from reproduction.experiments import Experiment
+from reproduction.paired import mean_and_deviation
+from reproduction.report import Picture, percents
+from reproduction.sweep import Outcome
+
+matplotlib.use("Agg")
+
+from matplotlib import pyplot  # noqa: E402
+
+SHOWN = {"image_auroc": "image AUROC, %", "pixel_auroc": "pixel AUROC, %"}
+WIDTH = 8.0
+COLORS = ("#4c72b0", "#dd8452", "#55a868", "#c44e52")
+
+
+def bars_by_category(experiment: Experiment, outcomes: Sequence[Outcome], folder: Path) -> Picture:
+    """`categories.png`: each category's mean over seeds, a bar a variant."""
+    categories = list(dict.fromkeys(outcome.category for outcome in outcomes))
+    figure, panels = pyplot.subplots(len(SHOWN), figsize=(WIDTH, 6), layout="constrained")
+    width = 0.8 / len(experiment.variants)
+    for axes, (metric, label) in zip(panels, SHOWN.items(), strict=True):
+        for index, variant in enumerate(experiment.variants):
+            values = percents(outcomes, variant.name, metric)
+            stats = [mean_and_deviation({c: values.get(c, {})})[:2] for c in categories]
+            places = np.arange(len(categories)) + (index + 0.5) * width - 0.4
+            means = [mean for mean, _ in stats]
+            errors = [deviation or 0.0 for _, deviation in stats]
+            color = COLORS[index % len(COLORS)]
+            axes.bar(places, means, width, yerr=errors, capsize=3, label=variant.name, color=color)
+        _zoom(axes, percents_of(experiment, outcomes, metric))
+        axes.set_xticks(range(len(categories)), categories, rotation=30, ha="right")
+        axes.set_ylabel(label)
+    panels[0].legend(frameon=False, ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.0))
+    text = "AUROC by category: means over seeds, the lines are one standard deviation"
+    return _save(figure, folder / "categories.png", text)
+
+
+def bars_by_variant(experiment: Experiment, outcomes: Sequence[Outcome], folder: Path) -> Picture:
+    """`variants.png`: each variant's mean over the categories."""
+    names = [variant.name for variant in experiment.variants]
+    figure, panels = pyplot.subplots(1, len(SHOWN), figsize=(WIDTH, 3.6), layout="constrained")
+    for axes, (metric, label) in zip(panels, SHOWN.items(), strict=True):
+        means, errors = _means(experiment, outcomes, metric)
+        axes.bar(names, means, 0.6, yerr=errors, capsize=4, color=COLORS[0])
+        _zoom(axes, percents_of(experiment, outcomes, metric))
+        axes.set_ylabel(label)
+    text = "Means over the categories and seeds, the lines are one standard deviation over seeds"
+    return _save(figure, folder / "variants.png", text)
+
+
+def curve_of_lambda(
+    experiment: Experiment, lambdas: Sequence[float], outcomes: Sequence[Outcome], folder: Path
+) -> Picture:
+    """`lambda.png`: AUROC against λ, with error bars."""
+    figure, panels = pyplot.subplots(1, len(SHOWN), figsize=(WIDTH, 3.6), layout="constrained")
+    smallest = min(value for value in lambdas if value > 0)
+    for axes, (metric, label) in zip(panels, SHOWN.items(), strict=True):
+        means, errors = _means(experiment, outcomes, metric)
+        axes.errorbar(lambdas, means, yerr=errors, marker="o", capsize=4, color=COLORS[0])
+        axes.axhline(means[0], color="#adb5bd", linestyle="--", linewidth=1)
+        # Linear up to the smallest value, so that 0 has a place beside the logarithms.
+        axes.set_xscale("symlog", linthresh=smallest)
+        axes.set_xticks(lambdas, [f"{value:g}" for value in lambdas])
+        axes.minorticks_off()
+        axes.set_xlabel("λ")
+        axes.set_ylabel(label)
+    text = "AUROC against λ, one standard deviation over seeds; the dashed line is λ = 0"
+    return _save(figure, folder / "lambda.png", text)
+
+
+def loss_curves(experiment: Experiment, outcomes: Sequence[Outcome], folder: Path) -> Picture:
+    """`losses.png`: L_model and L_var by epoch, the mean over seeds, a row a category."""
+    categories = list(dict.fromkeys(outcome.category for outcome in outcomes))
+    figure, panels = pyplot.subplots(
+        len(categories),
+        2,
+        figsize=(WIDTH, 0.6 + 2.2 * len(categories)),
+        layout="constrained",
+        squeeze=False,
+    )
+    for row, category in zip(panels, categories, strict=True):
+        for axes, key, label in zip(
+            row, ("loss_model", "loss_var"), ("L_model", "L_var"), strict=True
+        ):
+            for index, variant in enumerate(experiment.variants):
+                runs = [
+                    outcome.result["epochs"]
+                    for outcome in outcomes
+                    if (outcome.variant, outcome.category) == (variant.name, category)
+                ]
+                _draw_curves(axes, runs, key, variant.name, COLORS[index % len(COLORS)])
+            axes.set_yscale("log")
+            axes.set_title(f"{category}: {label}", fontsize=10, loc="left")
+    for axes in panels[-1]:
+        axes.set_xlabel("epoch")
+    panels[0][0].legend(frameon=False, fontsize=9)
+    text = "L_model and L_var in training: means over seeds, thin lines are single runs"
+    return _save(figure, folder / "losses.png", text)
+
+
+def _draw_curves(
+    axes: Any, runs: Sequence[Sequence[Mapping[str, float]]], key: str, name: str, color: str
+) -> None:
+    if not runs:
+        return
+    length = min(len(run) for run in runs)
+    epochs = [line["epoch"] for line in runs[0][:length]]
+    curves = np.array([[line[key] for line in run[:length]] for run in runs])
+    for curve in curves if len(curves) > 1 else ():
+        axes.plot(epochs, curve, color=color, linewidth=0.5, alpha=0.5)
+    axes.plot(epochs, curves.mean(axis=0), color=color, label=name)
+
+
+def _means(
+    experiment: Experiment, outcomes: Sequence[Outcome], metric: str
+) -> tuple[list[float], list[float]]:
+    stats = [
+        mean_and_deviation(percents(outcomes, variant.name, metric))[:2]
+        for variant in experiment.variants
+    ]
+    return [mean for mean, _ in stats], [deviation or 0.0 for _, deviation in stats]
+
+
+def percents_of(experiment: Experiment, outcomes: Sequence[Outcome], metric: str) -> list[float]:
+    """All values that a plot shows."""
+    return [
+        value
+        for variant in experiment.variants
+        for of in percents(outcomes, variant.name, metric).values()
+        for value in of.values()
+    ]
+
+
+def _zoom(axes: Any, values: Sequence[float]) -> None:
+    """Bars from below the lowest run: from 0 all would look alike. The label says so."""
+    if values:
+        low, high = min(values), max(values)
+        margin = max(0.25 * (high - low), 0.5)
+        axes.set_ylim(max(0.0, low - 2 * margin), min(100.5, high + margin))
+    axes.annotate("axis does not begin at 0", (0.01, 0.02), xycoords="axes fraction", fontsize=7)
+
+
+def _save(figure: Any, path: Path, text: str) -> Picture:
+    # A fixed name of the program and no date: the same runs give the same file.
+    figure.savefig(path, dpi=110, metadata={"Software": "rdvar_jax"})
+    pyplot.close(figure)
+    return Picture(path.name, text)
