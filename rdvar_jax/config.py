@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from ml_collections import ConfigDict
+from ml_collections import ConfigDict, FieldReference
 
 from rdvar_jax.errors import ConfigError
 from rdvar_jax.training.losses import LossSettings
@@ -17,6 +17,9 @@ from rdvar_jax.weights.procedural import PROCEDURAL
 
 # A ConfigDict; its sections and settings are only known at run time.
 Config: TypeAlias = Any
+
+# data.image_size: a number, or height and width.
+IMAGE_SIZE_TYPES = (int, tuple)
 
 # teacher.weights: anything else is a path.
 RANDOM_WEIGHTS = "random"
@@ -63,8 +66,11 @@ def default_config() -> Config:
                 # "mvtec", "visa", "btad", "folder" (good images and what there is beside them), or
                 # "auto" to find out which of these it is; see data/layouts/.
                 "layout": "auto",
-                # S: images are resized to S x S; a multiple of 32.
-                "image_size": 256,
+                # S, or (H, W), each a multiple of 32: what the networks see of an image, brought to
+                # it by "squash" (stretched), "crop" (the middle, its aspect kept) or "pad" (the
+                # whole, its aspect kept, with a border); see data/geometry.py.
+                "image_size": FieldReference(256, field_type=IMAGE_SIZE_TYPES),
+                "geometry": "squash",
                 # Share of the good training images that is kept from training, for thresholds and
                 # early looks, such as 0.1; which ones follows from train.seed and their names.
                 "validation": 0.0,
@@ -148,9 +154,13 @@ def default_config() -> Config:
 
 
 def resolved(config: Config) -> Config:
-    """A copy in one spelling: absolute paths, and one name for each stage."""
+    """A copy in one spelling: absolute paths, one name for each stage, one number for a square."""
     config = config.copy_and_resolve_references()
     config.loss.stages = stages(config)
+    size = config.data.image_size
+    if isinstance(size, tuple) and len(set(size)) == 1 and len(size) == 2:
+        with config.data.ignore_type():
+            config.data.image_size = size[0]
     if config.data.root:
         config.data.root = str(Path(config.data.root).expanduser().absolute())
     if config.teacher.weights not in WEIGHTS_BY_NAME:

@@ -52,7 +52,7 @@ def evaluate(config: Config, workdir: Workdir, which: str = "latest") -> dict[st
     scale = color_scale(maps)
     names = [record.name for record in test_set.records]
     defects = [record.defect for record in test_set.records]
-    metrics = evaluate_maps(maps, scores, test_set.masks, test_set.labels)
+    metrics = evaluate_maps(maps, scores, test_set.masks, test_set.labels, test_set.inside)
     results = {
         "metrics": metrics,
         # "stored" is that of rdvar threshold, which saw no defect. "oracle_f1" was chosen with the

@@ -56,6 +56,11 @@ def export(
         UserError: the run or the output cannot be used.
     """
     _check(output, file_format, threshold)
+    if config.data.geometry != "squash" or not isinstance(config.data.image_size, int):
+        raise ConfigError(
+            f"data.geometry={config.data.geometry} with data.image_size={config.data.image_size} "
+            "cannot be exported yet; train with squash and a square."
+        )
     devices = jax.local_devices()
     check_prediction(config, len(devices))
     run = load_saved(config, workdir, which, build_parallel(config, devices))

@@ -21,14 +21,14 @@ from rdvar_jax.errors import CheckpointError, DataError
 from rdvar_jax.report.prediction import save_heat_map
 from rdvar_jax.report.results import ScoresFile
 from rdvar_jax.report.scale import RunningScale
-from rdvar_jax.run import TrainedRun, build_parallel, load_trained
+from rdvar_jax.run import TrainedRun, build_geometry, build_parallel, load_trained
 from rdvar_jax.workdir import Workdir
 
 logger = logging.getLogger("rdvar_jax")
 
 SCORES, HEAT_MAPS, MAPS = "scores.csv", "heat_maps", "maps"
 
-# The images of a batch with their pixels [B, S, S, 3], maps [B, S, S] and scores [B].
+# The images of a batch with their pixels [B, H, W, 3], maps [B, H, W] and scores [B].
 Scored = tuple[Sequence[InputImage], np.ndarray, np.ndarray, np.ndarray]
 
 
@@ -49,7 +49,7 @@ def predict(
 
     Args:
         config: the run's own, as `load_config` gives it. Its `data` section is needed for
-          `image_size` only.
+          `image_size` and `geometry` only.
         workdir: the run's folder.
         inputs: image files, and folders that are searched at any depth.
         output: a folder that is empty or not there. It gets `scores.csv`, with the raw scores, and
@@ -57,7 +57,7 @@ def predict(
         which: "latest" or "best".
         heat_maps: write a PNG for each image. Its colour scale is that of the run's evaluation,
           else that of all maps of this call, which are then computed twice.
-        save_maps: write each map as it is, float32 [S, S], as .npy.
+        save_maps: write each map as it is, float32 [H, W], as .npy.
 
     Returns:
         The number of images.
@@ -73,10 +73,10 @@ def predict(
         trained = load_trained(config, workdir, which, build_parallel(config, devices))
 
         def scored(description: str) -> Iterator[Scored]:
-            size, batch_size = config.data.image_size, config.score.batch_size
+            geometry, batch_size = build_geometry(config), config.score.batch_size
             # disable=None is tqdm's "only on a terminal".
             with tqdm(total=len(images), desc=description, unit="img", disable=None) as bar:
-                for batch, pixels in decode_batches(images, size, batch_size):
+                for batch, pixels in decode_batches(images, geometry, batch_size):
                     yield batch, pixels, *trained.score(pixels)
                     bar.update(len(batch))
 

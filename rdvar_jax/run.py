@@ -12,8 +12,10 @@ import numpy as np
 from rdvar_jax.config import BEST_METRICS, RANDOM_WEIGHTS, Config, determining_settings
 from rdvar_jax.data.dataset import TestSet, TrainSet, load_test, load_validation
 from rdvar_jax.data.folder import Category, find_category
+from rdvar_jax.data.geometry import Geometry
 from rdvar_jax.data.validation import split_validation
 from rdvar_jax.errors import CheckpointError, DataError
+from rdvar_jax.models.architectures import height_width
 from rdvar_jax.models.build import build_student, build_teacher, feature_shapes, image_shape
 from rdvar_jax.models.initialise import abstract_variables, init_variables
 from rdvar_jax.models.student import Student
@@ -66,6 +68,11 @@ def open_checkpoints(config: Config, workdir: Workdir) -> Checkpoints:
     return Checkpoints(workdir.checkpoints, *BEST_METRICS[config.train.best_metric])
 
 
+def build_geometry(config: Config) -> Geometry:
+    """How images become what the networks see, and how maps go back."""
+    return Geometry(config.data.geometry, *height_width(config.data.image_size))
+
+
 def find_data(config: Config) -> Category:
     """The category's images, with the share of `data.validation` kept from training.
 
@@ -81,7 +88,7 @@ def load_validation_set(config: Config) -> TrainSet:
     """The good images of `data.validation`, decoded; none of them was trained on."""
     return load_validation(
         find_data(config),
-        config.data.image_size,
+        build_geometry(config),
         allow_mixed_sizes=config.data.allow_mixed_sizes,
     )
 
@@ -100,7 +107,7 @@ def load_test_set(config: Config) -> TestSet:
         )
     test_set = load_test(
         category,
-        config.data.image_size,
+        build_geometry(config),
         threshold=config.data.mask_threshold,
         allow_mixed_sizes=config.data.allow_mixed_sizes,
     )
@@ -215,7 +222,7 @@ def load_saved(config: Config, workdir: Workdir, which: str, parallel: Parallel)
 class TrainedRun:
     """A saved state of a run, ready to score images."""
 
-    # (uint8 [N, S, S, 3], progress=False) -> maps [N, S, S] and scores [N], float32, raw.
+    # (uint8 [N, H, W, 3], progress=False) -> maps [N, H, W] and scores [N], float32, raw.
     score: Callable[..., tuple[np.ndarray, np.ndarray]]
     saved: SavedStep
     teacher_sha256: str

@@ -19,7 +19,7 @@ from rdvar_jax.config import Config, flatten
 from rdvar_jax.data.folder import find_category
 from rdvar_jax.data.inputs import InputImage, decode_batches, find_inputs
 from rdvar_jax.errors import CheckpointError, ConfigError
-from rdvar_jax.run import SavedRun, TrainedRun, build_parallel, load_trained
+from rdvar_jax.run import SavedRun, TrainedRun, build_geometry, build_parallel, load_trained
 from rdvar_jax.scoring.threshold import (
     METHODS,
     Threshold,
@@ -183,8 +183,8 @@ def _scores(
     config: Config, trained: TrainedRun, images: Sequence[InputImage]
 ) -> Iterator[np.ndarray]:
     with tqdm(total=len(images), desc="good images", unit="img", disable=None) as bar:
-        size, batch_size = config.data.image_size, config.score.batch_size
-        for batch, pixels in decode_batches(images, size, batch_size):
+        geometry, batch_size = build_geometry(config), config.score.batch_size
+        for batch, pixels in decode_batches(images, geometry, batch_size):
             yield trained.score(pixels)[1]
             bar.update(len(batch))
 

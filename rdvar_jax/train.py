@@ -22,6 +22,7 @@ from rdvar_jax.models.teacher import Teacher
 from rdvar_jax.parallel import Parallel
 from rdvar_jax.run import (
     abstract_state,
+    build_geometry,
     build_networks,
     build_parallel,
     build_tx,
@@ -70,10 +71,10 @@ def train(config: Config, workdir_path: Path) -> None:
     wait_for_all("workdir")
     workdir = enter_workdir(workdir_path, config)
     parallel = build_parallel(config, devices)
-    size = config.data.image_size
+    geometry = build_geometry(config)
 
     train_set = load_train(
-        category, size, progress=is_first(), allow_mixed_sizes=config.data.allow_mixed_sizes
+        category, geometry, progress=is_first(), allow_mixed_sizes=config.data.allow_mixed_sizes
     )
     check_agreement("training images", train_set.fingerprint)
     if len(train_set.images) < config.train.batch_size:
@@ -130,11 +131,10 @@ def train(config: Config, workdir_path: Path) -> None:
     if is_first():
         save_config(workdir, config)
     logger.info(
-        "%s: %d images of %dx%d, %s teacher, %d steps, %s on %d device(s)",
+        "%s: %d images of %s, %s teacher, %d steps, %s on %d device(s)",
         category.name,
         len(train_set.images),
-        size,
-        size,
+        geometry,
         config.teacher.arch,
         schedule.num_steps,
         config.parallel.mode,
@@ -259,7 +259,7 @@ def _make_evaluate_fn(
         student_variables = {"params": state.params, "batch_stats": state.batch_stats}
         variables = parallel.to_local(student_variables)
         maps, scores = score_fn(teacher_variables, variables, test_set.images)
-        metrics = evaluate_maps(maps, scores, test_set.masks, test_set.labels)
+        metrics = evaluate_maps(maps, scores, test_set.masks, test_set.labels, test_set.inside)
         return {name: value for name, value in metrics.items() if value is not None}
 
     return evaluate_fn

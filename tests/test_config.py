@@ -1,6 +1,7 @@
 """Settings: defaults are the paper's, and everything that cannot be used is said at once."""
 
 import importlib.util
+import json
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from rdvar_jax.config import (
     default_config,
     determining_settings,
     loss_settings,
+    resolved,
     stages,
 )
 from rdvar_jax.errors import CheckpointError, ConfigError
@@ -52,6 +54,10 @@ def test_defaults_are_the_papers_setting(config):
     [
         ("data.image_size", 225, "data.image_size=225 must be a multiple of 32.*use 224"),
         ("data.image_size", 0, "multiple of 32"),
+        ("data.image_size", (256, 100), r"image_size=\(256, 100\) must be two multi.*use 256,96"),
+        ("data.image_size", (256, 256, 3), "must be one whole number, or two, height and width"),
+        ("data.image_size", (256, 32.0), "must be one whole number, or two, height and width"),
+        ("data.geometry", "stretch", "data.geometry=stretch is not one of squash, crop, pad"),
         ("data.root", "", "data.root is empty"),
         ("data.root", "/nowhere", "/nowhere"),
         ("data.category", "", "data.category is empty; name it after the config file"),
@@ -146,6 +152,7 @@ def test_stages_as_the_command_line_gives_them(config, given, expected):
 
 def test_json_round_trip(config):
     config.loss.stages = ("d1", "d3")
+    config.data.image_size = (256, 384)
     again = config_from_json(config.to_json())
     assert again.to_dict() == config.to_dict()
 
@@ -181,6 +188,34 @@ def test_a_run_goes_on_that_was_saved_before_a_setting_was_there(config):
     config.data.validation = 0.1
     with pytest.raises(CheckpointError, match="data.validation was 0.0, now 0.1"):
         refuse_other_settings(saved, determining_settings(config), "W")
+
+
+def test_two_equal_sides_are_one_size(config):
+    config.data.image_size = (128, 128)
+    assert resolved(config).data.image_size == 128
+    config.data.image_size = (128, 160)
+    assert resolved(config).data.image_size == (128, 160)
+    check_training(resolved(config), num_local_devices=1)
+
+
+def test_height_and_width_are_part_of_what_a_run_is(config):
+    saved = determining_settings(config)
+    del saved["data.geometry"]  # of a run from before there was one
+    refuse_other_settings(saved, determining_settings(config), "W")
+    config.data.image_size = (256, 384)
+    now = determining_settings(config)
+    refuse_other_settings(json.loads(json.dumps(now)), now, "W")
+    with pytest.raises(CheckpointError, match=r"data.image_size was 256, now \[256, 384\]"):
+        refuse_other_settings(saved, now, "W")
+    config.data.image_size = 256
+    config.data.geometry = "pad"
+    with pytest.raises(CheckpointError, match="data.geometry was 'squash', now 'pad'"):
+        refuse_other_settings(saved, determining_settings(config), "W")
+
+
+def test_an_image_size_is_no_word(config):
+    with pytest.raises(TypeError):
+        config.data.image_size = "large"
 
 
 def test_a_saved_run_with_an_old_name_of_an_oracle_is_read(config):

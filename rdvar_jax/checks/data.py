@@ -5,6 +5,7 @@ from pathlib import Path
 from rdvar_jax.checks.rules import one_of
 from rdvar_jax.config import Config
 from rdvar_jax.data.folder import LAYOUTS, find_category
+from rdvar_jax.data.geometry import MODES
 from rdvar_jax.data.stream import steps_at_epoch
 from rdvar_jax.data.validation import split_validation
 from rdvar_jax.errors import DataError
@@ -13,14 +14,9 @@ from rdvar_jax.models.architectures import SIZE_MULTIPLE
 
 def check_data(config: Config, *, check_steps: bool, is_optional: bool = False) -> list[str]:
     """The category is found; with `check_steps` its images fill at least one batch."""
-    problems = []
     data = config.data
-    if data.image_size < SIZE_MULTIPLE or data.image_size % SIZE_MULTIPLE:
-        near = max(SIZE_MULTIPLE, round(data.image_size / SIZE_MULTIPLE) * SIZE_MULTIPLE)
-        problems.append(
-            f"data.image_size={data.image_size} must be a multiple of {SIZE_MULTIPLE}, or the "
-            f"decoder's maps do not fit the teacher's; use {near}."
-        )
+    problems = _check_size(data.image_size)
+    problems += one_of("data.geometry", data.geometry, MODES)
     problems += one_of("data.mask_threshold", data.mask_threshold, ("half", "any"))
     if not 0 <= data.validation < 1:
         problems.append(f"data.validation={data.validation} must be at least 0 and under 1.")
@@ -52,6 +48,22 @@ def check_data(config: Config, *, check_steps: bool, is_optional: bool = False) 
                         f"test images, and {category.folder} has none; add some, or set it to 0."
                     )
     return problems
+
+
+def _check_size(size: int | tuple[int, ...]) -> list[str]:
+    sides = size if isinstance(size, tuple) else (size,)
+    if isinstance(size, tuple) and (len(size) != 2 or not all(type(side) is int for side in size)):
+        return [f"data.image_size={size} must be one whole number, or two, height and width."]
+    if all(side >= SIZE_MULTIPLE and side % SIZE_MULTIPLE == 0 for side in sides):
+        return []
+    near = ",".join(
+        str(max(SIZE_MULTIPLE, round(side / SIZE_MULTIPLE) * SIZE_MULTIPLE)) for side in sides
+    )
+    what = "must be a multiple" if len(sides) == 1 else "must be two multiples"
+    return [
+        f"data.image_size={size} {what} of {SIZE_MULTIPLE}, or the decoder's maps do not fit the "
+        f"teacher's; use {near}."
+    ]
 
 
 def _check_steps(config: Config, num_images: int) -> list[str]:

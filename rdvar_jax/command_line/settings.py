@@ -1,5 +1,6 @@
 """Flags and settings: a run's folder, its config, and `--config.SECTION.NAME`."""
 
+import ast
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,6 +65,7 @@ def define_settings(values: flags.FlagValues, config: Any, argv: list[str]) -> N
     """
     from ml_collections import config_flags
 
+    register_image_size()
     try:
         config_flags.DEFINE_config_dict("config", config, flag_values=values, sys_argv=argv)
     except (AttributeError, KeyError) as error:
@@ -77,6 +79,32 @@ def parse_flags(values: flags.FlagValues, argv: list[str]) -> None:
         ConfigError, flags.Error: an unknown flag or setting, or a value that it cannot have.
     """
     refuse_extra(_parse(values, argv))
+
+
+def register_image_size() -> None:
+    """Lets `--config.data.image_size` be a number or two; to be called before flags are made."""
+    from ml_collections import config_flags
+
+    from rdvar_jax.config import IMAGE_SIZE_TYPES
+
+    types: Any = IMAGE_SIZE_TYPES
+    config_flags.register_flag_parser_for_type(types, _ImageSizeParser())
+
+
+class _ImageSizeParser(flags.ArgumentParser):
+    """Reads "256", "256,384" and "(256, 384)"."""
+
+    def parse(self, argument: Any) -> int | tuple[int, ...]:
+        value: Any = argument
+        if isinstance(argument, str):
+            try:
+                value = ast.literal_eval(argument)
+            except (SyntaxError, ValueError):
+                value = None
+        numbers = value if isinstance(value, tuple) else (value,)
+        if not all(type(number) is int for number in numbers):
+            raise ValueError("give S, or H,W: a whole number, or two with a comma between them")
+        return value
 
 
 def _parse(values: flags.FlagValues, argv: list[str]) -> list[str]:

@@ -5,7 +5,12 @@ import sys
 from absl import flags
 
 from rdvar_jax.command_line.ending import report_error
-from rdvar_jax.command_line.settings import define_workdir, parse_flags, read_workdir
+from rdvar_jax.command_line.settings import (
+    define_workdir,
+    parse_flags,
+    read_workdir,
+    register_image_size,
+)
 from rdvar_jax.command_line.start import start_jax
 from rdvar_jax.errors import ConfigError
 
@@ -22,6 +27,7 @@ def run(argv: list[str]) -> int:
     define_workdir(values)
     from ml_collections import config_flags
 
+    register_image_size()
     config_flags.DEFINE_config_file("config", flag_values=values, sys_argv=argv)
     parse_flags(values, argv)
     config = values["config"].value

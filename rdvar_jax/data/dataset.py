@@ -11,29 +11,32 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rdvar_jax.data.decode import decode_images, decode_masks
+from rdvar_jax.data.decode import decode_images, decode_masks, image_dimensions
+from rdvar_jax.data.geometry import Size, as_geometry
 from rdvar_jax.data.records import UNLABELLED, Category, ImageRecord
 
 
 @dataclass(frozen=True, eq=False)  # eq of arrays is no truth value
 class TrainSet:
-    """Good images. N images of S x S, in the order of `records`."""
+    """Good images. N images of H x W, in the order of `records`."""
 
     records: tuple[ImageRecord, ...]
-    images: np.ndarray  # uint8 [N, S, S, 3]
+    images: np.ndarray  # uint8 [N, H, W, 3]
     fingerprint: str  # of names and pixels: a resumed run notices changed data
 
 
 @dataclass(frozen=True, eq=False)
 class TestSet:
-    """Good and defective images. N images of S x S, in the order of `records`."""
+    """Good and defective images. N images of H x W, in the order of `records`."""
 
     __test__ = False  # not a test class, whatever pytest reads from its name
 
     records: tuple[ImageRecord, ...]
-    images: np.ndarray  # uint8 [N, S, S, 3]
-    masks: np.ndarray  # bool [N, S, S], True where defective
+    images: np.ndarray  # uint8 [N, H, W, 3]
+    masks: np.ndarray  # bool [N, H, W], True where defective
     labels: np.ndarray  # int32 [N], 0 good, 1 defective, UNLABELLED where nothing says so
+    # bool [N, H, W], False in the border that "pad" adds; None where no image has one.
+    inside: np.ndarray | None = None
 
     @property
     def has_masks(self) -> bool:
@@ -63,13 +66,13 @@ class TestSet:
 
 def load_train(
     category: Category,
-    size: int,
+    size: Size,
     *,
     num_workers: int | None = None,
     progress: bool = True,
     allow_mixed_sizes: bool = False,
 ) -> TrainSet:
-    """Decode the training images of `category` to uint8 [N, size, size, 3].
+    """Decode the training images of `category` to uint8 [N, H, W, 3].
 
     Raises:
         DataError: see `decode_images`.
@@ -86,7 +89,7 @@ def load_train(
 
 def load_validation(
     category: Category,
-    size: int,
+    size: Size,
     *,
     num_workers: int | None = None,
     progress: bool = True,
@@ -108,7 +111,7 @@ def load_validation(
 
 def load_test(
     category: Category,
-    size: int,
+    size: Size,
     *,
     threshold: str = "half",
     num_workers: int | None = None,
@@ -131,7 +134,12 @@ def load_test(
         category.test, size, threshold=threshold, num_workers=num_workers, progress=progress
     )
     labels = np.array([record.label for record in category.test], np.int32)
-    return TestSet(category.test, images, masks, labels)
+    geometry, inside = as_geometry(size), None
+    if geometry.pads:
+        inside = np.stack(
+            [geometry.inside(image_dimensions(record.path)) for record in category.test]
+        )
+    return TestSet(category.test, images, masks, labels, inside)
 
 
 def compute_fingerprint(records: Sequence[ImageRecord], images: np.ndarray) -> str:

@@ -1,8 +1,8 @@
 """Image files become uint8 arrays and masks become boolean ones; every failure is a DataError.
 
-The rule is RD4AD's: RGB (masks: grey), Pillow's bilinear resize, which is antialiased and rounds
-to uint8, to a square of S x S without keeping the aspect ratio. Scaling to 0-1 and the ImageNet
-statistics come later, on the device.
+Images become RGB, masks grey, both of H x W pixels as `geometry.py` says; a `size` that is a number
+S stretches them to S x S, as RD4AD does. Scaling to 0-1 and the ImageNet statistics come later, on
+the device.
 """
 
 import logging
@@ -18,6 +18,7 @@ from typing import TypeVar
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
+from rdvar_jax.data.geometry import Geometry, Size, as_geometry
 from rdvar_jax.data.listing import images_in
 from rdvar_jax.data.records import HasPath, ImageRecord
 from rdvar_jax.errors import DataError
@@ -35,8 +36,8 @@ _ORIENTATIONS_ON_THE_SIDE = (5, 6, 7, 8)  # EXIF: width and height change places
 _MAX_SIZES_SHOWN = 8
 
 
-def decode_image(path: Path, size: int) -> np.ndarray:
-    """One image as RGB, uint8 [size, size, 3].
+def decode_image(path: Path, size: Size) -> np.ndarray:
+    """One image as RGB, uint8 [H, W, 3].
 
     PNG, JPEG, BMP and TIFF; grey, 1-bit, palette, RGB, CMYK, with or without alpha (dropped), 8 or
     16 bits. 16-bit grey is divided by 257 and rounded, where Pillow's own conversion would clip it
@@ -46,26 +47,26 @@ def decode_image(path: Path, size: int) -> np.ndarray:
     Raises:
         DataError: the file cannot be read as such an image; the message says why.
     """
-    return _decode(path, size, "RGB")[0]
+    return _decode(path, as_geometry(size), "RGB")[0]
 
 
 def decode_mask(
     path: Path,
-    size: int,
+    size: Size,
     image_size_wh: tuple[int, int] | None,
     threshold: str = "half",
     *,
     image_path: Path | None = None,
     nonzero: bool = False,
 ) -> np.ndarray:
-    """One ground-truth mask, bool [size, size], True where defective.
+    """One ground-truth mask, bool [H, W], True where defective.
 
     The mask is resized as the image is and then binarised (RD4AD): "half" takes what is above 0.5
     of the full value, "any" what is above 0.
 
     Args:
         path: The mask's file.
-        size: Side of the result.
+        size: S, (H, W) or a Geometry.
         image_size_wh: Width and height of the image it belongs to, as `image_dimensions` gives
             them; None leaves the comparison out.
         threshold: "half" or "any".
@@ -80,7 +81,7 @@ def decode_mask(
     limits = {"half": 127, "any": 0}
     if threshold not in limits:
         raise ValueError(f"threshold must be 'half' or 'any', not {threshold!r}")
-    grey, mask_size_wh = _decode(path, size, "L", nonzero)
+    grey, mask_size_wh = _decode(path, as_geometry(size), "L", nonzero)
     if image_size_wh is not None and mask_size_wh != image_size_wh:
         image = "its image" if image_path is None else f"its image {image_path}"
         raise DataError(
@@ -109,17 +110,17 @@ def image_dimensions(path: Path) -> tuple[int, int]:
 
 def decode_images(
     records: Sequence[HasPath],
-    size: int,
+    size: Size,
     *,
     num_workers: int | None = None,
     progress: bool = True,
     allow_mixed_sizes: bool = False,
 ) -> np.ndarray:
-    """All images of `records` in their order, uint8 [N, size, size, 3], each decoded once.
+    """All images of `records` in their order, uint8 [N, H, W, 3], each decoded once.
 
     Args:
         records: The images.
-        size: Side of the result.
+        size: S, (H, W) or a Geometry.
         num_workers: Threads; None takes one for each usable CPU.
         progress: Draw a progress bar, if standard error is a terminal.
         allow_mixed_sizes: Accept files of different widths and heights.
@@ -128,38 +129,40 @@ def decode_images(
         DataError: an image cannot be read (the first such record is reported), or the files'
             sizes differ and `allow_mixed_sizes` is not set.
     """
-    images = np.empty((len(records), size, size, 3), np.uint8)
+    geometry = as_geometry(size)
+    images = np.empty((len(records), geometry.height, geometry.width, 3), np.uint8)
 
     def decode(index: int) -> tuple[int, int]:
-        images[index], size_wh = _decode(records[index].path, size, "RGB")
+        images[index], size_wh = _decode(records[index].path, geometry, "RGB")
         return size_wh
 
     sizes_wh = _in_threads(decode, len(records), "Decoding images", num_workers, progress)
     if not allow_mixed_sizes:
-        _check_one_size(records, sizes_wh, size)
+        _check_one_size(records, sizes_wh, geometry)
     return images
 
 
 def decode_masks(
     records: Sequence[ImageRecord],
-    size: int,
+    size: Size,
     *,
     threshold: str = "half",
     num_workers: int | None = None,
     progress: bool = True,
 ) -> np.ndarray:
-    """The masks of `records` in their order, bool [N, size, size]; all False where there is none.
+    """The masks of `records` in their order, bool [N, H, W]; all False where there is none.
 
     Where a record's mask is a folder, its files are parts of one mask.
 
-    A defect that is too small to survive the resize is named in a warning: its image still counts
-    as defective, but none of its pixels does.
+    A defect that is too small to survive the resize, or is cropped away, is named in a warning: its
+    image still counts as defective, but none of its pixels does.
 
     Raises:
         DataError: a mask cannot be read or has another size than its image; of several the first
             record's is reported.
     """
-    masks = np.zeros((len(records), size, size), np.bool_)
+    geometry = as_geometry(size)
+    masks = np.zeros((len(records), geometry.height, geometry.width), np.bool_)
     masked = [index for index, record in enumerate(records) if record.mask_path is not None]
 
     def decode(position: int) -> None:
@@ -169,7 +172,7 @@ def decode_masks(
         for path in mask_files(record):
             masks[index] |= decode_mask(
                 path,
-                size,
+                geometry,
                 image_size_wh,
                 threshold,
                 image_path=record.path,
@@ -183,7 +186,7 @@ def decode_masks(
                 "The mask %s is empty once it is resized to %s and thresholded (%s): its image "
                 "counts as defective, but none of its pixels does.",
                 records[index].mask_path,
-                _by((size, size)),
+                geometry,
                 threshold,
             )
     return masks
@@ -205,15 +208,16 @@ def mask_files(record: ImageRecord) -> list[Path]:
 
 
 def _decode(
-    path: Path, size: int, mode: str, nonzero: bool = False
+    path: Path, geometry: Geometry, mode: str, nonzero: bool = False
 ) -> tuple[np.ndarray, tuple[int, int]]:
-    """Pixels in `mode` ("RGB" or "L") at size x size, and the file's own width and height."""
+    """Pixels in `mode` ("RGB" or "L") at H x W, and the file's own width and height."""
     image = _load(path)
     size_wh = image.size
     image = as_8_bit(image, path, mode)
     if nonzero:
         image = image.point([0] + [255] * 255)
-    return squash(image, size), size_wh
+    apply = geometry.apply_image if mode == "RGB" else geometry.apply_mask
+    return apply(image), size_wh
 
 
 def as_8_bit(image: Image.Image, name: Path | str, mode: str) -> Image.Image:
@@ -240,13 +244,6 @@ def as_8_bit(image: Image.Image, name: Path | str, mode: str) -> Image.Image:
     # Pillow warn.
     image.info.pop("transparency", None)
     return image.convert(mode)
-
-
-def squash(image: Image.Image, size: int) -> np.ndarray:
-    """The pixels of a picture stretched to a square, uint8 [size, size] with its channels."""
-    if image.size != (size, size):
-        image = image.resize((size, size), Image.Resampling.BILINEAR)
-    return np.array(image)
 
 
 def _load(path: Path) -> Image.Image:
@@ -279,7 +276,7 @@ def _to_8_bit(image: Image.Image, name: Path | str) -> Image.Image:
 
 
 def _check_one_size(
-    records: Sequence[HasPath], sizes_wh: Sequence[tuple[int, int]], size: int
+    records: Sequence[HasPath], sizes_wh: Sequence[tuple[int, int]], geometry: Geometry
 ) -> None:
     examples: dict[tuple[int, int], list[Path]] = {}
     for record, size_wh in zip(records, sizes_wh, strict=True):
@@ -290,9 +287,10 @@ def _check_one_size(
     parts = [f"{_by(wh)} (count {len(paths)}, such as {paths[0]})" for wh, paths in by_count]
     if len(parts) > _MAX_SIZES_SHOWN:
         parts[_MAX_SIZES_SHOWN:] = [f"{len(parts) - _MAX_SIZES_SHOWN} other sizes"]
+    word = {"squash": "stretched to", "crop": "cropped to", "pad": "padded to"}[geometry.mode]
     raise DataError(
         f"The images have different pixel sizes: {', '.join(parts)}; make them equal, or set "
-        f"data.allow_mixed_sizes=True to have each stretched to {_by((size, size))}."
+        f"data.allow_mixed_sizes=True to have each {word} {geometry}."
     )
 
 

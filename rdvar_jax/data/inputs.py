@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from rdvar_jax.data.decode import decode_images
+from rdvar_jax.data.geometry import Size
 from rdvar_jax.data.listing import folder_entries, image_suffixes, some_names
 from rdvar_jax.errors import DataError
 
@@ -57,11 +58,11 @@ def find_inputs(inputs: Sequence[Path]) -> list[InputImage]:
 
 
 def decode_batches(
-    images: Sequence[InputImage], size: int, batch_size: int
+    images: Sequence[InputImage], size: Size, batch_size: int
 ) -> Iterator[tuple[Sequence[InputImage], np.ndarray]]:
-    """The images with their pixels, uint8 [B, size, size, 3], one batch at a time in memory.
+    """The images with their pixels, uint8 [B, H, W, 3], one batch at a time in memory.
 
-    The last batch may be smaller. Files may have any size: each is stretched to the square.
+    The last batch may be smaller. Files may have any size: each is brought to H x W.
 
     Raises:
         DataError: an image cannot be read; raised when its batch is due.

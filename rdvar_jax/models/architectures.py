@@ -1,6 +1,7 @@
 """The five backbones and what follows from each for the bottleneck and the decoder."""
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from rdvar_jax.models.blocks import BasicBlock, Bottleneck
 
@@ -9,6 +10,14 @@ IMAGENET_WIDTH = 64
 
 # The teacher's deepest map is 1/16 of the image and the bottleneck halves it once more.
 SIZE_MULTIPLE = 32
+
+# S, or (H, W).
+ImageSize: TypeAlias = int | tuple[int, int]
+
+
+def height_width(size: ImageSize) -> tuple[int, int]:
+    """H and W."""
+    return (size, size) if isinstance(size, int) else (size[0], size[1])
 
 
 @dataclass(frozen=True)

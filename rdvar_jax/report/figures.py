@@ -47,9 +47,9 @@ def save_figures(
 
     Args:
         folder: made if missing.
-        images: uint8 [N, S, S, 3].
-        masks: bool [N, S, S], true where defective; None draws none.
-        maps: float [N, S, S], raw anomaly maps, finite.
+        images: uint8 [N, H, W, 3].
+        masks: bool [N, H, W], true where defective; None draws none.
+        maps: float [N, H, W], raw anomaly maps, finite.
         scores: float [N], raw image scores, finite, higher is more anomalous.
         labels: bool or 0/1 [N], true for a defective image; None where nothing is known: then the
             highest score comes first.
@@ -146,9 +146,9 @@ def _check(
     labels: np.ndarray,
     names: Sequence[str],
 ) -> None:
-    count, size = len(images), images.shape[1:2]
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != (*size, *size, 3):
-        raise ValueError(f"images must be uint8 [N, S, S, 3], not {images.dtype} {images.shape}")
+    count = len(images)
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3:
+        raise ValueError(f"images must be uint8 [N, H, W, 3], not {images.dtype} {images.shape}")
     for name, array in (("masks", masks), ("maps", maps)):
         if array is not None and array.shape != images.shape[:3]:
             raise ValueError(f"{name} {array.shape} must be {images.shape[:3]}")

@@ -39,12 +39,12 @@ def overlay(image: np.ndarray, anomaly_map: np.ndarray, scale: tuple[float, floa
     """Lay the heat over the image, the more opaque the hotter, so that the part stays visible.
 
     Args:
-        image: uint8 [S, S, 3].
-        anomaly_map: float [S, S].
+        image: uint8 [H, W, 3].
+        anomaly_map: float [H, W].
         scale: the raw values of no heat and of full heat, as from `color_scale`.
 
     Returns:
-        uint8 [S, S, 3].
+        uint8 [H, W, 3].
     """
     import matplotlib
 
@@ -57,14 +57,16 @@ def overlay(image: np.ndarray, anomaly_map: np.ndarray, scale: tuple[float, floa
 
 
 def _tiles(example: Example, scale: tuple[float, float], tile: int) -> dict[str, Image.Image]:
-    """Image, mask and outlined heat map by their titles, at tile x tile pixels."""
-    size = (tile, tile)
+    """Image, mask and outlined heat map by their titles, each in the middle of tile x tile."""
+    height, width = example.image.shape[:2]
+    longer = max(height, width)
+    size = (max(1, round(tile * width / longer)), max(1, round(tile * height / longer)))
     image = Image.fromarray(example.image).resize(size, Image.Resampling.BICUBIC)
     raw = Image.fromarray(example.anomaly_map.astype(np.float32))
     raw = raw.resize(size, Image.Resampling.BILINEAR)
     hot = overlay(np.asarray(image), np.asarray(raw), scale)
     if example.mask is None:
-        return {IMAGE: image, HEAT: Image.fromarray(hot)}
+        return {IMAGE: _centred(image, tile), HEAT: _centred(Image.fromarray(hot), tile)}
     mask = Image.fromarray(example.mask.astype(np.uint8) * 255)
     mask = mask.resize(size, Image.Resampling.NEAREST)
     # White beside black stands out on every colour. Both lie outside the mask, whose heat they
@@ -77,14 +79,27 @@ def _tiles(example: Example, scale: tuple[float, float], tile: int) -> dict[str,
     if not example.mask.any():
         word = "mask is empty" if example.defective else "no defect"
         ImageDraw.Draw(mask).text(
-            (tile / 2, tile / 2), word, fill=(150, 150, 150), font=_font(tile / 16), anchor="mm"
+            (size[0] / 2, size[1] / 2),
+            word,
+            fill=(150, 150, 150),
+            font=_font(tile / 16),
+            anchor="mm",
         )
-    return {IMAGE: image, MASK: mask, HEAT: Image.fromarray(hot)}
+    parts = {IMAGE: image, MASK: mask, HEAT: Image.fromarray(hot)}
+    return {title: _centred(part, tile) for title, part in parts.items()}
+
+
+def _centred(part: Image.Image, tile: int) -> Image.Image:
+    if part.size == (tile, tile):
+        return part
+    canvas = Image.new("RGB", (tile, tile), "white")
+    canvas.paste(part, ((tile - part.width) // 2, (tile - part.height) // 2))
+    return canvas
 
 
 def draw_panel(example: Example, scale: tuple[float, float]) -> Image.Image:
     """One image: its two or three tiles side by side, caption and legend below."""
-    tile = min(max(TILE, len(example.image)), 2 * TILE)
+    tile = min(max(TILE, *example.image.shape[:2]), 2 * TILE)
     unit = tile / TILE
     gap, line, font = round(8 * unit), round(20 * unit), _font(15 * unit)
     tiles = _tiles(example, scale, tile)

@@ -19,8 +19,8 @@ def save_heat_map(
 
     Args:
         path: the PNG; its folder is made if missing.
-        image: uint8 [S, S, 3].
-        anomaly_map: float [S, S], raw.
+        image: uint8 [H, W, 3].
+        anomaly_map: float [H, W], raw.
         name: of the image, for the caption.
         score: raw.
         scale: the raw values of no heat and of full heat.

@@ -1,8 +1,8 @@
 """From feature maps to anomaly maps.
 
 After the cosine everything is linear and acts on rows and columns alone, so upsampling and blur
-are one matrix product from either side: map = sum over scales of B m B^T with B = G U, G the
-Gaussian blur and U the bilinear upsampling.
+are one matrix product from either side: map = sum over scales of B m C^T with B = G U, G the
+Gaussian blur and U the bilinear upsampling, of the rows, and C the same of the columns.
 """
 
 from collections.abc import Sequence
@@ -60,24 +60,31 @@ def map_matrices(size_out: int, sizes_in: Sequence[int], sigma: float = SIGMA) -
 
 
 def anomaly_maps(
-    teacher_features: Sequence, student_features: Sequence, matrices: Sequence[np.ndarray]
+    teacher_features: Sequence,
+    student_features: Sequence,
+    rows: Sequence[np.ndarray],
+    columns: Sequence[np.ndarray] | None = None,
 ):
-    """Anomaly maps [B, S, S] float32: higher where the student does not give the teacher back.
+    """Anomaly maps [B, H, W] float32: higher where the student does not give the teacher back.
 
     Args:
-        teacher_features: maps [B, h_k, h_k, C_k], one a scale.
+        teacher_features: maps [B, h_k, w_k, C_k], one a scale.
         student_features: maps of the same shapes.
-        matrices: [S, h_k] for each scale, from `map_matrices`.
+        rows: [H, h_k] for each scale, from `map_matrices`.
+        columns: [W, w_k] likewise; None where they are as `rows`.
 
     References:
         RD4AD, equation 3: 1 - cos over channels at each position, upsampled and summed over the
         scales, then blurred.
     """
     maps = []
-    for teacher, student, matrix in zip(teacher_features, student_features, matrices, strict=True):
+    columns = rows if columns is None else columns
+    for teacher, student, left, right in zip(
+        teacher_features, student_features, rows, columns, strict=True
+    ):
         distance = 1 - cosine_similarity(teacher, student, axis=-1)
         # The map is cheap: full precision also where convolutions run in TF32.
         maps.append(
-            jnp.einsum("sh,bhw,tw->bst", matrix, distance, matrix, precision=lax.Precision.HIGHEST)
+            jnp.einsum("sh,bhw,tw->bst", left, distance, right, precision=lax.Precision.HIGHEST)
         )
     return sum(maps[1:], start=maps[0])

@@ -43,7 +43,10 @@ def image_metrics(scores: npt.ArrayLike, labels: npt.ArrayLike) -> dict[str, flo
 
 
 def pixel_metrics(
-    maps: npt.ArrayLike, masks: npt.ArrayLike, limit: float = 0.3
+    maps: npt.ArrayLike,
+    masks: npt.ArrayLike,
+    limit: float = 0.3,
+    inside: npt.ArrayLike | None = None,
 ) -> dict[str, float | None]:
     """All pixel metrics of a set, from one sort of its pixels.
 
@@ -54,6 +57,8 @@ def pixel_metrics(
         maps: [N, H, W], usually float32; the raw anomaly maps of all test images.
         masks: [N, H, W], bool or 0/1, true for a defective pixel.
         limit: the FPR at which AUPRO ends.
+        inside: [N, H, W], bool; the other pixels are left out, as if they were not there, and none
+            of them is defective. None where all count.
 
     Returns:
         `pixel_auroc`, `pixel_ap`, `pixel_f1_max`, `aupro` and `pro_rd4ad_per_image`, each in
@@ -62,22 +67,24 @@ def pixel_metrics(
 
     Raises:
         ValueError: shapes differ or are not [N, H, W], a map holds nan or infinity, a mask
-            holds something else than 0 and 1, or the limit is not in (0, 1].
+            holds something else than 0 and 1 or is true outside, or the limit is not in (0, 1].
     """
     maps, masks = _checked_maps(maps, masks)
     _check_limit(limit)
+    inside = None if inside is None else _checked_inside(inside, masks)
     metrics: dict[str, float | None] = dict.fromkeys(
         ("pixel_auroc", "pixel_ap", "pixel_f1_max", "aupro", "pro_rd4ad_per_image")
     )
-    if undefined_reason(masks) is not None:
+    counted = masks if inside is None else masks[inside]
+    if undefined_reason(counted) is not None:
         return metrics
-    ranking = curves.rank(maps.ravel(), masks.ravel())
+    ranking = curves.rank((maps if inside is None else maps[inside]).ravel(), counted.ravel())
     found = regions.find_regions(masks)
     metrics["pixel_auroc"] = curves.area_under_roc(ranking)
     metrics["pixel_ap"] = curves.average_precision_of(ranking)
     metrics["pixel_f1_max"] = curves.best_f1(ranking)
     metrics["aupro"] = regions.area_under_pro(ranking, found, limit)
-    metrics["pro_rd4ad_per_image"] = _mean_pro_rd4ad(maps, masks, found)
+    metrics["pro_rd4ad_per_image"] = _mean_pro_rd4ad(maps, masks, found, inside)
     return metrics
 
 
@@ -200,14 +207,32 @@ def _of_ranking(
     return metric(curves.rank(scores.ravel(), labels.ravel()))
 
 
-def _mean_pro_rd4ad(maps: np.ndarray, masks: np.ndarray, found: regions.Regions) -> float | None:
+def _mean_pro_rd4ad(
+    maps: np.ndarray,
+    masks: np.ndarray,
+    found: regions.Regions,
+    inside: np.ndarray | None = None,
+) -> float | None:
     num_defective = np.count_nonzero(masks, axis=(1, 2))
+    num_pixels = masks[:1].size if inside is None else np.count_nonzero(inside, axis=(1, 2))
     ends = np.cumsum(num_defective)
     values = []
-    for i in np.flatnonzero((num_defective > 0) & (num_defective < masks[:1].size)):
+    for i in np.flatnonzero((num_defective > 0) & (num_defective < num_pixels)):
         region = found.region[ends[i] - num_defective[i] : ends[i]]
-        values.append(regions.pro_rd4ad_of_image(maps[i], region - region.min(), masks[i]))
+        seen = ... if inside is None else inside[i]
+        values.append(
+            regions.pro_rd4ad_of_image(maps[i][seen], region - region.min(), masks[i][seen])
+        )
     return float(np.mean(values)) if values else None
+
+
+def _checked_inside(inside: npt.ArrayLike, masks: np.ndarray) -> np.ndarray:
+    inside = np.asarray(inside)
+    if inside.dtype != bool or inside.shape != masks.shape:
+        raise ValueError(f"inside must be bool {list(masks.shape)}, as the masks")
+    if (masks & ~inside).any():
+        raise ValueError("a pixel outside cannot be defective")
+    return inside
 
 
 def _checked_maps(maps: npt.ArrayLike, masks: npt.ArrayLike) -> tuple[np.ndarray, np.ndarray]:

@@ -77,9 +77,9 @@ def pro_rd4ad_of_image(anomaly_map: np.ndarray, regions: np.ndarray, mask: np.nd
     The curve gets no starting point. Where RD4AD's code fails: see `metrics.pro_rd4ad`.
 
     Args:
-        anomaly_map: [H, W].
+        anomaly_map: [H, W], or any part of its pixels.
         regions: int64 [P], the region of each of the image's defective pixels, from 0.
-        mask: bool [H, W].
+        mask: bool, of the same pixels.
     """
     if anomaly_map.dtype.kind != "f":
         anomaly_map = anomaly_map.astype(np.float64)

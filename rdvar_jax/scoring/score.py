@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
+from rdvar_jax.models.architectures import ImageSize, height_width
 from rdvar_jax.models.fold import fold_batch_norm
 from rdvar_jax.models.precision import compute_dtype, with_precision
 from rdvar_jax.models.student import Student
@@ -20,7 +21,7 @@ from rdvar_jax.scoring.anomaly_map import SIGMA, anomaly_maps, map_matrices
 def make_score_step(
     teacher: Teacher,
     student: Student,
-    image_size: int,
+    image_size: ImageSize,
     sigma: float = SIGMA,
     precision: str = "tf32",
 ) -> Callable:
@@ -28,17 +29,20 @@ def make_score_step(
 
     The variables may be those of `make_prepare_fn`, which is faster.
 
-    `images` is uint8 [B, S, S, 3]; maps are [B, S, S] and scores [B], float32. The score is the
+    `images` is uint8 [B, H, W, 3]; maps are [B, H, W] and scores [B], float32. The score is the
     largest value of the blurred map (RD4AD). Neither is clamped or rescaled.
     """
-    matrices = map_matrices(image_size, [image_size // 4, image_size // 8, image_size // 16], sigma)
-
+    height, width = height_width(image_size)
+    rows = map_matrices(height, [height // 4, height // 8, height // 16], sigma)
+    columns = rows
+    if width != height:
+        columns = map_matrices(width, [width // 4, width // 8, width // 16], sigma)
     dtype = compute_dtype(precision)
 
     def score_step(teacher_variables, student_variables, images):
         targets = teacher.apply(teacher_variables, normalise(images, dtype))
         features = student.apply(student_variables, targets, train=False)
-        maps = anomaly_maps(targets, features, matrices)
+        maps = anomaly_maps(targets, features, rows, columns)
         return maps, maps.max(axis=(1, 2))
 
     return with_precision(precision, score_step)
@@ -47,7 +51,7 @@ def make_score_step(
 def make_prepare_fn(
     teacher: Teacher,
     student: Student,
-    image_size: int,
+    image_size: ImageSize,
     batch_size: int,
     parallel: Parallel,
     precision: str = "tf32",
@@ -60,7 +64,7 @@ def make_prepare_fn(
     Args:
         teacher: the teacher's module.
         student: the student's module.
-        image_size: S.
+        image_size: S or (H, W).
         batch_size: images a call, on all devices together.
         parallel: the devices.
         precision: one of `PRECISIONS`.
@@ -70,7 +74,7 @@ def make_prepare_fn(
     """
     dtype = compute_dtype(precision)
     images = jax.ShapeDtypeStruct(
-        (max(1, batch_size // parallel.num_devices), image_size, image_size, 3), dtype
+        (max(1, batch_size // parallel.num_devices), *height_width(image_size), 3), dtype
     )
     on_cpu = parallel.devices[0].platform == "cpu"
 
@@ -93,7 +97,7 @@ def make_prepare_fn(
 def make_score_fn(
     teacher: Teacher,
     student: Student,
-    image_size: int,
+    image_size: ImageSize,
     batch_size: int,
     parallel: Parallel,
     sigma: float = SIGMA,
@@ -104,7 +108,7 @@ def make_score_fn(
     Args:
         teacher: the teacher's module.
         student: the student's module.
-        image_size: S.
+        image_size: S or (H, W).
         batch_size: images a call of the compiled function, a multiple of the number of devices. The
           last batch is padded to it, so there is one compiled program.
         parallel: devices over which each batch is split.
@@ -114,7 +118,7 @@ def make_score_fn(
     Returns:
         score_images(teacher_variables, student_variables, images, progress=False) with replicated
         variables, both as in training or both prepared (`make_prepare_fn`), and uint8 images
-        [N, S, S, 3] on the host, giving maps [N, S, S] and scores [N], float32 numpy.
+        [N, H, W, 3] on the host, giving maps [N, H, W] and scores [N], float32 numpy.
     """
     step = parallel.wrap(
         make_score_step(teacher, student, image_size, sigma, precision),
@@ -126,7 +130,7 @@ def make_score_fn(
     def score_images(
         teacher_variables: Any, student_variables: Any, images: np.ndarray, progress: bool = False
     ) -> tuple[np.ndarray, np.ndarray]:
-        maps = np.empty((len(images), image_size, image_size), np.float32)
+        maps = np.empty((len(images), *height_width(image_size)), np.float32)
         scores = np.empty(len(images), np.float32)
         if "batch_stats" in student_variables:
             teacher_variables, student_variables = prepare(teacher_variables, student_variables)

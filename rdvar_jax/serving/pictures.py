@@ -8,7 +8,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from PIL import Image, ImageOps
 
-from rdvar_jax.data.decode import as_8_bit, decode_image, squash
+from rdvar_jax.data.decode import as_8_bit, decode_image
+from rdvar_jax.data.geometry import as_geometry
 from rdvar_jax.errors import DataError
 
 # A uint8 array [H, W, 3] in RGB or [H, W] in grey, a picture of Pillow's, or an image file.
@@ -59,7 +60,7 @@ def _one(picture: Picture, size: int, name: str) -> np.ndarray:
         raise DataError(_not_a_picture(picture))
     # As a file of it would be read, and without a change to the user's own.
     upright = ImageOps.exif_transpose(picture)
-    return squash(as_8_bit(upright, name, "RGB"), size)
+    return as_geometry(size).apply_image(as_8_bit(upright, name, "RGB"))
 
 
 def _check_dtype(array: np.ndarray) -> None:

@@ -51,7 +51,7 @@ def teacher_features(
     Args:
         teacher: the teacher's module.
         teacher_variables: replicated, folded or not.
-        data: replicated images, uint8 [N, S, S, 3].
+        data: replicated images, uint8 [N, H, W, 3].
         batch_size: images a call; the last one overlaps the one before.
         parallel: the devices.
         precision: one of `PRECISIONS`.

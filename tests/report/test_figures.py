@@ -142,6 +142,18 @@ def test_panel_shows_image_mask_and_heat_in_their_places(tmp_path):
     assert np.abs(heat[200, 200] - image[200, 200]).max() < 40
 
 
+@pytest.mark.parametrize("shape", [(32, 64), (64, 32)])
+def test_images_that_are_not_square_keep_their_aspect(tmp_path, shape):
+    data = sample_set(size=64)
+    for name in ("images", "masks", "maps"):
+        data[name] = data[name][:, : shape[0], : shape[1]]
+    written = save_figures(tmp_path, **data)
+    for tile in tiles_of_panel(next(path for path in written if "good" in path.name)):
+        band = (tile if shape[0] < shape[1] else tile.swapaxes(0, 1)).min(axis=(1, 2))
+        assert (band[:64] == 255).all() and (band[-64:] == 255).all()  # white above and below
+        assert (band[66:-66] < 255).all()
+
+
 def test_outline_follows_the_mask_and_hides_none_of_its_heat(tmp_path):
     data = sample_set(size=256, count=2)
     data["maps"][:] = 0.0  # no heat at all: what differs from the image is the outline

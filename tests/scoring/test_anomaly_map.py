@@ -14,12 +14,13 @@ from rdvar_jax.scoring.anomaly_map import (
 
 def upsample(m, size):
     """torch's bilinear interpolation with align_corners=True, pixel by pixel."""
-    h = m.shape[0]
-    out = np.zeros((size, size))
-    for i in range(size):
-        for j in range(size):
-            y, x = i * (h - 1) / (size - 1), j * (h - 1) / (size - 1)
-            y0, x0 = min(int(y), h - 2), min(int(x), h - 2)
+    height, width = (size, size) if isinstance(size, int) else size
+    h, w = m.shape
+    out = np.zeros((height, width))
+    for i in range(height):
+        for j in range(width):
+            y, x = i * (h - 1) / (height - 1), j * (w - 1) / (width - 1)
+            y0, x0 = min(int(y), h - 2), min(int(x), w - 2)
             dy, dx = y - y0, x - x0
             out[i, j] = (
                 m[y0, x0] * (1 - dy) * (1 - dx)
@@ -54,21 +55,28 @@ def test_blur_is_scipys(size, sigma):
     np.testing.assert_allclose(matrix @ m @ matrix.T, expected, atol=1e-12)
 
 
-def test_maps_are_rd4ads():
+@pytest.mark.parametrize("shape", [(64, 64), (64, 96), (32, 128)])
+def test_maps_are_rd4ads(shape):
     rng = np.random.default_rng(0)
-    sizes, channels = (16, 8, 4), (3, 6, 12)
+    (rows, columns), channels = [[side // 4, side // 8, side // 16] for side in shape], (3, 6, 12)
     teacher, student = (
-        [rng.random((2, h, h, c)).astype(np.float32) for h, c in zip(sizes, channels, strict=True)]
+        [
+            rng.random((2, h, w, c)).astype(np.float32)
+            for h, w, c in zip(rows, columns, channels, strict=True)
+        ]
         for _ in range(2)
     )
-    maps = anomaly_maps(teacher, student, map_matrices(64, sizes))
+    matrices = map_matrices(shape[0], rows), map_matrices(shape[1], columns)
+    maps = anomaly_maps(teacher, student, *matrices)
+    if shape[0] == shape[1]:
+        np.testing.assert_array_equal(anomaly_maps(teacher, student, matrices[0]), maps)
 
-    expected = np.zeros((2, 64, 64))
+    expected = np.zeros((2, *shape))
     for t, s in zip(teacher, student, strict=True):
         t, s = t.astype(np.float64), s.astype(np.float64)
         cosine = (t * s).sum(-1) / np.linalg.norm(t, axis=-1) / np.linalg.norm(s, axis=-1)
         for image in range(2):
-            expected[image] += upsample(1 - cosine[image], 64)
+            expected[image] += upsample(1 - cosine[image], shape)
     for image in range(2):
         expected[image] = gaussian_filter(expected[image], 4)
     np.testing.assert_allclose(maps, expected, atol=2e-6)

@@ -256,3 +256,30 @@ def test_metrics_need_numpy_only():
     loaded = set(run.stdout.split())
     assert "numpy" in loaded
     assert not loaded & {"jax", "flax", "sklearn", "scipy", "pandas", "matplotlib", "PIL"}
+
+
+def test_pixels_that_do_not_count_change_nothing():
+    """A border around each image, in another place of each, with scores higher than all others."""
+    rng = np.random.default_rng(0)
+    maps, masks = rng.random((4, 12, 9)).astype(np.float32), np.zeros((4, 12, 9), bool)
+    masks[1, 2:5, 3:6] = masks[2, 9:, 0] = masks[2, :2, :] = True
+    wide, inside = np.full((4, 20, 15), 5, np.float32), np.zeros((4, 20, 15), bool)
+    wide_masks = np.zeros_like(inside)
+    for index, (top, left) in enumerate([(0, 0), (8, 6), (3, 2), (5, 0)]):
+        place = index, slice(top, top + 12), slice(left, left + 9)
+        wide[place], wide_masks[place], inside[place] = maps[index], masks[index], True
+    expected = pixel_metrics(maps, masks)
+    assert pixel_metrics(wide, wide_masks, inside=inside) == expected
+    assert pixel_metrics(wide, wide_masks) != expected
+    assert pixel_metrics(maps, masks, inside=np.ones_like(masks)) == expected
+
+
+def test_all_that_counts_may_be_defective():
+    masks = np.zeros((1, 4, 4), bool)
+    masks[:, 1:3] = True
+    maps = np.zeros((1, 4, 4), np.float32)
+    assert set(pixel_metrics(maps, masks, inside=masks).values()) == {None}
+    with pytest.raises(ValueError, match="outside cannot be defective"):
+        pixel_metrics(maps, masks, inside=~masks)
+    with pytest.raises(ValueError, match=r"inside must be bool \[1, 4, 4\]"):
+        pixel_metrics(maps, masks, inside=masks[0])

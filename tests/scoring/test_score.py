@@ -50,3 +50,21 @@ def test_devices_and_modes_change_nothing(tiny, reference, mode, num_devices):
     maps, scores = score(tiny, tiny.images[:5], 4, mode, num_devices)
     np.testing.assert_allclose(maps, reference[0][:5], rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(scores, reference[1][:5], rtol=1e-5)
+
+
+def test_images_need_not_be_square(tiny):
+    images = np.concatenate([tiny.images[:4], tiny.images[4:]], axis=2)  # [4, 32, 64, 3]
+    parallel = Parallel("pmap", tuple(jax.local_devices()[:1]))
+    fn = make_score_fn(tiny.teacher, tiny.student, (32, 64), 4, parallel)
+    maps, scores = fn(*parallel.replicate((tiny.teacher_variables, tiny.student_variables)), images)
+    teacher_features = tiny.teacher.apply(tiny.teacher_variables, normalise(images))
+    student_features = tiny.student.apply(tiny.student_variables, teacher_features, train=False)
+    expected = anomaly_maps(
+        teacher_features,
+        student_features,
+        map_matrices(32, [8, 4, 2]),
+        map_matrices(64, [16, 8, 4]),
+    )
+    assert maps.shape == (4, 32, 64)
+    np.testing.assert_allclose(maps, expected, rtol=1e-4, atol=1e-6)
+    np.testing.assert_array_equal(scores, maps.max((1, 2)))

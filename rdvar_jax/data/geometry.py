@@ -1,0 +1,144 @@
+"""How an image of any size becomes H x W pixels, and how a map goes back to the image's own size.
+
+One rule serves images, masks and maps: a box of the image is resized onto a box of the result. On
+the way there the resize is Pillow's bilinear one, antialiased and rounded to uint8, as RD4AD's.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+from PIL import Image
+
+MODES = ("squash", "crop", "pad")
+
+# ImageNet's mean: 0 once the image is normalised, as what convolutions pad with.
+_MEAN_COLOUR = (124, 116, 104)
+
+
+class Box(NamedTuple):
+    """Whole pixels, the right and bottom ones excluded, as Pillow counts."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+    @property
+    def size_wh(self) -> tuple[int, int]:
+        return self.right - self.left, self.bottom - self.top
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Its rows and columns."""
+        return slice(self.top, self.bottom), slice(self.left, self.right)
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """The way to H x W pixels and back.
+
+    Attributes:
+        mode: "squash" stretches the whole image (RD4AD, the paper), "crop" keeps the aspect and
+            takes the largest part in the middle that has the result's aspect, "pad" keeps the
+            aspect and the whole image, with a border around it.
+        height: H.
+        width: W.
+    """
+
+    mode: str
+    height: int
+    width: int
+
+    def __post_init__(self):
+        if self.mode not in MODES:
+            raise ValueError(f"mode must be one of {', '.join(MODES)}, not {self.mode!r}")
+
+    def __str__(self) -> str:
+        return f"{self.width}x{self.height}"
+
+    @property
+    def pads(self) -> bool:
+        """Whether some of the result may be no part of the image."""
+        return self.mode == "pad"
+
+    def boxes(self, size_wh: tuple[int, int]) -> tuple[Box, Box]:
+        """The part of an image of this width and height that is seen, and where it lies in H x W.
+
+        Boxes are whole pixels, so width and height may be scaled differently by half a pixel of the
+        smaller box.
+        """
+        whole, result = Box(0, 0, *size_wh), Box(0, 0, self.width, self.height)
+        if self.mode == "crop":
+            return _largest_inside(size_wh, result.size_wh), result
+        if self.mode == "pad":
+            return whole, _largest_inside(result.size_wh, size_wh)
+        return whole, result
+
+    def apply_image(self, image: Image.Image) -> np.ndarray:
+        """An RGB image as uint8 [H, W, 3]; a border gets ImageNet's mean colour."""
+        return self._apply(image, _MEAN_COLOUR)
+
+    def apply_mask(self, mask: Image.Image) -> np.ndarray:
+        """A grey mask as uint8 [H, W], still grey; a border is 0."""
+        return self._apply(mask, 0)
+
+    def inside(self, size_wh: tuple[int, int]) -> np.ndarray:
+        """Where the result of an image of this width and height is no border, bool [H, W]."""
+        inside = np.zeros((self.height, self.width), np.bool_)
+        inside[self.boxes(size_wh)[1].slices] = True
+        return inside
+
+    def to_original(
+        self, anomaly_map: np.ndarray, shape: tuple[int, int], outside: float = np.nan
+    ) -> np.ndarray:
+        """A map at the size of the image it belongs to.
+
+        Args:
+            anomaly_map: float [H, W].
+            shape: height and width of the image.
+            outside: the value where the image was cropped away: nothing is known there.
+
+        Returns:
+            float32 [height, width], bilinear between the map's pixels. What lay over a border is
+            gone.
+        """
+        height, width = shape
+        source, target = self.boxes((width, height))
+        seen = Image.fromarray(np.asarray(anomaly_map, np.float32)[target.slices])
+        result = np.full(shape, outside, np.float32)
+        result[source.slices] = np.asarray(seen.resize(source.size_wh, Image.Resampling.BILINEAR))
+        return result
+
+    def _apply(self, image: Image.Image, border: int | tuple[int, int, int]) -> np.ndarray:
+        source, target = self.boxes(image.size)
+        if source != (0, 0, *target.size_wh) or image.size != target.size_wh:
+            image = image.resize(target.size_wh, Image.Resampling.BILINEAR, box=source)
+        if image.size != (self.width, self.height):
+            canvas = Image.new(image.mode, (self.width, self.height), border)
+            canvas.paste(image, (target.left, target.top))
+            image = canvas
+        return np.array(image)
+
+
+# What a function may be given for a Geometry: S or (H, W), to which images are stretched.
+Size: TypeAlias = int | tuple[int, int] | Geometry
+
+
+def as_geometry(size: Size) -> Geometry:
+    """The geometry that is meant."""
+    if isinstance(size, Geometry):
+        return size
+    height, width = (size, size) if isinstance(size, int) else size
+    return Geometry("squash", height, width)
+
+
+def _largest_inside(outer_wh: tuple[int, int], aspect_wh: tuple[int, int]) -> Box:
+    """The largest box in the middle of `outer` with the aspect of `aspect`, at least one pixel."""
+    scale = min(outer_wh[0] / aspect_wh[0], outer_wh[1] / aspect_wh[1])
+    width, height = (
+        min(outer, max(1, round(side * scale)))
+        for outer, side in zip(outer_wh, aspect_wh, strict=True)
+    )
+    left, top = (outer_wh[0] - width) // 2, (outer_wh[1] - height) // 2
+    return Box(left, top, left + width, top + height)
