@@ -27,6 +27,13 @@ logger = logging.getLogger("rdvar_jax")
 METADATA = "rdvar"
 """The entry of an ONNX model's metadata that holds, as JSON, what a bundle's manifest says."""
 
+ASPECTS = {
+    "squash": "aspect ratio not kept",
+    "crop": "aspect ratio kept, the middle cut out",
+    "pad": "aspect ratio kept, a border of the colour 124, 116, 104 around it",
+}
+"""By `data.geometry`, what is done to an image, in words; the numbers are in data/geometry.py."""
+
 SUFFIXES = {"stablehlo": ".rdvar", "onnx": ".onnx"}
 """By format, how the file must end: no other file is written over by a slip."""
 
@@ -56,11 +63,6 @@ def export(
         UserError: the run or the output cannot be used.
     """
     _check(output, file_format, threshold)
-    if config.data.geometry != "squash" or not isinstance(config.data.image_size, int):
-        raise ConfigError(
-            f"data.geometry={config.data.geometry} with data.image_size={config.data.image_size} "
-            "cannot be exported yet; train with squash and a square."
-        )
     devices = jax.local_devices()
     check_prediction(config, len(devices))
     run = load_saved(config, workdir, which, build_parallel(config, devices))
@@ -127,13 +129,15 @@ def _about(
     config: Config, run: SavedRun, which: str, threshold: dict[str, Any] | None
 ) -> dict[str, Any]:
     """What the file says of itself."""
+    geometry = config.data.geometry
     return {
         "image": {
             "size": config.data.image_size,
+            "geometry": geometry,
             "channels": "RGB",
             "type": "uint8",
             # Before the program. Its first operation is the normalisation.
-            "resize": "Pillow bilinear (antialiased, rounded to uint8), aspect ratio not kept",
+            "resize": f"Pillow bilinear (antialiased, rounded to uint8), {ASPECTS[geometry]}",
             "normalisation": "of ImageNet, inside the program",
         },
         "map": {"sigma": config.score.sigma, "score": "largest value of the map"},

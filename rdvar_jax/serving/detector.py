@@ -13,6 +13,7 @@ import jax
 import numpy as np
 from jax import export
 
+from rdvar_jax.data.geometry import Geometry
 from rdvar_jax.errors import BundleError
 from rdvar_jax.parallel import cpu_compiler_options
 from rdvar_jax.serving.archive import PROGRAM, WEIGHTS, read_bundle
@@ -27,7 +28,8 @@ class Prediction:
     Attributes:
         scores: [N] float32, raw: higher is more unusual, neither clamped nor rescaled. The largest
           value of the map.
-        maps: [N, S, S] float32, raw: where it is unusual.
+        maps: [N, H, W] float32, raw: where it is unusual. `Detector.geometry.to_original` brings
+          one to the size of its image.
         threshold: the score above which an image is called defective, or None where there is none.
         verdicts: [N] bool, true for a defective image; None without a threshold.
     """
@@ -48,7 +50,7 @@ class Detector:
         ((2,), (2, 256, 256))
 
     Attributes:
-        image_size: S; images are stretched to S x S.
+        geometry: how images become H x W pixels, as in training, and how maps go back.
         threshold: of the bundle, or None.
         manifest: what the bundle says of itself: run, hashes, versions, the threshold's origin.
     """
@@ -62,12 +64,12 @@ class Detector:
             ValueError, KeyError, TypeError: manifest, program and weights do not fit together.
         """
         self.manifest = manifest
-        self.image_size = int(manifest["image"]["size"])
+        self.geometry = read_geometry(manifest["image"])
         threshold = manifest["threshold"]
         self.threshold = None if threshold is None else float(threshold["threshold"])
         self._batch = batch
         exported = export.deserialize(bytearray(program))
-        images = jax.ShapeDtypeStruct((1, self.image_size, self.image_size, 3), np.uint8)
+        images = jax.ShapeDtypeStruct((1, self.geometry.height, self.geometry.width, 3), np.uint8)
         jax.eval_shape(exported.call, weights, images)
         device = jax.local_devices()[0]
         self._weights = jax.device_put(weights, device)
@@ -120,7 +122,7 @@ class Detector:
             threshold: takes the place of the bundle's.
 
         Returns:
-            Scores [N] and maps [N, S, S], float32 numpy, and verdicts [N] where there is a
+            Scores [N] and maps [N, H, W], float32 numpy, and verdicts [N] where there is a
             threshold.
 
         Raises:
@@ -131,11 +133,11 @@ class Detector:
         elif math.isnan(threshold):
             raise ValueError("the threshold is not a number")
         pictures = as_pictures(images)
-        size, count = self.image_size, len(pictures)
-        maps = np.empty((count, size, size), np.float32)
+        geometry, count = self.geometry, len(pictures)
+        maps = np.empty((count, geometry.height, geometry.width), np.float32)
         scores = np.empty(count, np.float32)
         for start in range(0, count, self._batch):
-            pixels = to_pixels(pictures[start : start + self._batch], size)
+            pixels = to_pixels(pictures[start : start + self._batch], geometry)
             stop = start + len(pixels)
             maps[start:stop], scores[start:stop] = self._score(pixels)
         verdicts = None if threshold is None else scores > np.float32(threshold)
@@ -147,6 +149,17 @@ class Detector:
         pixels = np.pad(pixels, ((0, padded - count), (0, 0), (0, 0), (0, 0)))
         maps, scores = jax.device_get(self._program(self._weights, pixels))
         return maps[:count], scores[:count]
+
+
+def read_geometry(image: dict[str, Any]) -> Geometry:
+    """What a manifest says of images; one without a geometry is of a time when all were squashed.
+
+    Raises:
+        ValueError, KeyError, TypeError: it is not what `rdvar export` writes.
+    """
+    size = image["size"]
+    height, width = size if isinstance(size, list) else (size, size)
+    return Geometry(image.get("geometry", "squash"), int(height), int(width))
 
 
 def _first_line(error: Exception) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from rdvar_jax.models.architectures import ARCHITECTURES, Architecture
+from rdvar_jax.models.architectures import ARCHITECTURES, Architecture, ImageSize, height_width
 from rdvar_jax.models.blocks import BasicBlock
 from rdvar_jax.models.fold import norm_of
 from rdvar_jax.models.teacher import DEVIATION, MEAN
@@ -22,7 +22,7 @@ INPUT, MAP, SCORE = "images", "maps", "scores"
 def build_onnx(
     arch: str,
     weights: Mapping[str, np.ndarray],
-    image_size: int,
+    image_size: ImageSize,
     sigma: float,
     properties: Mapping[str, str],
 ) -> bytes:
@@ -31,32 +31,32 @@ def build_onnx(
     Args:
         arch: one of `ARCHITECTURES`.
         weights: from `folded_weights`.
-        image_size: S.
+        image_size: S or (H, W).
         sigma: of the map's blur, in pixels.
         properties: texts that go with the model.
 
     Returns:
-        A serialised model with the input "images", uint8 [B, S, S, 3], and the outputs "maps"
-        [B, S, S] and "scores" [B], float32, for any B.
+        A serialised model with the input "images", uint8 [B, H, W, 3], and the outputs "maps"
+        [B, H, W] and "scores" [B], float32, for any B.
     """
     network = _Network(ARCHITECTURES[arch], weights)
     graph = network.graph
     targets = network.teacher(_normalised(graph))
     features = network.decoder(network.bottleneck(targets))
-    matrices = map_matrices(image_size, [image_size // 4, image_size // 8, image_size // 16], sigma)
+    shape = height_width(image_size)
+    rows, columns = (
+        map_matrices(side, [side // 4, side // 8, side // 16], sigma) for side in shape
+    )
     parts = [
-        _map_of_scale(graph, k, teacher, student, matrix)
-        for k, (teacher, student, matrix) in enumerate(
-            zip(targets, features, matrices, strict=True), start=1
-        )
+        _map_of_scale(graph, k, *of_scale)
+        for k, of_scale in enumerate(zip(targets, features, rows, columns, strict=True), start=1)
     ]
     graph.add("Sum", parts, MAP)
     graph.add("ReduceMax", [MAP], SCORE, axes=[1, 2], keepdims=0)
-    square = [image_size, image_size]
     return graph.model(
         "reverse_distillation",
-        {INPUT: (np.uint8, ["B", *square, 3])},
-        {MAP: ["B", *square], SCORE: ["B"]},
+        {INPUT: (np.uint8, ["B", *shape, 3])},
+        {MAP: ["B", *shape], SCORE: ["B"]},
         properties,
     )
 
@@ -138,9 +138,14 @@ def _normalised(graph: GraphBuilder) -> str:
 
 
 def _map_of_scale(
-    graph: GraphBuilder, index: int, teacher: str, student: str, matrix: np.ndarray
+    graph: GraphBuilder,
+    index: int,
+    teacher: str,
+    student: str,
+    rows_matrix: np.ndarray,
+    columns_matrix: np.ndarray,
 ) -> str:
-    """B (1 - cos) B^T for one scale: [B, S, S]."""
+    """B (1 - cos) C^T for one scale: [B, H, W]."""
     name = f"scale{index}"
 
     def summed_product(a: str, b: str, what: str) -> str:
@@ -157,7 +162,7 @@ def _map_of_scale(
         norm = graph.add("Sqrt", [squared], f"{name}/{what}/norm")
         cosine = graph.add("Div", [cosine, norm], f"{name}/cosine/{what}")
     distance = graph.add("Sub", [one, cosine], f"{name}/distance")
-    left = graph.constant(f"{name}/rows", matrix)
-    right = graph.constant(f"{name}/columns", matrix.T)
+    left = graph.constant(f"{name}/rows", rows_matrix)
+    right = graph.constant(f"{name}/columns", columns_matrix.T)
     rows = graph.add("MatMul", [left, distance], f"{name}/rows/product")
     return graph.add("MatMul", [rows, right], f"{name}/map")

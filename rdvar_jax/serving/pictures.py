@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from rdvar_jax.data.decode import as_8_bit, decode_image
-from rdvar_jax.data.geometry import as_geometry
+from rdvar_jax.data.geometry import Geometry
 from rdvar_jax.errors import DataError
 
 # A uint8 array [H, W, 3] in RGB or [H, W] in grey, a picture of Pillow's, or an image file.
@@ -33,24 +33,25 @@ def as_pictures(images: Any) -> np.ndarray | Sequence[Picture]:
     raise DataError(_not_a_picture(images))
 
 
-def to_pixels(pictures: np.ndarray | Sequence[Picture], size: int) -> np.ndarray:
-    """uint8 [N, size, size, 3]: each picture stretched to the square as in training.
+def to_pixels(pictures: np.ndarray | Sequence[Picture], geometry: Geometry) -> np.ndarray:
+    """uint8 [N, H, W, 3]: each picture brought to this size as in training.
 
     Raises:
         DataError: a file cannot be read, or something is no picture.
     """
-    if isinstance(pictures, np.ndarray) and pictures.shape[1:] == (size, size, 3):
+    shape = (geometry.height, geometry.width, 3)
+    if isinstance(pictures, np.ndarray) and pictures.shape[1:] == shape:
         _check_dtype(pictures)
         return pictures
-    pixels = np.empty((len(pictures), size, size, 3), np.uint8)
+    pixels = np.empty((len(pictures), *shape), np.uint8)
     for index, picture in enumerate(pictures):
-        pixels[index] = _one(picture, size, f"image {index}")
+        pixels[index] = _one(picture, geometry, f"image {index}")
     return pixels
 
 
-def _one(picture: Picture, size: int, name: str) -> np.ndarray:
+def _one(picture: Picture, geometry: Geometry, name: str) -> np.ndarray:
     if isinstance(picture, str | os.PathLike):
-        return decode_image(Path(picture), size)
+        return decode_image(Path(picture), geometry)
     if isinstance(picture, np.ndarray):
         _check_dtype(picture)
         if picture.ndim != 2 and picture.shape[2:] != (3,) or 0 in picture.shape:
@@ -60,7 +61,7 @@ def _one(picture: Picture, size: int, name: str) -> np.ndarray:
         raise DataError(_not_a_picture(picture))
     # As a file of it would be read, and without a change to the user's own.
     upright = ImageOps.exif_transpose(picture)
-    return as_geometry(size).apply_image(as_8_bit(upright, name, "RGB"))
+    return geometry.apply_image(as_8_bit(upright, name, "RGB"))
 
 
 def _check_dtype(array: np.ndarray) -> None:

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import export
 
+from rdvar_jax.models.architectures import ImageSize, height_width
 from rdvar_jax.models.fold import fold_batch_norm
 from rdvar_jax.models.student import Student
 from rdvar_jax.models.teacher import Teacher
@@ -40,7 +41,7 @@ def export_program(
     teacher: Teacher,
     student: Student,
     weights: Mapping[str, np.ndarray],
-    image_size: int,
+    image_size: ImageSize,
     sigma: float,
     precision: str,
 ) -> bytes:
@@ -54,13 +55,13 @@ def export_program(
         student: the student's module.
         weights: from `folded_weights`; only shapes are looked at. They are an argument of the
           function, not part of it.
-        image_size: S.
+        image_size: S or (H, W).
         sigma: of the map's blur, in pixels.
         precision: one of `PRECISIONS`.
 
     Returns:
-        The serialised function. It takes a dict of weights and uint8 images [b, S, S, 3] for any
-        b, and gives maps [b, S, S] and scores [b], float32, as `make_score_step` does.
+        The serialised function. It takes a dict of weights and uint8 images [b, H, W, 3] for any
+        b, and gives maps [b, H, W] and scores [b], float32, as `make_score_step` does.
     """
     score_step = make_score_step(teacher, student, image_size, sigma, precision)
 
@@ -71,7 +72,7 @@ def export_program(
         )
 
     (batch,) = export.symbolic_shape("b")
-    images = jax.ShapeDtypeStruct((batch, image_size, image_size, 3), jnp.uint8)
+    images = jax.ShapeDtypeStruct((batch, *height_width(image_size), 3), jnp.uint8)
     shapes = {name: jax.ShapeDtypeStruct(x.shape, x.dtype) for name, x in weights.items()}
     with _without_places():
         exported = export.export(jax.jit(program), platforms=PLATFORMS)(shapes, images)

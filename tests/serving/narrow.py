@@ -24,7 +24,7 @@ def with_statistics(variables: dict, seed: int) -> dict:
     return jax.tree_util.tree_map_with_path(draw, variables)
 
 
-def narrow(arch: str, width: int, size: int):
+def narrow(arch: str, width: int, size: int | tuple[int, int]):
     """Teacher, student and their variables, of one of the five backbones."""
     teacher, student = build_teacher(arch, width), build_student(arch, width)
     shapes = feature_shapes(arch, width, size)
@@ -39,5 +39,5 @@ def narrow(arch: str, width: int, size: int):
 def scored(teacher, student, teacher_variables, student_variables, images):
     """Maps and scores as evaluation computes them."""
     parallel = Parallel("pmap", (jax.local_devices()[0],))
-    score = make_score_fn(teacher, student, images.shape[1], len(images), parallel)
+    score = make_score_fn(teacher, student, images.shape[1:3], len(images), parallel)
     return score(teacher_variables, student_variables, images)

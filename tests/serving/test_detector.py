@@ -8,14 +8,18 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from narrow import THRESHOLD
+from narrow import THRESHOLD, scored
 from PIL import Image
 
 import rdvar_jax
 from rdvar_jax import Detector
 from rdvar_jax.data.decode import decode_image
+from rdvar_jax.data.geometry import MODES, Geometry
 from rdvar_jax.errors import BundleError, DataError
+from rdvar_jax.scoring.anomaly_map import SIGMA
 from rdvar_jax.serving.archive import PROGRAM, WEIGHTS, read_bundle, write_bundle
+from rdvar_jax.serving.program import export_program
+from rdvar_jax.weights.safetensors_file import safetensors_bytes
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +118,30 @@ def test_pictures_of_every_kind_are_read_as_files_are(detector, tmp_path):
             found, from_file = detector.predict(opened), detector.predict(path)
             assert np.array_equal(found.maps, from_file.maps), name
     assert np.array_equal(detector.predict(grey).maps, detector.predict(np.dstack([grey] * 3)).maps)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_images_take_the_way_of_training(odd, weights, tmp_path, mode):
+    """A bundle for 32 x 64, as `rdvar export` writes it."""
+    program = export_program(odd.teacher, odd.student, weights, (32, 64), SIGMA, "tf32")
+    about = {
+        "image": {"size": [32, 64], "geometry": mode},
+        "threshold": None,
+        "versions": {"jax": jax.__version__},
+    }
+    members = {PROGRAM: program, WEIGHTS: safetensors_bytes(weights, {})}
+    write_bundle(tmp_path / "part.rdvar", about, members)
+    detector = Detector.load(tmp_path / "part.rdvar")
+    geometry = Geometry(mode, 32, 64)
+    assert detector.geometry == geometry
+    path = tmp_path / "a.png"
+    Image.fromarray(np.random.default_rng(5).integers(0, 256, (50, 37, 3), np.uint8)).save(path)
+    networks = odd.teacher, odd.student, odd.teacher_variables, odd.student_variables
+    expected = scored(*networks, decode_image(path, geometry)[None])
+    assert_same(detector.predict(path), expected)
+    found = detector.predict(np.asarray(Image.open(path)))
+    assert_same(found, expected)
+    assert detector.geometry.to_original(found.maps[0], (50, 37)).shape == (50, 37)
 
 
 def test_the_users_picture_stays_as_it_was(detector):

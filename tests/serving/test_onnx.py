@@ -8,7 +8,7 @@ import onnxruntime
 import pytest
 from narrow import narrow, scored
 
-from rdvar_jax.models.architectures import ARCHITECTURES, IMAGENET_WIDTH
+from rdvar_jax.models.architectures import ARCHITECTURES, IMAGENET_WIDTH, height_width
 from rdvar_jax.scoring.anomaly_map import SIGMA
 from rdvar_jax.serving.onnx_graph import IR_VERSION, OPSET
 from rdvar_jax.serving.onnx_network import INPUT, MAP, SCORE, build_onnx
@@ -21,9 +21,10 @@ def run(model: bytes, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return maps, scores
 
 
-def check_backbone(arch: str, width: int, size: int, count: int) -> None:
+def check_backbone(arch: str, width: int, size: int | tuple[int, int], count: int) -> None:
     teacher, student, *variables = narrow(arch, width, size)
-    images = np.random.default_rng(6).integers(0, 256, (count, size, size, 3), dtype=np.uint8)
+    shape = (count, *height_width(size), 3)
+    images = np.random.default_rng(6).integers(0, 256, shape, dtype=np.uint8)
     model = build_onnx(arch, folded_weights(*variables), size, SIGMA, {})
     maps, scores = run(model, images)
     expected_maps, expected_scores = scored(teacher, student, *variables, images)
@@ -36,6 +37,10 @@ def check_backbone(arch: str, width: int, size: int, count: int) -> None:
 @pytest.mark.parametrize("arch", ["resnet18", "resnet50"])
 def test_both_kinds_of_block(arch):
     check_backbone(arch, width=4, size=32, count=2)
+
+
+def test_images_that_are_not_square():
+    check_backbone("resnet18", width=4, size=(32, 64), count=2)
 
 
 @pytest.mark.slow
