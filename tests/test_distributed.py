@@ -85,7 +85,7 @@ def test_the_job_files_commands_are_understood(name, toy_root, tmp_path, monkeyp
         seen["distributed"] = settings
         yield
 
-    monkeypatch.setattr("rdvar_jax.main.start_jax", lambda: None)
+    monkeypatch.setattr("rdvar_jax.command_line.train.start_jax", lambda: None)
     monkeypatch.setattr("rdvar_jax.main.start_logging", lambda: None)
     monkeypatch.setattr("rdvar_jax.distributed.membership", join)
     monkeypatch.setattr("rdvar_jax.train.train", lambda *args: seen.update(train=args))
