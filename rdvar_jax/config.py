@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 from ml_collections import ConfigDict, FieldReference
 
 from rdvar_jax.errors import ConfigError
-from rdvar_jax.training.losses import LossSettings
+from rdvar_jax.training.loss_settings import LossSettings
 from rdvar_jax.weights.procedural import PROCEDURAL
 
 # A ConfigDict; its sections and settings are only known at run time.
@@ -44,6 +44,7 @@ RESUMABLE = (
     "data.root",
     "data.layout",
     "data.mask_threshold",
+    "data.on_error",
     "train.epochs",
     "train.cache_features",
     "train.cache_budget_gb",
@@ -78,6 +79,9 @@ def default_config() -> Config:
                 "mask_threshold": "half",
                 # Take images of different sizes; the resize then scales them differently.
                 "allow_mixed_sizes": False,
+                # An image that cannot be read, or whose mask cannot: "fail" ends the command,
+                # "skip" leaves it out and lists it, up to a twentieth of a split.
+                "on_error": "fail",
             },
             "teacher": {
                 "arch": "wide_resnet50_2",

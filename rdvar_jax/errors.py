@@ -17,6 +17,9 @@ class ConfigError(UserError):
 class DataError(UserError):
     """An image, a mask or a folder of them cannot be used."""
 
+    def __init__(self, sentence: str):
+        super().__init__(one_line(sentence))
+
 
 class WeightsError(UserError):
     """A weight file cannot be used."""
@@ -28,3 +31,8 @@ class CheckpointError(UserError):
 
 class BundleError(UserError):
     """An exported model cannot be read or written."""
+
+
+def one_line(text: str) -> str:
+    """The text with line ends and whatever cannot be printed escaped: names of files hold any."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

@@ -19,7 +19,7 @@ from rdvar_jax.scoring.threshold import best_f1_threshold
 from rdvar_jax.threshold import read_threshold
 from rdvar_jax.version import __version__
 from rdvar_jax.weights.safetensors_file import read_safetensors
-from rdvar_jax.workdir import Workdir, write_json, write_text
+from rdvar_jax.workdir import Workdir, write_json, write_skipped, write_text
 
 logger = logging.getLogger("rdvar_jax")
 
@@ -62,8 +62,11 @@ def evaluate(config: Config, workdir: Workdir, which: str = "latest") -> dict[st
             "oracle_f1": _at(best_f1_threshold(scores, test_set.labels), scores, test_set.labels),
         },
         "category": config.data.category,
+        "num_images": len(test_set.labels),
         "num_good": int(np.sum(test_set.labels == 0)),
         "num_defective": int(np.sum(test_set.labels == 1)),
+        # How many test images were left out (data.on_error).
+        "skipped": len(test_set.skipped),
         # Which metrics the set cannot define, and why.
         "undefined": test_set.undefined,
         "checkpoint": which,
@@ -101,13 +104,14 @@ def evaluate(config: Config, workdir: Workdir, which: str = "latest") -> dict[st
         config.report.max_figures,
         scale,
     )
+    write_skipped(workdir.skipped_test, ((s.name, s.reason) for s in test_set.skipped))
     write_json(workdir.results(which), results)
     return results
 
 
 def _at(threshold: float | None, scores: np.ndarray, labels: np.ndarray) -> dict[str, Any] | None:
-    """What a threshold does on the test set; None without one."""
-    if threshold is None:
+    """What a threshold does on the test set; None without one, or without labels."""
+    if threshold is None or (labels < 0).any():
         return None
     called, defective = scores > np.float32(threshold), labels == 1
     num_found, num_false = int(np.sum(called & defective)), int(np.sum(called & ~defective))

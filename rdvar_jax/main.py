@@ -6,11 +6,12 @@ from rdvar_jax.extras import ending_where_packages_are_missing
 from rdvar_jax.version import __version__
 
 with ending_where_packages_are_missing():
-    from rdvar_jax.command_line import evaluate, export, predict, prepare, threshold, train
+    from rdvar_jax.command_line import evaluate, export, inspect, predict, prepare, threshold, train
     from rdvar_jax.command_line.ending import report_error
     from rdvar_jax.command_line.start import start_logging
 
 COMMANDS = {
+    "inspect": inspect,
     "train": train,
     "evaluate": evaluate,
     "threshold": threshold,

@@ -90,6 +90,7 @@ def load_validation_set(config: Config) -> TrainSet:
         find_data(config),
         build_geometry(config),
         allow_mixed_sizes=config.data.allow_mixed_sizes,
+        on_error=config.data.on_error,
     )
 
 
@@ -110,6 +111,7 @@ def load_test_set(config: Config) -> TestSet:
         build_geometry(config),
         threshold=config.data.mask_threshold,
         allow_mixed_sizes=config.data.allow_mixed_sizes,
+        on_error=config.data.on_error,
     )
     for kind, reason in test_set.undefined.items():
         logger.warning("%s: %s metrics are undefined, because %s", category.name, kind, reason)

@@ -9,6 +9,7 @@ from typing import Any
 import jax
 
 from rdvar_jax.checks.commands import check_training
+from rdvar_jax.checks.data import check_steps_of
 from rdvar_jax.config import Config, determining_settings, flatten, loss_settings
 from rdvar_jax.data.dataset import TestSet, load_train
 from rdvar_jax.distributed import check_agreement, is_first, wait_for_all
@@ -41,7 +42,7 @@ from rdvar_jax.training.features import teacher_features
 from rdvar_jax.training.loop import Schedule, run_epochs
 from rdvar_jax.training.step import TrainState, init_state, make_train_step
 from rdvar_jax.training.writer import MetricsWriter
-from rdvar_jax.workdir import Workdir, enter_workdir, open_workdir, save_config
+from rdvar_jax.workdir import Workdir, enter_workdir, open_workdir, save_config, write_skipped
 
 logger = logging.getLogger("rdvar_jax")
 
@@ -74,9 +75,15 @@ def train(config: Config, workdir_path: Path) -> None:
     geometry = build_geometry(config)
 
     train_set = load_train(
-        category, geometry, progress=is_first(), allow_mixed_sizes=config.data.allow_mixed_sizes
+        category,
+        geometry,
+        progress=is_first(),
+        allow_mixed_sizes=config.data.allow_mixed_sizes,
+        on_error=config.data.on_error,
     )
     check_agreement("training images", train_set.fingerprint)
+    for problem in check_steps_of(config, len(train_set.images)):  # some may be left out
+        raise ConfigError(problem)
     if len(train_set.images) < config.train.batch_size:
         logger.warning(
             "%d training images are fewer than train.batch_size=%d: batches repeat images",
@@ -130,6 +137,7 @@ def train(config: Config, workdir_path: Path) -> None:
     # Only now: what may differ in a run that goes on (train.epochs, data.root) is to be remembered.
     if is_first():
         save_config(workdir, config)
+        write_skipped(workdir.skipped_train, ((s.name, s.reason) for s in train_set.skipped))
     logger.info(
         "%s: %d images of %s, %s teacher, %d steps, %s on %d device(s)",
         category.name,

@@ -1,7 +1,10 @@
 """Where a run keeps its files, and how they are written so that a stop loses nothing."""
 
+import csv
+import io
 import json
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +38,14 @@ class Workdir:
     @property
     def tensorboard(self) -> Path:
         return self.folder / "tensorboard"
+
+    @property
+    def skipped_train(self) -> Path:
+        return self.folder / "skipped.csv"
+
+    @property
+    def skipped_test(self) -> Path:
+        return self.folder / "skipped_test.csv"
 
     def results(self, checkpoint: str) -> Path:
         return self.folder / f"results{_suffix(checkpoint)}.json"
@@ -129,10 +140,23 @@ def load_config(workdir: Workdir) -> Config:
 def write_text(path: Path, text: str) -> None:
     """Replaces a file in one step: after a stop it is the old one or the new one, whole."""
     temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text)
+    # As the file system has it: names of files that are no UTF-8 keep their bytes.
+    temporary.write_text(text, encoding="utf-8", errors="surrogateescape")
     os.replace(temporary, path)
 
 
 def write_json(path: Path, value: Any) -> None:
     """Writes JSON in one step; infinities and NaN are refused."""
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def write_skipped(path: Path, skipped: Iterable[tuple[str, str]]) -> None:
+    """Writes path and reason of each image that was left out; without one there is no file."""
+    rows = list(skipped)
+    if not rows:
+        path.unlink(missing_ok=True)
+        return
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerows([("path", "reason"), *rows])
+    write_text(path, text.getvalue())

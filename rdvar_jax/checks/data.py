@@ -6,6 +6,7 @@ from rdvar_jax.checks.rules import one_of
 from rdvar_jax.config import Config
 from rdvar_jax.data.folder import LAYOUTS, find_category
 from rdvar_jax.data.geometry import MODES
+from rdvar_jax.data.skipping import ON_ERROR
 from rdvar_jax.data.stream import steps_at_epoch
 from rdvar_jax.data.validation import split_validation
 from rdvar_jax.errors import DataError
@@ -18,6 +19,7 @@ def check_data(config: Config, *, check_steps: bool, is_optional: bool = False) 
     problems = _check_size(data.image_size)
     problems += one_of("data.geometry", data.geometry, MODES)
     problems += one_of("data.mask_threshold", data.mask_threshold, ("half", "any"))
+    problems += one_of("data.on_error", data.on_error, ON_ERROR)
     if not 0 <= data.validation < 1:
         problems.append(f"data.validation={data.validation} must be at least 0 and under 1.")
         return problems
@@ -41,7 +43,7 @@ def check_data(config: Config, *, check_steps: bool, is_optional: bool = False) 
             problems.append(str(error))
         else:
             if check_steps:
-                problems += _check_steps(config, len(category.train))
+                problems += check_steps_of(config, len(category.train))
                 if config.train.evaluate_every_epochs > 0 and not category.test:
                     problems.append(
                         f"train.evaluate_every_epochs={config.train.evaluate_every_epochs} needs "
@@ -66,7 +68,8 @@ def _check_size(size: int | tuple[int, ...]) -> list[str]:
     ]
 
 
-def _check_steps(config: Config, num_images: int) -> list[str]:
+def check_steps_of(config: Config, num_images: int) -> list[str]:
+    """So many images fill at least one batch."""
     train = config.train
     if train.epochs < 1 or train.batch_size < 1:
         return []  # said elsewhere

@@ -4,7 +4,7 @@ import math
 
 from rdvar_jax.checks.rules import at_least, one_of
 from rdvar_jax.config import BEST_METRICS, OLD_BEST_METRICS, Config, stages
-from rdvar_jax.training.losses import DISTANCES, DISTILLATIONS, REDUCTIONS, STAGES
+from rdvar_jax.training.loss_settings import DISTANCES, DISTILLATIONS, REDUCTIONS, STAGES
 
 
 def check_loss(config: Config) -> list[str]:

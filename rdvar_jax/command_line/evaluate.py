@@ -29,4 +29,7 @@ def run(argv: list[str]) -> int:
                 f"{at['num_defective']} defective found, {at['num_false']} of {at['num_good']} "
                 "good called defective"
             )
+    if results["skipped"]:
+        total = results["skipped"] + results["num_images"]
+        print(f"{results['skipped']} of {total} test images left out: skipped_test.csv")
     return 0

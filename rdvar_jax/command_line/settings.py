@@ -57,6 +57,30 @@ def load_run(values: flags.FlagValues, argv: list[str]) -> "tuple[Config, Workdi
     return config, workdir, str(settings["checkpoint"].value), extra
 
 
+def read_config(values: flags.FlagValues, argv: list[str]) -> "Config":
+    """Reads the flags, among them `--config FILE:CATEGORY` and its settings, and gives the config.
+
+    Raises:
+        ConfigError, flags.Error: a flag, a setting or the file cannot be used.
+    """
+    from ml_collections import config_flags
+
+    register_image_size()
+    config_flags.DEFINE_config_file("config", flag_values=values, sys_argv=argv)
+    parse_flags(values, argv)
+    config = values["config"].value
+    if config is None:
+        raise ConfigError(
+            "--config is missing; give a file of configs/, as in --config FILE:CATEGORY."
+        )
+    try:
+        config.to_dict()
+    except OSError as error:  # raised at the first use of a config whose file is missing
+        reason = str(error).splitlines()[-1].strip()
+        raise ConfigError(f"--config cannot be read: {reason}; give a file of configs/.") from error
+    return config
+
+
 def define_settings(values: flags.FlagValues, config: Any, argv: list[str]) -> None:
     """Makes flags of a config's settings, `--config.SECTION.NAME`, with its values as defaults.
 

@@ -8,12 +8,16 @@ import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from rdvar_jax.data.decode import decode_images, decode_masks, image_dimensions
+from rdvar_jax.data.decode import decode_images, decode_masks
 from rdvar_jax.data.geometry import Size, as_geometry
+from rdvar_jax.data.image_file import image_dimensions
 from rdvar_jax.data.records import UNLABELLED, Category, ImageRecord
+from rdvar_jax.data.skipping import Skipped, leave_out
+from rdvar_jax.errors import DataError
 
 
 @dataclass(frozen=True, eq=False)  # eq of arrays is no truth value
@@ -23,6 +27,7 @@ class TrainSet:
     records: tuple[ImageRecord, ...]
     images: np.ndarray  # uint8 [N, H, W, 3]
     fingerprint: str  # of names and pixels: a resumed run notices changed data
+    skipped: tuple[Skipped, ...] = ()  # what was left out, with on_error "skip"
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +42,7 @@ class TestSet:
     labels: np.ndarray  # int32 [N], 0 good, 1 defective, UNLABELLED where nothing says so
     # bool [N, H, W], False in the border that "pad" adds; None where no image has one.
     inside: np.ndarray | None = None
+    skipped: tuple[Skipped, ...] = ()  # what was left out, with on_error "skip"
 
     @property
     def has_masks(self) -> bool:
@@ -71,20 +77,29 @@ def load_train(
     num_workers: int | None = None,
     progress: bool = True,
     allow_mixed_sizes: bool = False,
+    on_error: str = "fail",
+    split: str = "train",
 ) -> TrainSet:
     """Decode the training images of `category` to uint8 [N, H, W, 3].
 
+    With `on_error` "skip", images that cannot be read are left out; see `leave_out`, which names
+    the split in its words.
+
     Raises:
-        DataError: see `decode_images`.
+        DataError: see `decode_images` and `leave_out`.
     """
+    failures = {} if on_error == "skip" else None
     images = decode_images(
         category.train,
         size,
         num_workers=num_workers,
         progress=progress,
         allow_mixed_sizes=allow_mixed_sizes,
+        failures=failures,
     )
-    return TrainSet(category.train, images, compute_fingerprint(category.train, images))
+    skipped = leave_out(category.train, failures or {}, split)
+    records, images = _without(failures, category.train, images)
+    return TrainSet(records, images, compute_fingerprint(records, images), skipped)
 
 
 def load_validation(
@@ -94,11 +109,12 @@ def load_validation(
     num_workers: int | None = None,
     progress: bool = True,
     allow_mixed_sizes: bool = False,
+    on_error: str = "fail",
 ) -> TrainSet:
     """As `load_train`, of the good images that `split_validation` kept from training; N may be 0.
 
     Raises:
-        DataError: see `decode_images`.
+        DataError: see `load_train`.
     """
     return load_train(
         dataclasses.replace(category, train=category.validation),
@@ -106,6 +122,8 @@ def load_validation(
         num_workers=num_workers,
         progress=progress,
         allow_mixed_sizes=allow_mixed_sizes,
+        on_error=on_error,
+        split="validation",
     )
 
 
@@ -117,29 +135,50 @@ def load_test(
     num_workers: int | None = None,
     progress: bool = True,
     allow_mixed_sizes: bool = False,
+    on_error: str = "fail",
 ) -> TestSet:
     """Decode the test images of `category`, and their masks, to `size`.
 
+    With `on_error` "skip", images that cannot be read are left out, or whose masks cannot be used;
+    see `leave_out`.
+
     Raises:
-        DataError: see `decode_images` and `decode_masks`.
+        DataError: see `decode_images`, `decode_masks` and `leave_out`.
     """
+    failures = {} if on_error == "skip" else None
     images = decode_images(
         category.test,
         size,
         num_workers=num_workers,
         progress=progress,
         allow_mixed_sizes=allow_mixed_sizes,
+        failures=failures,
     )
     masks = decode_masks(
-        category.test, size, threshold=threshold, num_workers=num_workers, progress=progress
+        category.test,
+        size,
+        threshold=threshold,
+        num_workers=num_workers,
+        progress=progress,
+        failures=failures,
     )
-    labels = np.array([record.label for record in category.test], np.int32)
+    skipped = leave_out(category.test, failures or {}, "test")
+    records, images, masks = _without(failures, category.test, images, masks)
+    labels = np.array([record.label for record in records], np.int32)
     geometry, inside = as_geometry(size), None
     if geometry.pads:
-        inside = np.stack(
-            [geometry.inside(image_dimensions(record.path)) for record in category.test]
-        )
-    return TestSet(category.test, images, masks, labels, inside)
+        inside = np.stack([geometry.inside(image_dimensions(one.path)) for one in records])
+    return TestSet(records, images, masks, labels, inside, skipped)
+
+
+def _without(
+    failures: dict[int, DataError] | None, records: tuple[ImageRecord, ...], *arrays: np.ndarray
+) -> tuple[Any, ...]:
+    """Records and arrays [N, ...] without those that failed."""
+    if not failures:
+        return records, *arrays
+    kept = [index for index in range(len(records)) if index not in failures]
+    return tuple(records[index] for index in kept), *(array[kept] for array in arrays)
 
 
 def compute_fingerprint(records: Sequence[ImageRecord], images: np.ndarray) -> str:

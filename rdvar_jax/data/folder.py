@@ -8,7 +8,7 @@ worse than either.
 from pathlib import Path
 
 from rdvar_jax.data.layouts import btad, mvtec, plain, visa
-from rdvar_jax.data.listing import folder_entries, some_names
+from rdvar_jax.data.listing import Complain, folder_entries, refuse, some_names
 from rdvar_jax.data.records import Category
 from rdvar_jax.data.records import HasPath as HasPath
 from rdvar_jax.data.records import ImageRecord as ImageRecord
@@ -36,7 +36,9 @@ def list_categories(root: Path) -> list[str]:
     ]
 
 
-def find_category(root: Path, category: str, layout: str = "auto") -> Category:
+def find_category(
+    root: Path, category: str, layout: str = "auto", complain: Complain = refuse
+) -> Category:
     """The images of `category`, each list sorted by name.
 
     Any folder of `root` can be a category. Masks may have any of the image suffixes. Images to
@@ -47,6 +49,8 @@ def find_category(root: Path, category: str, layout: str = "auto") -> Category:
         root: the folder of categories.
         category: the name of one.
         layout: one of LAYOUTS; "auto" finds out by the names of folders (`detect_layout`).
+        complain: is told of each thing that is wrong. By default the first is raised; else the
+            result holds what could be found in spite of them.
 
     Raises:
         DataError: `root` or the category is missing, there are no good images to train on, or
@@ -54,24 +58,31 @@ def find_category(root: Path, category: str, layout: str = "auto") -> Category:
     """
     root = _check_root(root)
     folder = _category_folder(root, category)
-    return FINDERS[detect_layout(folder) if layout == "auto" else layout](folder)
+    return FINDERS[detect_layout(folder)[0] if layout == "auto" else layout](folder, complain)
 
 
-def detect_layout(folder: Path) -> str:
-    """The layout of a category's folder: VisA has its list, BTAD `ok`, MVTec AD `train`.
+def detect_layout(folder: Path) -> tuple[str, str]:
+    """The layout of a category's folder, and what tells it.
 
-    A folder with none of these, or with images right in `train`, is a plain one.
+    VisA has its list, BTAD `ok`, MVTec AD `train`. A folder with none of these, or with images
+    right in `train`, is a plain one.
     """
     if (folder.parent / visa.SPLIT).is_file():
-        return "visa"
+        return "visa", f"{visa.SPLIT} lies beside it"
     train = folder / "train"
-    if (train / "ok").is_dir() and not (train / "good").is_dir():
-        return "btad"
-    if train.is_dir() and ((train / "good").is_dir() or not folder_entries(train).images):
-        return "mvtec"
-    if train.is_dir() or (folder / "good").is_dir() or folder_entries(folder).images:
-        return "folder"
-    return "mvtec"
+    if (train / "good").is_dir():
+        return "mvtec", "it has train/good"
+    if (train / "ok").is_dir():
+        return "btad", "it has train/ok"
+    if train.is_dir() and folder_entries(train).images:
+        return "folder", "images lie right in train"
+    if train.is_dir():
+        return "mvtec", "it has train"
+    if (folder / "good").is_dir():
+        return "folder", "it has good and no train"
+    if folder_entries(folder).images:
+        return "folder", "images lie right in it"
+    return "mvtec", "nothing tells another one"
 
 
 def _check_root(root: Path) -> Path:

@@ -1,15 +1,27 @@
 """The images in a folder, in the order of their names; nothing is opened."""
 
 import logging
+import unicodedata
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
-from rdvar_jax.errors import DataError
+from rdvar_jax.errors import DataError, one_line
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 
 _logger = logging.getLogger("rdvar_jax")
 _MAX_NAMES_SHOWN = 15
+
+
+# What is told of each thing that is wrong with a set. `refuse` ends the search at the first one,
+# the `append` of a list goes on and collects them all.
+Complain: TypeAlias = Callable[[str], None]
+
+
+def refuse(sentence: str) -> None:
+    """Raises the DataError of what is wrong."""
+    raise DataError(sentence)
 
 
 class FolderEntries(NamedTuple):
@@ -60,9 +72,17 @@ def warn_left_out(folder: Path, paths: list[Path]) -> None:
         _logger.warning("%s: not used, because it is not part of the layout: %s", folder, names)
 
 
+def stem_of(path: Path) -> str:
+    """A file's name without its suffix, as images and masks are compared by it.
+
+    In one spelling of Unicode: what macOS writes as a letter and an accent, others write as one.
+    """
+    return unicodedata.normalize("NFC", path.stem)
+
+
 def some_names(names: list[str]) -> str:
     """The names in one line; of very many the first."""
-    shown = ", ".join(names[:_MAX_NAMES_SHOWN])
+    shown = ", ".join(one_line(name) for name in names[:_MAX_NAMES_SHOWN])
     hidden = len(names) - _MAX_NAMES_SHOWN
     return f"{shown} and {hidden} more" if hidden > 0 else shown
 

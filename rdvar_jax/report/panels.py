@@ -82,7 +82,7 @@ def _tiles(example: Example, scale: tuple[float, float], tile: int) -> dict[str,
             (size[0] / 2, size[1] / 2),
             word,
             fill=(150, 150, 150),
-            font=_font(tile / 16),
+            font=make_font(tile / 16),
             anchor="mm",
         )
     parts = {IMAGE: image, MASK: mask, HEAT: Image.fromarray(hot)}
@@ -101,7 +101,7 @@ def draw_panel(example: Example, scale: tuple[float, float]) -> Image.Image:
     """One image: its two or three tiles side by side, caption and legend below."""
     tile = min(max(TILE, *example.image.shape[:2]), 2 * TILE)
     unit = tile / TILE
-    gap, line, font = round(8 * unit), round(20 * unit), _font(15 * unit)
+    gap, line, font = round(8 * unit), round(20 * unit), make_font(15 * unit)
     tiles = _tiles(example, scale, tile)
     last = len(tiles) - 1
     width, top = len(tiles) * (tile + gap) + gap, line + gap
@@ -120,7 +120,7 @@ def draw_panel(example: Example, scale: tuple[float, float]) -> Image.Image:
 
 def draw_sheet(title: str, examples: list[Example], scale: tuple[float, float]) -> Image.Image:
     """Examples side by side, each a column of three tiles with its caption below."""
-    gap, line, font = 8, 20, _font(15)
+    gap, line, font = 8, 20, make_font(15)
     margin, top, legend = 108, 56, 380
     columns = min(len(examples), SHEET_COLUMNS)
     block = line + 3 * (TILE + gap) + 4 * line + gap
@@ -129,12 +129,12 @@ def draw_sheet(title: str, examples: list[Example], scale: tuple[float, float]) 
     width = margin + max(columns, 3) * (TILE + gap)
     canvas = Image.new("RGB", (width, top + num_blocks * block), "white")
     draw = ImageDraw.Draw(canvas)
-    draw.text((gap, 14), title, fill=TEXT, font=_font(22))
+    draw.text((gap, 14), title, fill=TEXT, font=make_font(22))
     _draw_legend(canvas, (width - legend - gap, gap), legend, 1.0, scale)
     for number, example in enumerate(examples):
         y = top + number // SHEET_COLUMNS * block
         x = margin + number % SHEET_COLUMNS * (TILE + gap)
-        draw.text((x, y), _fit(example.kind, TILE, font), fill=TEXT, font=font)
+        draw.text((x, y), fit_text(example.kind, TILE, font), fill=TEXT, font=font)
         y += line
         for row, part in _tiles(example, scale, TILE).items():
             if number % SHEET_COLUMNS == 0:
@@ -161,7 +161,7 @@ def _draw_caption(
 ) -> None:
     """Name, label, raw score and rank, on lines no longer than `width`."""
     x, y = corner
-    draw.text((x, y), _fit(example.name, width, font), fill=TEXT, font=font)
+    draw.text((x, y), fit_text(example.name, width, font), fill=TEXT, font=font)
     x_score = x
     if example.defective is not None:
         label, color = ("defective", DEFECTIVE) if example.defective else ("good", GOOD)
@@ -169,7 +169,7 @@ def _draw_caption(
         x_score += draw.textlength(label + "   ", font=font)
     draw.text((x_score, y + line), f"score {example.score}", fill=TEXT, font=font)
     for number, text in enumerate(example.remarks, start=2):
-        draw.text((x, y + number * line), _fit(text, width, font), fill=MUTED, font=font)
+        draw.text((x, y + number * line), fit_text(text, width, font), fill=MUTED, font=font)
 
 
 def _draw_legend(
@@ -181,7 +181,7 @@ def _draw_legend(
 ) -> None:
     """The colours as they look on mid grey, with the raw values of both ends."""
     x, y = corner
-    height, font = round(14 * unit), _font(13 * unit)
+    height, font = round(14 * unit), make_font(13 * unit)
     ramp = np.broadcast_to(np.linspace(0, 1, width), (height, width))
     grey = np.full((height, width, 3), 160, dtype=np.uint8)
     canvas.paste(Image.fromarray(overlay(grey, ramp, (0.0, 1.0))), (x, y))
@@ -193,13 +193,13 @@ def _draw_legend(
     draw.text((x + width / 2, below), title, fill=MUTED, font=font, anchor="ma")
 
 
-def _font(size: float) -> ImageFont.FreeTypeFont:
+def make_font(size: float) -> ImageFont.FreeTypeFont:
     font = ImageFont.load_default(size=size)
     assert isinstance(font, ImageFont.FreeTypeFont)
     return font
 
 
-def _fit(text: str, width: int, font: ImageFont.FreeTypeFont) -> str:
+def fit_text(text: str, width: int, font: ImageFont.FreeTypeFont) -> str:
     """Shorten a text that is too long at its front: the end of a path tells more."""
     if font.getlength(text) <= width:
         return text

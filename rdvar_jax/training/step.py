@@ -13,7 +13,8 @@ from rdvar_jax.models.precision import compute_dtype, with_precision
 from rdvar_jax.models.student import Student
 from rdvar_jax.models.teacher import Teacher, normalise
 from rdvar_jax.parallel import AXIS_NAME, as_varying
-from rdvar_jax.training.losses import LossSettings, total_loss
+from rdvar_jax.training.loss_settings import LossSettings
+from rdvar_jax.training.losses import total_loss
 
 METRICS = ("loss", "loss_model", "loss_var", "grad_norm")
 

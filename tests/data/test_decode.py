@@ -13,84 +13,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from image_writers import S, random_pixels, save, write_png, write_tiff
 from PIL import Image
 
 from rdvar_jax.data import decode
-from rdvar_jax.data.decode import (
-    decode_image,
-    decode_images,
-    decode_mask,
-    decode_masks,
-    image_dimensions,
-)
+from rdvar_jax.data.decode import decode_image, decode_images, decode_mask, decode_masks
 from rdvar_jax.data.folder import find_category
+from rdvar_jax.data.image_file import image_dimensions
 from rdvar_jax.data.records import ImageRecord
 from rdvar_jax.errors import DataError
-
-S = 8  # side of the generated images, so that nothing is resized unless a test wants it
-
-
-def random_pixels(*shape: int, high: int = 256) -> np.ndarray:
-    return np.random.default_rng(0).integers(0, high, shape)
-
-
-def save(path: Path, pixels: np.ndarray, mode: str | None = None, **options) -> Path:
-    image = Image.fromarray(pixels.astype(np.uint8) if mode is None else pixels)
-    if mode is not None and image.mode != mode:
-        image = Image.frombytes(mode, pixels.shape[1::-1], pixels.tobytes())
-    image.save(path, **options)
-    return path
-
-
-def write_png(path: Path, pixels: np.ndarray, bits: int, colour_type: int) -> Path:
-    """A PNG by its specification, for what Pillow cannot write."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-        )
-
-    height, width = pixels.shape[:2]
-    rows = pixels.astype(">u2" if bits == 16 else np.uint8)
-    raw = b"".join(b"\0" + row.tobytes() for row in rows)
-    header = struct.pack(">IIBBBBB", width, height, bits, colour_type, 0, 0, 0)
-    chunks = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(raw)) + chunk(b"IEND", b"")
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunks)
-    return path
-
-
-def write_tiff(
-    path: Path, data: bytes, bits: tuple[int, ...], photometric: int, order: str = "<", signed=False
-) -> Path:
-    """An uncompressed TIFF of S x S by its specification, for what Pillow cannot write."""
-    directory_at = 8
-    num_entries = 10
-    bits_at = directory_at + 2 + 12 * num_entries + 4
-    data_at = bits_at + 2 * len(bits)
-
-    def entry(tag: int, value: int, count: int = 1, kind: int = 4) -> bytes:
-        packed = struct.pack(order + "HHI", tag, kind, count)
-        if kind == 3 and count == 1:
-            return packed + struct.pack(order + "HH", value, 0)
-        return packed + struct.pack(order + "I", value)
-
-    one = len(bits) == 1
-    entries = [
-        entry(256, S),
-        entry(257, S),
-        entry(258, bits[0] if one else bits_at, len(bits), 3),
-        entry(259, 1, kind=3),
-        entry(262, photometric, kind=3),
-        entry(273, data_at),
-        entry(277, len(bits), kind=3),
-        entry(278, S),
-        entry(279, len(data)),
-        entry(339, 2 if signed else 1, kind=3),
-    ]
-    start = (b"II" if order == "<" else b"MM") + struct.pack(order + "HI", 42, directory_at)
-    directory = struct.pack(order + "H", num_entries) + b"".join(entries) + bytes(4)
-    path.write_bytes(start + directory + struct.pack(f"{order}{len(bits)}H", *bits) + data)
-    return path
 
 
 def grey(values: np.ndarray) -> np.ndarray:
@@ -402,64 +333,7 @@ def test_real_mask(shared: Path, threshold: str):
     assert mask.any()
 
 
-# --- bad files -------------------------------------------------------------------------------
-
-
-def truncated(path: Path) -> None:
-    save(path, random_pixels(64, 64, 3))
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-
-
-def two_pages(path: Path) -> None:
-    pages = [Image.new("L", (S, S), value) for value in (0, 255)]
-    pages[0].save(path, save_all=True, append_images=pages[1:])
-
-
-def bad_header(path: Path) -> None:
-    write_png(path, L, 8, 0)
-    content = bytearray(path.read_bytes())
-    content[25] = 7  # a colour type that does not exist; its checksum is wrong now, too
-    path.write_bytes(content)
-
-
-def floats(path: Path) -> None:
-    save(path, random_pixels(S, S).astype(np.float32), "F")
-
-
-DAMAGED = ["is damaged or cannot be decoded"], "copy it again from its source or remove it"
-UNKNOWN = ["cannot be recognised as a PNG, JPEG, BMP or TIFF image"], "save it as one of these"
-
-# file name: (how it is made, what the sentence has to say, the mend it has to offer)
-BAD_IMAGES: dict[str, tuple[Callable[[Path], object], list[str], str]] = {
-    "truncated.png": (truncated, *DAMAGED),
-    "truncated.jpg": (truncated, *DAMAGED),
-    "truncated.bmp": (truncated, *DAMAGED),
-    "truncated.tif": (truncated, *DAMAGED),
-    "empty.png": (Path.touch, ["is empty (0 bytes)"], "copy it again from its source or remove it"),
-    "text.png": (lambda p: p.write_text("not an image\n"), *UNKNOWN),
-    "header_only.png": (lambda p: p.write_bytes(b"\x89PNG\r\n\x1a\n"), *UNKNOWN),
-    "bad_header.png": (bad_header, *UNKNOWN),
-    "really_a.png": (lambda p: Image.new("RGB", (S, S)).save(p, format="GIF"), *UNKNOWN),
-    "really_b.png": (lambda p: Image.new("RGB", (S, S)).save(p, format="WEBP"), *UNKNOWN),
-    "script.png": (lambda p: p.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n"), *UNKNOWN),
-    "absent.png": (lambda p: None, ["does not exist"], "put the file back or correct its path"),
-    "folder.png": (Path.mkdir, ["is a folder where an image file is expected"], "remove or rename"),
-    "link.png": (lambda p: p.symlink_to("gone.png"), ["does not exist"], "put the file back"),
-    "pages.tif": (two_pages, ["holds 2 pages"], "save each as a file of its own"),
-    "animated.png": (two_pages, ["holds 2 pages"], "save each as a file of its own"),
-    "floats.tif": (floats, ["Pillow's mode F"], "save it with 8 or 16 bits in grey or RGB"),
-    "lab.tif": (lambda p: Image.new("LAB", (S, S)).save(p), ["mode LAB"], "in grey or RGB"),
-    "signed.tif": (
-        lambda p: write_tiff(p, (L - 100).astype("<i2").tobytes(), (16,), 1, signed=True),
-        ["grey values from -", "outside 0 to 65535"],
-        "save it with 8 or 16 bits, unsigned",
-    ),
-    "wide.tif": (
-        lambda p: save(p, np.full((S, S), 65536, np.int32), "I"),
-        ["grey values from 65536 to 65536"],
-        "save it with 8 or 16 bits, unsigned",
-    ),
-}
+# --- files that are not to be read -----------------------------------------------------------
 
 
 def check_sentence(error: DataError, *parts: str):
@@ -468,28 +342,6 @@ def check_sentence(error: DataError, *parts: str):
         assert part in message
     assert message.endswith(".") and "\n" not in message
     assert message.count(". ") == 0, "one sentence"
-
-
-@pytest.mark.parametrize("name", BAD_IMAGES)
-def test_each_bad_file_has_its_own_sentence(tmp_path: Path, name: str):
-    make, says, mend = BAD_IMAGES[name]
-    path = tmp_path / name
-    make(path)
-    for read in (lambda: decode_image(path, S), lambda: decode_mask(path, S, None)):
-        with pytest.raises(DataError) as caught:
-            read()
-        check_sentence(caught.value, str(path), *says, mend)
-
-
-@pytest.mark.parametrize(
-    "name", ["empty.png", "text.png", "absent.png", "folder.png", "script.png"]
-)
-def test_dimensions_of_a_bad_file(tmp_path: Path, name: str):
-    make, says, mend = BAD_IMAGES[name]
-    make(tmp_path / name)
-    with pytest.raises(DataError) as caught:
-        image_dimensions(tmp_path / name)
-    check_sentence(caught.value, str(tmp_path / name), *says, mend)
 
 
 @pytest.mark.parametrize(
@@ -622,7 +474,7 @@ def test_the_first_bad_record_is_reported(
     failed = threading.Event()
     calls = []
 
-    def decode_slowly(path: Path, size: int, mode: str):
+    def decode_slowly(path: Path, size: int):
         calls.append(path)
         if path.name == "07.png":
             failed.set()
@@ -640,7 +492,7 @@ def test_the_first_bad_record_is_reported(
 def test_pending_work_is_cancelled(records: list[ImageRecord], monkeypatch: pytest.MonkeyPatch):
     calls = []
 
-    def fail(path: Path, size: int, mode: str):
+    def fail(path: Path, size: int):
         calls.append(path)
         threading.Event().wait(0.05)
         raise DataError("bad.")

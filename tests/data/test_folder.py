@@ -4,7 +4,6 @@ Nothing in `folder.py` opens an image, so empty files are enough here.
 """
 
 import logging
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -151,125 +150,12 @@ def test_a_test_set_without_good_images_is_allowed(root: Path):
     assert {record.label for record in find_category(root, "widget").test} == {1}
 
 
-Change = Callable[[Path], object]
-
-
-def remove(*names: str) -> Change:
-    return lambda root: [(root / name).unlink() for name in names]
-
-
-def add(*names: str) -> Change:
-    return lambda root: lay_out(root, *names)
-
-
-def remove_folder(name: str) -> Change:
-    def change(root: Path):
-        for path in sorted((root / name).rglob("*"), reverse=True):
-            path.unlink() if path.is_file() else path.rmdir()
-        (root / name).rmdir()
-
-    return change
-
-
-def nothing(root: Path):
-    pass
-
-
-# what is changed, the category asked for, what the sentence has to name, the mend it has to offer
-BAD_FOLDERS = {
-    "no such category": (nothing, "gadget", ["'gadget'", "data.root={root}"], "one of: widget."),
-    "empty name": (nothing, "", ["''"], "one of: widget."),
-    "the root itself": (nothing, ".", ["'.'"], "one of: widget."),
-    "a path": (nothing, "widget/train", ["'widget/train'"], "one of: widget."),
-    "another case": (nothing, "Widget", ["'Widget'"], "one of: widget."),
-    "a file": (add("list.txt"), "list.txt", ["'list.txt'"], "one of: widget."),
-    "no train/good": (
-        remove_folder("widget/train/good"),
-        "widget",
-        ["{root}/widget/train/good does not exist"],
-        "put the category's good training images there",
-    ),
-    "empty train/good": (
-        remove("widget/train/good/000.png", "widget/train/good/001.png"),
-        "widget",
-        ["{root}/widget/train/good holds no image", "png, jpg, jpeg, bmp, tif, tiff"],
-        "put the category's good training images there",
-    ),
-    "no test": (
-        remove_folder("widget/test"),
-        "widget",
-        ["{root}/widget/test does not exist"],
-        "put the test images into {root}/widget/test/good",
-    ),
-    "empty test": (
-        remove(*(name for name in WHOLE if "/test/" in name)),
-        "widget",
-        ["widget/ground_truth/bent/000_mask.png"],
-        "add the image",
-    ),
-    "empty test, no masks": (
-        remove(*(name for name in WHOLE if "/train/" not in name)),
-        "widget",
-        ["{root}/widget/test hold no image"],
-        "put the test images into {root}/widget/test/good",
-    ),
-    "missing mask": (
-        remove("widget/ground_truth/hole/001_mask.png"),
-        "widget",
-        ["{root}/widget/test/hole/001.png has no mask"],
-        "add {root}/widget/ground_truth/hole/001_mask.png, or move the image to "
-        "{root}/widget/test/good",
-    ),
-    "mask under the image's name": (
-        lambda root: (root / "widget/ground_truth/hole/001_mask.png").rename(
-            root / "widget/ground_truth/hole/001.png"
-        ),
-        "widget",
-        ["{root}/widget/test/hole/001.png has no mask"],
-        "add {root}/widget/ground_truth/hole/001_mask.png",
-    ),
-    "no masks of a kind": (
-        remove_folder("widget/ground_truth/bent"),
-        "widget",
-        ["{root}/widget/test/bent/000.png has no mask"],
-        "add {root}/widget/ground_truth/bent/000_mask.png",
-    ),
-    "two masks": (
-        add("widget/ground_truth/hole/001_mask.bmp"),
-        "widget",
-        ["hole/001_mask.bmp", "hole/001_mask.png"],
-        "remove one of them",
-    ),
-    "mask without an image": (
-        add("widget/ground_truth/hole/002_mask.png"),
-        "widget",
-        ["{root}/widget/ground_truth/hole/002_mask.png belongs to no test image"],
-        "add the image (such as {root}/widget/test/hole/002.png)",
-    ),
-    "masks of an unknown defect": (
-        add("widget/ground_truth/scratch/000_mask.png"),
-        "widget",
-        ["{root}/widget/ground_truth/scratch/000_mask.png belongs to no test image"],
-        "or remove or rename the mask",
-    ),
-}
-
-
 def check_sentence(error: DataError, named: list[str], mend: str, **places: object):
     message = str(error)
     for part in [*named, mend]:
         assert part.format(**places) in message
     assert message.endswith(".") and "\n" not in message
     assert message.count(". ") == 0, "one sentence"
-
-
-@pytest.mark.parametrize("case", BAD_FOLDERS)
-def test_each_bad_folder_has_its_own_sentence(root: Path, case: str):
-    change, category, named, mend = BAD_FOLDERS[case]
-    change(root)
-    with pytest.raises(DataError) as caught:
-        find_category(root, category)
-    check_sentence(caught.value, named, mend, root=root)
 
 
 @pytest.mark.parametrize("name", ["absent", "file"])

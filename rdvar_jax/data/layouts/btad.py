@@ -8,17 +8,18 @@ CATEGORY/ground_truth/ko/<stem>.png
 from pathlib import Path
 
 from rdvar_jax.data.layouts import by_defect
+from rdvar_jax.data.listing import Complain
 from rdvar_jax.data.records import Category
 
 NAMES = by_defect.Names(train="train/ok", good="ok", mask_endings=("",))
 
 
-def find(folder: Path) -> Category:
-    """The category in `folder`; errors as in `find_category`."""
+def find(folder: Path, complain: Complain) -> Category:
+    """The category in `folder`; what is wrong as in `find_category`."""
     return Category(
         name=folder.name,
         folder=folder,
-        train=by_defect.training_images(folder, NAMES),
-        test=by_defect.test_images(folder, NAMES),
+        train=by_defect.training_images(folder, NAMES, complain),
+        test=by_defect.test_images(folder, NAMES, complain),
         layout="btad",
     )

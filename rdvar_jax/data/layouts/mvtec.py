@@ -12,6 +12,7 @@ sets carry no labels and are left out.
 from pathlib import Path
 
 from rdvar_jax.data.layouts import by_defect
+from rdvar_jax.data.listing import Complain
 from rdvar_jax.data.records import Category
 
 AD = by_defect.Names()
@@ -20,8 +21,8 @@ LOCO = by_defect.Names(mask_endings=("",), mask_folders=LOCO_KINDS, mask_nonzero
 AD_2 = by_defect.Names(test="test_public", masks="test_public/ground_truth")
 
 
-def find(folder: Path) -> Category:
-    """The category in `folder`; errors as in `find_category`."""
+def find(folder: Path, complain: Complain) -> Category:
+    """The category in `folder`; what is wrong as in `find_category`."""
     names = AD
     if (folder / AD_2.test).is_dir():
         names = AD_2
@@ -30,8 +31,8 @@ def find(folder: Path) -> Category:
     return Category(
         name=folder.name,
         folder=folder,
-        train=by_defect.training_images(folder, names),
-        test=by_defect.test_images(folder, names),
+        train=by_defect.training_images(folder, names, complain),
+        test=by_defect.test_images(folder, names, complain),
         validation=by_defect.validation_images(folder, names),
         layout="mvtec",
     )

@@ -14,54 +14,71 @@ import dataclasses
 from pathlib import Path
 
 from rdvar_jax.data.layouts import by_defect
-from rdvar_jax.data.listing import folder_entries, image_suffixes, images_in
+from rdvar_jax.data.listing import (
+    Complain,
+    folder_entries,
+    image_suffixes,
+    images_in,
+    warn_left_out,
+)
 from rdvar_jax.data.records import GOOD, UNLABELLED, Category, ImageRecord
-from rdvar_jax.errors import DataError
 
 TRAIN = ("train/good", "train", "good")
 MASKS = ("ground_truth", "masks")
 ENDINGS = ("_mask", "")
 
 
-def find(folder: Path) -> Category:
+def find(folder: Path, complain: Complain) -> Category:
     """The category in `folder`; its test images may be none.
 
-    Raises:
-        DataError: there is no good image, or it is not clear what is what.
+    It is complained of where there is no good image, and where it is not clear what is what.
     """
-    test = _test_images(folder) if (folder / "test").is_dir() else ()
-    return Category(folder.name, folder, _training_images(folder), test, layout="folder")
+    test = _test_images(folder, complain) if (folder / "test").is_dir() else ()
+    train = _training_images(folder, complain)
+    return Category(folder.name, folder, train, test, layout="folder")
 
 
-def _training_images(folder: Path) -> tuple[ImageRecord, ...]:
+def _training_images(folder: Path, complain: Complain) -> tuple[ImageRecord, ...]:
     good = next((folder / name for name in TRAIN if (folder / name).is_dir()), None)
-    loose = folder_entries(folder).images
-    if good is None and not loose:
-        raise DataError(
+    entries = folder_entries(folder)
+    _warn_of_strangers(folder, good, entries.folders)
+    if good is None and not entries.images:
+        complain(
             f"The folder {folder} holds no image ({image_suffixes()}) and neither good nor train; "
             f"put the good images into {folder / 'good'}."
         )
     if good is None:
-        return tuple(by_defect.record(folder, path, GOOD) for path in loose)
-    if loose:
-        raise DataError(
+        return tuple(by_defect.record(folder, path, GOOD) for path in entries.images)
+    if entries.images:
+        complain(
             f"Images lie both in {folder} and in {good}, and which are the good ones cannot be "
             f"known; move all good images to {good}."
         )
-    return by_defect.good_images(folder, good)
+    return by_defect.good_images(folder, good, complain)
 
 
-def _test_images(folder: Path) -> tuple[ImageRecord, ...]:
+def _warn_of_strangers(folder: Path, good: Path | None, folders: list[Path]) -> None:
+    """Names the folders that mean nothing here, such as `bad` beside `good`."""
+    known = {"test", *MASKS} if (folder / "test").is_dir() else set()
+    if good is not None:
+        known.add(good.relative_to(folder).parts[0])
+    warn_left_out(folder, [path for path in folders if path.name not in known])
+    if good is not None and good.parent != folder:
+        beside = folder_entries(good.parent)
+        warn_left_out(good.parent, beside.images + [one for one in beside.folders if one != good])
+
+
+def _test_images(folder: Path, complain: Complain) -> tuple[ImageRecord, ...]:
     test = folder / "test"
     masks = [name for name in MASKS if (folder / name).is_dir()]
     if len(masks) > 1:
-        raise DataError(f"{folder} holds both {' and '.join(masks)}; keep one of them.")
+        complain(f"{folder} holds both {' and '.join(masks)}; keep one of them.")
     names = by_defect.Names(masks=masks[0] if masks else MASKS[0], mask_endings=ENDINGS)
     entries = folder_entries(test)
     if not entries.images:
-        return by_defect.test_images(folder, names)
+        return by_defect.test_images(folder, names, complain)
     if entries.folders:
-        raise DataError(
+        complain(
             f"{test} holds both images and folders, so the labels of the images are not known; "
             f"move them into {test / GOOD} or a defect's folder."
         )
@@ -71,15 +88,15 @@ def _test_images(folder: Path) -> tuple[ImageRecord, ...]:
             dataclasses.replace(by_defect.record(folder, path, "unlabelled"), label=UNLABELLED)
             for path in images
         )
-    by_stem = {path.stem: path for path in images_in(folder / masks[0])}
+    finder = by_defect.MaskFinder(
+        by_defect.masks_by_stem(folder / masks[0], complain), ENDINGS, complain
+    )
     records = []
     for path in images:
-        found = [by_stem.pop(key) for end in ENDINGS if (key := path.stem + end) in by_stem]
-        defect = "defective" if found else GOOD
-        records.append(by_defect.record(folder, path, defect, found[0] if found else None))
-    if by_stem:
-        mask = next(iter(by_stem.values()))
-        raise DataError(
+        mask = finder.find(path)
+        records.append(by_defect.record(folder, path, "defective" if mask else GOOD, mask))
+    for mask in finder.unused:
+        complain(
             f"The mask {mask} belongs to no image of {test}; add the image, or remove or rename "
             "the mask."
         )

@@ -9,6 +9,7 @@ Every value over 0 in a mask is defective: VisA writes the number of the defect.
 import csv
 from pathlib import Path, PurePosixPath
 
+from rdvar_jax.data.listing import Complain
 from rdvar_jax.data.records import GOOD, Category, ImageRecord
 from rdvar_jax.errors import DataError
 
@@ -26,12 +27,14 @@ def categories(root: Path) -> list[str]:
     return sorted({row["object"] for _, row in _read(root / SPLIT)})
 
 
-def find(folder: Path) -> Category:
+def find(folder: Path, complain: Complain) -> Category:
     """The category in `folder`, by the list beside it.
 
+    It is complained of where a line has another meaning than the layout knows, a training image is
+    defective, a defective one has no mask, an image is listed twice, or there are no images.
+
     Raises:
-        DataError: the list cannot be read, a line of it has another meaning than the layout knows,
-            a training image is defective, a defective one has no mask, or there are no images.
+        DataError: the list cannot be read.
     """
     split = folder.parent / SPLIT
     if not split.is_file():
@@ -41,32 +44,43 @@ def find(folder: Path) -> Category:
     for number, row in _read(split):
         if row["object"] != folder.name:
             continue
-        where = f"{split}, line {number}"
-        for column, values in (("split", SPLITS), ("label", LABELS)):
-            if row[column] not in values:
-                raise DataError(
-                    f"{where}: the {column} {row[column]!r} is not one of {', '.join(values)}; "
-                    "correct it."
-                )
-        name = _inside(row["image"], folder.name, where)
-        if name in seen:
-            raise DataError(f"{where}: the image {row['image']} is listed twice; remove one.")
-        seen.add(name)
-        is_good = row["label"] == "normal"
-        if row["split"] == "train" and not is_good:
-            raise DataError(f"{where}: a defective image is listed for training; correct it.")
-        if not is_good and not row["mask"]:
-            raise DataError(f"{where}: the defective image {row['image']} has no mask; add it.")
-        mask = None if is_good else folder / _inside(row["mask"], folder.name, where)
-        defect = GOOD if is_good else "anomaly"
-        record = ImageRecord(folder / name, name, int(not is_good), defect, mask, not is_good)
+        try:
+            record = _record(row, folder)
+            if record.name in seen:
+                raise DataError(f"the image {row['image']} is listed twice; remove one.")
+        except DataError as error:
+            complain(f"{split}, line {number}: {error}")
+            continue
+        seen.add(record.name)
         parts[row["split"]].append(record)
     for part, records in parts.items():
         if not records:
-            raise DataError(f"{split} lists no image of {folder.name} to {part}; correct it.")
+            complain(f"{split} lists no image of {folder.name} to {part}; correct it.")
         records.sort(key=lambda record: record.name)
     train, test = tuple(parts["train"]), tuple(parts["test"])
     return Category(folder.name, folder, train, test, layout="visa")
+
+
+def _record(row: dict[str, str], folder: Path) -> ImageRecord:
+    """What a line of the list says.
+
+    Raises:
+        DataError: it has no meaning here; the sentence leaves out where it stands.
+    """
+    for column, values in (("split", SPLITS), ("label", LABELS)):
+        if row[column] not in values:
+            raise DataError(
+                f"the {column} {row[column]!r} is not one of {', '.join(values)}; correct it."
+            )
+    name = _inside(row["image"], folder.name)
+    is_good = row["label"] == "normal"
+    if row["split"] == "train" and not is_good:
+        raise DataError("a defective image is listed for training; correct it.")
+    if not is_good and not row["mask"]:
+        raise DataError(f"the defective image {row['image']} has no mask; add it.")
+    mask = None if is_good else folder / _inside(row["mask"], folder.name)
+    defect = GOOD if is_good else "anomaly"
+    return ImageRecord(folder / name, name, int(not is_good), defect, mask, not is_good)
 
 
 def _read(split: Path) -> list[tuple[int, dict[str, str]]]:
@@ -93,9 +107,9 @@ def _read(split: Path) -> list[tuple[int, dict[str, str]]]:
         raise DataError(f"{split} cannot be read ({error}); copy it again.") from error
 
 
-def _inside(path: str, category: str, where: str) -> str:
+def _inside(path: str, category: str) -> str:
     """A listed path as one inside the category's folder."""
     parts = PurePosixPath(path).parts
     if len(parts) < 2 or parts[0] != category or ".." in parts:
-        raise DataError(f"{where}: the path {path!r} does not lie in {category}/; correct it.")
+        raise DataError(f"the path {path!r} does not lie in {category}/; correct it.")
     return PurePosixPath(*parts[1:]).as_posix()

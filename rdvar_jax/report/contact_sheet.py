@@ -1,0 +1,114 @@
+"""A contact sheet: rows of small pictures with their masks outlined and their names below."""
+
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFilter, PngImagePlugin
+
+from rdvar_jax.errors import UserError
+from rdvar_jax.report.panels import DEFECTIVE, FRAME, MUTED, TEXT, fit_text, make_font, printable
+
+SIDE = 168  # of the square that a picture is fitted into, in pixels
+COLUMNS = 8
+OWN_MARK = b"rdvar_jax contact sheet"  # in the header: only own files are replaced
+_GAP, _LINE, _TITLE = 10, 18, 30
+_OUTLINE = (255, 60, 60)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture of a row."""
+
+    name: str
+    pixels: np.ndarray | None  # uint8 [H, W, 3], no side over SIDE; None where there is none
+    mask: np.ndarray | None = None  # bool [H, W]
+    remark: str = ""  # below the name, in red
+
+
+@dataclass(frozen=True)
+class Row:
+    """Pictures of one kind, at most COLUMNS of them."""
+
+    title: str
+    pictures: Sequence[Picture]
+
+
+def draw_contact_sheet(title: str, rows: Sequence[Row]) -> Image.Image:
+    """One row below the other, with their titles."""
+    block = _TITLE + SIDE + 2 * _LINE + _GAP
+    width = COLUMNS * (SIDE + _GAP) + _GAP
+    canvas = Image.new("RGB", (width, 50 + len(rows) * block), "white")
+    draw = ImageDraw.Draw(canvas)
+    draw.text(
+        (_GAP, 14),
+        fit_text(printable(title), width - 2 * _GAP, make_font(22)),
+        fill=TEXT,
+        font=make_font(22),
+    )
+    for number, row in enumerate(rows):
+        top = 50 + number * block
+        draw.line((_GAP, top, width - _GAP, top), fill=FRAME)
+        draw.text((_GAP, top + 7), printable(row.title), fill=TEXT, font=make_font(16))
+        for column, picture in enumerate(row.pictures):
+            _draw_picture(canvas, (_GAP + column * (SIDE + _GAP), top + _TITLE), picture)
+    return canvas
+
+
+def save_contact_sheet(path: Path, sheet: Image.Image) -> None:
+    """Writes the sheet as a PNG, whole or not at all, over an older sheet but over nothing else.
+
+    Raises:
+        UserError: another file lies there, or the place cannot be written.
+    """
+    mark = PngImagePlugin.PngInfo()
+    mark.add_text("Software", OWN_MARK.decode())
+    partial = path.with_name(f".{path.name}.tmp")
+    try:
+        if path.exists():
+            with path.open("rb") as file:
+                if OWN_MARK not in file.read(200):
+                    raise UserError(
+                        f"--output {path} is a file that rdvar inspect did not write; give "
+                        "another name."
+                    )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        sheet.save(partial, format="PNG", pnginfo=mark)
+        os.replace(partial, path)
+    except OSError as error:
+        with suppress(OSError):
+            partial.unlink()
+        raise UserError(
+            f"--output {path} cannot be written ({error.strerror or error}); give another place."
+        ) from error
+
+
+def _draw_picture(canvas: Image.Image, corner: tuple[int, int], picture: Picture) -> None:
+    x, y = corner
+    draw, font = ImageDraw.Draw(canvas), make_font(13)
+    draw.rectangle((x, y, x + SIDE - 1, y + SIDE - 1), fill=(248, 249, 250), outline=FRAME)
+    if picture.pixels is None:
+        middle = (x + SIDE / 2, y + SIDE / 2)
+        draw.text(middle, "no picture", fill=MUTED, font=font, anchor="mm")
+    else:
+        height, width = picture.pixels.shape[:2]
+        image = Image.fromarray(_outlined(picture.pixels, picture.mask))
+        canvas.paste(image, (x + (SIDE - width) // 2, y + (SIDE - height) // 2))
+    name = fit_text(printable(picture.name), SIDE, font)
+    draw.text((x, y + SIDE + 3), name, fill=TEXT, font=font)
+    if picture.remark:
+        draw.text((x, y + SIDE + 3 + _LINE), picture.remark, fill=DEFECTIVE, font=font)
+
+
+def _outlined(pixels: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
+    """A red line around what is marked, with a white one around it; what is inside stays free."""
+    if mask is None:
+        return pixels
+    pixels, grown = pixels.copy(), Image.fromarray(mask.astype(np.uint8) * 255)
+    for color in (_OUTLINE, _OUTLINE, (255, 255, 255)):
+        inside, grown = grown, grown.filter(ImageFilter.MaxFilter(3))
+        pixels[(np.asarray(grown) > 0) & (np.asarray(inside) == 0)] = color
+    return pixels

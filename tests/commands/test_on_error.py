@@ -1,0 +1,54 @@
+"""data.on_error from the command line: what is left out is listed, and other images are noticed."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from rdvar_process import assert_one_sentence
+
+
+def rows(path: Path) -> list[list[str]]:
+    with path.open(newline="") as file:
+        return list(csv.reader(file))
+
+
+@pytest.mark.slow
+def test_what_is_left_out_is_listed(rdvar, toy_root, tmp_path):
+    root, workdir = tmp_path / "data", tmp_path / "run"
+    shutil.copytree(toy_root, root)
+    for folder in ("train/good", "test/good"):  # one in twenty may be left out
+        for index in range(17):
+            source = root / "tile" / folder / f"00{index % 3}.png"
+            shutil.copy(source, source.with_name(f"more{index:02}.png"))
+    bad = {name: root / "tile" / name for name in ("train/good/003.png", "test/good/001.png")}
+    for path in bad.values():
+        path.write_bytes(b"")
+    settings = (f"--config.data.root={root}", "--config.train.epochs=1")
+    assert_one_sentence(rdvar.train(workdir, *settings), "003.png is empty")
+    done = rdvar.train(workdir, *settings, "--config.data.on_error=skip")
+    assert done.returncode == 0, done.stderr
+    assert "tile: 26 images" in done.stderr
+    header, row = rows(workdir / "skipped.csv")
+    assert header == ["path", "reason"]
+    assert row[0] == "train/good/003.png" and "is empty (0 bytes)" in row[1]
+
+    done = rdvar.evaluate(workdir)
+    assert done.returncode == 0, done.stderr
+    assert [row[0] for row in rows(workdir / "skipped_test.csv")] == ["path", "test/good/001.png"]
+    results = json.loads((workdir / "results.json").read_text())
+    assert (results["skipped"], results["num_good"]) == (1, 19)
+    assert "1 of 24 test images left out" in done.stdout
+    assert_one_sentence(rdvar.evaluate(workdir, "--config.data.on_error=fail"), "001.png is empty")
+
+    # More images are other images, whichever way they came.
+    good = root / "tile/train/good/002.png"
+    bad["train/good/003.png"].write_bytes(good.read_bytes())
+    more = (*settings, "--config.train.epochs=2", "--config.data.on_error=skip")
+    assert_one_sentence(rdvar.train(workdir, *more), "trained on other images")
+    assert len(rows(workdir / "skipped.csv")) == 2
+    bad["train/good/003.png"].unlink()
+    done = rdvar.train(workdir, *more)
+    assert done.returncode == 0, done.stderr
+    assert not (workdir / "skipped.csv").exists()

@@ -1,0 +1,95 @@
+"""Image files that cannot be read: how each is made, what the sentence says, the mend it offers."""
+
+import os
+import struct
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from image_writers import S, random_pixels, save, write_png, write_tiff
+from PIL import Image
+
+L = random_pixels(S, S)
+
+
+def truncated(path: Path) -> None:
+    save(path, random_pixels(64, 64, 3))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def two_pages(path: Path) -> None:
+    pages = [Image.new("L", (S, S), value) for value in (0, 255)]
+    pages[0].save(path, save_all=True, append_images=pages[1:])
+
+
+def bad_header(path: Path) -> None:
+    write_png(path, L, 8, 0)
+    content = bytearray(path.read_bytes())
+    content[25] = 7  # a colour type that does not exist; its checksum is wrong now, too
+    path.write_bytes(content)
+
+
+def bomb(path: Path) -> None:
+    """A header that claims 30000 x 30000 pixels."""
+    write_png(path, np.zeros((1, 1), np.uint8), 8, 0)
+    content = bytearray(path.read_bytes())
+    content[16:24] = struct.pack(">II", 30000, 30000)
+    content[29:33] = struct.pack(">I", zlib.crc32(bytes(content[12:29])))
+    path.write_bytes(content)
+
+
+def floats(path: Path) -> None:
+    save(path, random_pixels(S, S).astype(np.float32), "F")
+
+
+DAMAGED = ["is damaged or cannot be decoded"], "copy it again from its source or remove it"
+UNKNOWN = ["cannot be recognised as a PNG, JPEG, BMP or TIFF image"], "save it as one of these"
+
+# file name: (how it is made, what the sentence has to say, the mend it has to offer)
+BAD_IMAGES: dict[str, tuple[Callable[[Path], object], list[str], str]] = {
+    "truncated.png": (truncated, *DAMAGED),
+    "truncated.jpg": (truncated, *DAMAGED),
+    "truncated.bmp": (truncated, *DAMAGED),
+    "truncated.tif": (truncated, *DAMAGED),
+    "empty.png": (Path.touch, ["is empty (0 bytes)"], "copy it again from its source or remove it"),
+    "text.png": (lambda p: p.write_text("not an image\n"), *UNKNOWN),
+    "header_only.png": (lambda p: p.write_bytes(b"\x89PNG\r\n\x1a\n"), *UNKNOWN),
+    "bad_header.png": (bad_header, *UNKNOWN),
+    "really_a.png": (lambda p: Image.new("RGB", (S, S)).save(p, format="GIF"), *UNKNOWN),
+    "really_b.png": (lambda p: Image.new("RGB", (S, S)).save(p, format="WEBP"), *UNKNOWN),
+    "script.png": (lambda p: p.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n"), *UNKNOWN),
+    "link.png": (
+        lambda p: p.symlink_to("gone.png"),
+        ["is a link to gone.png, which does not exist"],
+        "mend or remove the link",
+    ),
+    "circle.png": (
+        lambda p: p.symlink_to(p.name),
+        ["is a link that leads back to itself"],
+        "mend or remove it",
+    ),
+    "pipe.png": (os.mkfifo, ["is a pipe or a device and no file"], "remove it"),
+    "bomb.png": (bomb, ["claims more pixels than Pillow's safety limit"], "make the image smaller"),
+    "pages.tif": (two_pages, ["holds 2 pages"], "save each as a file of its own"),
+    "animated.png": (two_pages, ["holds 2 pages"], "save each as a file of its own"),
+    "floats.tif": (floats, ["Pillow's mode F"], "save it with 8 or 16 bits in grey or RGB"),
+    "lab.tif": (lambda p: Image.new("LAB", (S, S)).save(p), ["mode LAB"], "in grey or RGB"),
+    "signed.tif": (
+        lambda p: write_tiff(p, (L - 100).astype("<i2").tobytes(), (16,), 1, signed=True),
+        ["grey values from -", "outside 0 to 65535"],
+        "save it with 8 or 16 bits, unsigned",
+    ),
+    "wide.tif": (
+        lambda p: save(p, np.full((S, S), 65536, np.int32), "I"),
+        ["grey values from 65536 to 65536"],
+        "save it with 8 or 16 bits, unsigned",
+    ),
+    "a\nb, 'c' \"d\".png": (truncated, ["a\\nb, 'c' \"d\".png", *DAMAGED[0]], DAMAGED[1]),
+}
+
+# What a folder does not hold, so that no listing of one finds it.
+NOT_LISTED: dict[str, tuple[Callable[[Path], object], list[str], str]] = {
+    "absent.png": (lambda p: None, ["does not exist"], "put the file back or correct its path"),
+    "folder.png": (Path.mkdir, ["is a folder where an image file is expected"], "remove or rename"),
+}
