@@ -14,7 +14,7 @@ import numpy as np
 from rdvar_jax.checks.commands import check_prediction
 from rdvar_jax.config import Config
 from rdvar_jax.errors import BundleError, ConfigError
-from rdvar_jax.run import SavedRun, build_parallel, load_saved
+from rdvar_jax.run import SavedRun, build_geometry, build_parallel, load_saved
 from rdvar_jax.serving.archive import PROGRAM, WEIGHTS, write_bundle, write_whole
 from rdvar_jax.serving.program import PLATFORMS, export_program, folded_weights
 from rdvar_jax.threshold import RULE, read_threshold
@@ -63,6 +63,11 @@ def export(
         UserError: the run or the output cannot be used.
     """
     _check(output, file_format, threshold)
+    if config.data.geometry not in ASPECTS:
+        raise ConfigError(
+            f"a run with data.geometry={config.data.geometry} cannot be exported; only "
+            f"{', '.join(ASPECTS)} can."
+        )
     devices = jax.local_devices()
     check_prediction(config, len(devices))
     run = load_saved(config, workdir, which, build_parallel(config, devices))
@@ -129,15 +134,16 @@ def _about(
     config: Config, run: SavedRun, which: str, threshold: dict[str, Any] | None
 ) -> dict[str, Any]:
     """What the file says of itself."""
-    geometry = config.data.geometry
+    geometry = build_geometry(config)
     return {
         "image": {
-            "size": config.data.image_size,
-            "geometry": geometry,
+            "height": geometry.height,
+            "width": geometry.width,
+            "geometry": geometry.mode,
             "channels": "RGB",
             "type": "uint8",
             # Before the program. Its first operation is the normalisation.
-            "resize": f"Pillow bilinear (antialiased, rounded to uint8), {ASPECTS[geometry]}",
+            "resize": f"Pillow bilinear (antialiased, rounded to uint8), {ASPECTS[geometry.mode]}",
             "normalisation": "of ImageNet, inside the program",
         },
         "map": {"sigma": config.score.sigma, "score": "largest value of the map"},

@@ -64,11 +64,14 @@ class Detector:
             ValueError, KeyError, TypeError: manifest, program and weights do not fit together.
         """
         self.manifest = manifest
-        self.geometry = read_geometry(manifest["image"])
+        image = manifest["image"]
+        self.geometry = Geometry(image["geometry"], image["height"], image["width"])
         threshold = manifest["threshold"]
         self.threshold = None if threshold is None else float(threshold["threshold"])
         self._batch = batch
         exported = export.deserialize(bytearray(program))
+        if export.default_export_platform() not in exported.platforms:
+            raise ValueError(f"it is for {', '.join(exported.platforms)}")
         images = jax.ShapeDtypeStruct((1, self.geometry.height, self.geometry.width, 3), np.uint8)
         jax.eval_shape(exported.call, weights, images)
         device = jax.local_devices()[0]
@@ -116,8 +119,8 @@ class Detector:
         again, for 1, 2, 4, ... up to `batch_size` images. All others are filled up to these.
 
         Args:
-            images: N of them: a uint8 array [N, H, W, 3], or a sequence of uint8 arrays [H, W, 3]
-              in RGB or [H, W] in grey, of pictures of Pillow's, or of paths. Sizes may differ. One
+            images: N of them: a uint8 array [N, h, w, 3], or a sequence of uint8 arrays [h, w, 3]
+              in RGB or [h, w] in grey, of pictures of Pillow's, or of paths. Sizes may differ. One
               alone is taken as a sequence of one.
             threshold: takes the place of the bundle's.
 
@@ -149,17 +152,6 @@ class Detector:
         pixels = np.pad(pixels, ((0, padded - count), (0, 0), (0, 0), (0, 0)))
         maps, scores = jax.device_get(self._program(self._weights, pixels))
         return maps[:count], scores[:count]
-
-
-def read_geometry(image: dict[str, Any]) -> Geometry:
-    """What a manifest says of images; one without a geometry is of a time when all were squashed.
-
-    Raises:
-        ValueError, KeyError, TypeError: it is not what `rdvar export` writes.
-    """
-    size = image["size"]
-    height, width = size if isinstance(size, list) else (size, size)
-    return Geometry(image.get("geometry", "squash"), int(height), int(width))
 
 
 def _first_line(error: Exception) -> str:

@@ -83,7 +83,7 @@ def test_an_onnx_model_scores_as_evaluation_does(rdvar, workdir, toy_root, tmp_p
     assert maps.shape == (7, 32, 32)
     about = json.loads(session.get_modelmeta().custom_metadata_map["rdvar"])
     assert about["threshold"] == json.loads((workdir / "threshold.json").read_text())
-    assert about["image"]["size"] == 32 and about["run"]["step"] == 10
+    assert about["image"]["height"] == 32 and about["run"]["step"] == 10
 
 
 def test_the_threshold_and_sigma_of_the_command_hold(rdvar, workdir, toy_root, tmp_path):

@@ -43,7 +43,7 @@ def bundle(odd, weights, tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("bundle") / "part.rdvar"
     program = export_program(odd.teacher, odd.student, weights, odd.SIZE, SIGMA, "tf32")
     about = {
-        "image": {"size": odd.SIZE},
+        "image": {"geometry": "squash", "height": odd.SIZE, "width": odd.SIZE},
         "threshold": {"threshold": THRESHOLD},
         "versions": {"jax": jax.__version__},
     }

@@ -125,7 +125,7 @@ def test_images_take_the_way_of_training(odd, weights, tmp_path, mode):
     """A bundle for 32 x 64, as `rdvar export` writes it."""
     program = export_program(odd.teacher, odd.student, weights, (32, 64), SIGMA, "tf32")
     about = {
-        "image": {"size": [32, 64], "geometry": mode},
+        "image": {"geometry": mode, "height": 32, "width": 64},
         "threshold": None,
         "versions": {"jax": jax.__version__},
     }
@@ -200,6 +200,12 @@ def test_parts_that_do_not_fit_together_are_refused(bundle, weights, tmp_path, w
     with pytest.raises(BundleError) as caught:
         Detector.load(tmp_path / "x.rdvar")
     assert f"jax {jax.__version__}" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_another_kind_of_device_is_refused(bundle, monkeypatch):
+    monkeypatch.setattr(jax.export, "default_export_platform", lambda: "tpu")
+    with pytest.raises(BundleError, match="it is for cpu, cuda"):
+        Detector.load(bundle)
 
 
 def test_the_batch_size_is_checked(bundle):

@@ -13,6 +13,7 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 USE = """
+import sys
 import numpy as np
 from rdvar_jax import Detector
 bundle, images, output = sys.argv[1:]

@@ -175,7 +175,8 @@ def test_bad_arguments_are_one_sentence(options, message, tmp_path):
 
 @pytest.mark.slow
 def test_all_groups_without_torch(tmp_path):
-    names = ("step", "score_1", "modes", "l_var", "devices", "metrics", "decode", "start_up")
+    names = ("step", "score_1", "serving_1", "modes", "l_var", "devices", "metrics", "decode")
+    names += ("start_up",)
     report = measured(tmp_path / "r", "--only", *names, ANY_LOAD)
     assert tuple(report["groups"]) == names
     assert {"commit", "machine", "versions", "precision", "gflop_an_image"} <= set(report)
@@ -193,6 +194,8 @@ def test_all_groups_without_torch(tmp_path):
         "lambda 0.1 / no L_var",
         "lambda 0.1 / lambda 0",
     }
+    assert set(report["groups"]["serving_1"]["ratios"]) == {"bundle 1 / onnx 1"}
+    assert "onnxruntime" in report["versions"]
     devices = report["groups"]["devices"]
     assert [row["devices"] for row in devices["rows"].values()] == [1, 2, 2]
     assert [value["scaling"] for value in devices["efficiency"].values()] == ["strong", "weak"]

@@ -45,7 +45,8 @@ def bundle(
     program = export_program(
         networks.teacher, networks.student, weights, settings.image_size, SIGMA, PRECISION
     )
-    about = {"image": {"size": settings.image_size}, "threshold": None}
+    size = settings.image_size
+    about = {"image": {"geometry": "squash", "height": size, "width": size}, "threshold": None}
     members = {PROGRAM: program, WEIGHTS: safetensors_bytes(weights, {})}
     write_bundle(folder / "x.rdvar", about, members)
     detector = Detector.load(folder / "x.rdvar", batch_size=settings.batch)
