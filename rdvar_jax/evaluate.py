@@ -1,5 +1,6 @@
 """`rdvar evaluate`: from a trained run to metrics, scores and figures."""
 
+import hashlib
 import logging
 import platform
 from importlib.metadata import version
@@ -9,12 +10,14 @@ import jax
 import numpy as np
 
 from rdvar_jax.checks.commands import check_evaluation
-from rdvar_jax.config import Config
+from rdvar_jax.config import Config, flatten
 from rdvar_jax.report.figures import save_figures
+from rdvar_jax.report.gallery import make_gallery
 from rdvar_jax.report.results import scores_csv
 from rdvar_jax.report.scale import color_scale
 from rdvar_jax.run import build_parallel, load_test_set, load_trained
 from rdvar_jax.scoring.evaluate import evaluate_maps
+from rdvar_jax.scoring.points import curve_points
 from rdvar_jax.scoring.threshold import best_f1_threshold
 from rdvar_jax.threshold import read_threshold
 from rdvar_jax.version import __version__
@@ -92,14 +95,25 @@ def evaluate(config: Config, workdir: Workdir, which: str = "latest") -> dict[st
         },
         "device": devices[0].device_kind,
     }
-    write_text(workdir.scores(which), scores_csv(names, test_set.labels, defects, scores))
+    rows = scores_csv(names, test_set.labels, defects, scores)
+    masks = test_set.masks if test_set.has_masks else None
+    labels = test_set.labels if test_set.has_labels else None
+    # What `rdvar report` shows and no other file holds.
+    shown = {
+        "scores_sha256": hashlib.sha256(rows.encode()).hexdigest(),
+        "settings": flatten(config),
+        "curves": curve_points(maps, scores, test_set.masks, test_set.labels),
+        "gallery": make_gallery(test_set.images, masks, maps, scores, labels, scale),
+    }
+    write_text(workdir.scores(which), rows)
+    write_json(workdir.evaluation(which), shown)
     save_figures(
         workdir.figures(which),
         test_set.images,
-        test_set.masks if test_set.has_masks else None,
+        masks,
         maps,
         scores,
-        test_set.labels if test_set.has_labels else None,
+        labels,
         names,
         config.report.max_figures,
         scale,

@@ -6,7 +6,16 @@ from rdvar_jax.extras import ending_where_packages_are_missing
 from rdvar_jax.version import __version__
 
 with ending_where_packages_are_missing():
-    from rdvar_jax.command_line import evaluate, export, inspect, predict, prepare, threshold, train
+    from rdvar_jax.command_line import (
+        evaluate,
+        export,
+        inspect,
+        predict,
+        prepare,
+        report,
+        threshold,
+        train,
+    )
     from rdvar_jax.command_line.ending import report_error
     from rdvar_jax.command_line.start import start_logging
 
@@ -16,6 +25,7 @@ COMMANDS = {
     "evaluate": evaluate,
     "threshold": threshold,
     "predict": predict,
+    "report": report,
     "export": export,
     "prepare": prepare,
 }

@@ -53,11 +53,17 @@ class Workdir:
     def scores(self, checkpoint: str) -> Path:
         return self.folder / f"scores{_suffix(checkpoint)}.csv"
 
+    def evaluation(self, checkpoint: str) -> Path:
+        return self.folder / f"evaluation{_suffix(checkpoint)}.json"
+
     def threshold(self, checkpoint: str) -> Path:
         return self.folder / f"threshold{_suffix(checkpoint)}.json"
 
     def figures(self, checkpoint: str) -> Path:
         return self.folder / f"figures{_suffix(checkpoint)}"
+
+    def report(self, checkpoint: str) -> Path:
+        return self.folder / f"report{_suffix(checkpoint)}.html"
 
 
 def _suffix(checkpoint: str) -> str:

@@ -66,6 +66,33 @@ def rank(scores: np.ndarray, labels: np.ndarray) -> Ranking:
     )
 
 
+def false_and_height(ranking: Ranking, height: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The corners of a curve against false positives: straight from each to the next.
+
+    Args:
+        ranking: of the set.
+        height: float64 [K], what the curve shows at each point; it rises from over 0 to 1.
+
+    Returns:
+        False positives, int64, and height, float64, both [2K + 2], from (0, 0) to
+        (num_negative, 1).
+    """
+    before = np.concatenate([[0.0], height[:-1]])
+    # Defect-free items above a point raise only the FPR; those that tie with it raise both.
+    false = np.stack([ranking.false_above, ranking.false_at], axis=1).ravel()
+    height = np.stack([before, height], axis=1).ravel()
+    false = np.concatenate([[0], false, [ranking.num_negative]])
+    return false, np.concatenate([[0.0], height, [1.0]])
+
+
+def cut_at(end: float, false: np.ndarray, height: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The part of a curve up to `end` false positives, with a corner there."""
+    inside = int(np.searchsorted(false, end, side="right"))
+    around_end = slice(inside - 1, inside + 1)
+    height_at_end = np.interp(end, false[around_end], height[around_end])
+    return np.append(false[:inside], end), np.append(height[:inside], height_at_end)
+
+
 def area_under_roc(ranking: Ranking) -> float:
     """P(defective > defect-free) + P(equal) / 2 over all pairs: integers up to one division."""
     newly_found = np.diff(ranking.found, prepend=0)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rdvar_jax.scoring.curves import Ranking
+from rdvar_jax.scoring.curves import Ranking, cut_at, false_and_height
 
 
 @dataclass(frozen=True)
@@ -41,29 +41,26 @@ def find_regions(masks: np.ndarray) -> Regions:
     return Regions(region=region, sizes=np.bincount(region, minlength=num_regions))
 
 
+def mean_overlap(ranking: Ranking, regions: Regions) -> np.ndarray:
+    """The share of a region that is found, mean over all regions, at each point: float64 [K].
+
+    `ranking` is that of all pixels of the set, `regions` of the same masks.
+    """
+    weight = (1.0 / regions.sizes)[regions.region]
+    overlap = np.cumsum(weight[ranking.order])[ranking.last]
+    # The last sum is the number of regions up to rounding. Dividing by the sum itself makes
+    # full overlap exactly 1, so that the area cannot exceed 1.
+    return overlap / overlap[-1]
+
+
 def area_under_pro(ranking: Ranking, regions: Regions, limit: float) -> float:
     """MVTec AD's AUPRO: the curve of mean region overlap against FPR, up to FPR = `limit`.
 
     `ranking` is that of all pixels of the set, `regions` of the same masks. The curve starts at
     (0, 0), is linear between its points and at the limit, and its area is divided by `limit`.
     """
-    weight = (1.0 / regions.sizes)[regions.region]
-    overlap = np.cumsum(weight[ranking.order])[ranking.last]
-    # The last sum is the number of regions up to rounding. Dividing by the sum itself makes
-    # full overlap exactly 1, so that the area cannot exceed 1.
-    overlap /= overlap[-1]
-    before = np.concatenate([[0.0], overlap[:-1]])
-    # Defect-free pixels above a point raise only the FPR; those that tie with it raise both.
-    false = np.stack([ranking.false_above, ranking.false_at], axis=1).ravel()
-    height = np.stack([before, overlap], axis=1).ravel()
-    false = np.concatenate([[0], false, [ranking.num_negative]])
-    height = np.concatenate([[0.0], height, [1.0]])
     end = limit * ranking.num_negative
-    inside = int(np.searchsorted(false, end, side="right"))
-    around_end = slice(inside - 1, inside + 1)
-    height_at_end = np.interp(end, false[around_end], height[around_end])
-    false = np.append(false[:inside], end)
-    height = np.append(height[:inside], height_at_end)
+    false, height = cut_at(end, *false_and_height(ranking, mean_overlap(ranking, regions)))
     # min() takes off a last bit of rounding at full overlap, nothing more.
     return min(float(np.trapezoid(height, false)) / end, 1.0)
 

@@ -1,0 +1,100 @@
+"""Pictures of the images with the worst errors, small enough to be part of a page."""
+
+import base64
+import io
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageFilter
+
+from rdvar_jax.report.panels import overlay
+
+NUM_PICTURES = 12  # of each class
+SIDE = 320
+QUALITY = 80
+
+
+def make_gallery(
+    images: np.ndarray,
+    masks: np.ndarray | None,
+    maps: np.ndarray,
+    scores: np.ndarray,
+    labels: np.ndarray | None,
+    scale: tuple[float, float],
+    number: int = NUM_PICTURES,
+) -> list[dict[str, Any]]:
+    """The defective images with the lowest scores and the good ones with the highest.
+
+    Args:
+        images: uint8 [N, H, W, 3].
+        masks: bool [N, H, W], true where defective, or None.
+        maps: float [N, H, W], raw anomaly maps.
+        scores: float [N], raw.
+        labels: 0/1 [N], 1 for a defective image; None where nothing is known: then those with the
+            highest scores.
+        scale: the raw map values of no heat and of full heat.
+        number: how many of each class, at most.
+
+    Returns:
+        For each picture its place `row` in the arrays, and as data URIs, `SIDE` pixels on the
+        longer side, `image`, `heat` (the image under its heat map) and `outline` (of the true
+        defect, on a clear ground, or None). Defective images come first, each class with the worst
+        error first.
+    """
+    return [
+        {
+            "row": row,
+            "image": data_uri(resize(images[row])),
+            "heat": data_uri(_heat(images[row], maps[row], scale)),
+            "outline": None if masks is None or not masks[row].any() else _outline(masks[row]),
+        }
+        for row in worst_rows(scores, labels, number)
+    ]
+
+
+def worst_rows(scores: np.ndarray, labels: np.ndarray | None, number: int) -> list[int]:
+    """Up to `number` rows of each class as `make_gallery` orders them."""
+    rising = np.argsort(scores, kind="stable")
+    if labels is None:
+        return rising[::-1][:number].tolist()
+    defective = np.asarray(labels)[rising] == 1
+    missed, alarms = rising[defective][:number], rising[~defective][::-1][:number]
+    return [*missed.tolist(), *alarms.tolist()]
+
+
+def resize(image: np.ndarray) -> Image.Image:
+    """uint8 [H, W, 3] with `SIDE` pixels on its longer side."""
+    return Image.fromarray(image).resize(_size(image), Image.Resampling.BICUBIC)
+
+
+def data_uri(picture: Image.Image, **options: Any) -> str:
+    """The picture as WebP in the text of a page."""
+    file = io.BytesIO()
+    picture.save(file, format="WebP", **(options or {"quality": QUALITY}))
+    return "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode("ascii")
+
+
+def _size(image: np.ndarray) -> tuple[int, int]:
+    """Width and height in the page of an image, map or mask [H, W, ...]."""
+    height, width = image.shape[:2]
+    scale = SIDE / max(height, width)
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def _heat(image: np.ndarray, anomaly_map: np.ndarray, scale: tuple[float, float]) -> Image.Image:
+    raw = Image.fromarray(anomaly_map.astype(np.float32))
+    raw = raw.resize(_size(image), Image.Resampling.BILINEAR)
+    return Image.fromarray(overlay(np.asarray(resize(image)), np.asarray(raw), scale))
+
+
+def _outline(mask: np.ndarray) -> str:
+    """White beside black, which stand out on every colour, around what the mask marks."""
+    marked = Image.fromarray(mask.astype(np.uint8) * 255).resize(_size(mask), Image.Resampling.BOX)
+    # Of a large mask no pixel gets lost.
+    inside = Image.fromarray((np.asarray(marked) > 0).astype(np.uint8) * 255)
+    lines = np.zeros((inside.height, inside.width, 4), np.uint8)
+    for value in (255, 255, 0):
+        grown = inside.filter(ImageFilter.MaxFilter(3))
+        lines[(np.asarray(grown) > 0) & (np.asarray(inside) == 0)] = (value, value, value, 255)
+        inside = grown
+    return data_uri(Image.fromarray(lines), lossless=True)

@@ -1,0 +1,158 @@
+"""What the page says: numbers of a run's files in words and rows."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+# The metric, its name, what it means in plain words. The first three stand at the top.
+METRICS = {
+    "image_auroc": (
+        "Image AUROC",
+        "How often a defective image scores higher than a good one. 1 is perfect, 0.5 is guessing.",
+    ),
+    "pixel_auroc": (
+        "Pixel AUROC",
+        "The same of single pixels: how often a defective one is hotter than a defect-free one.",
+    ),
+    "aupro": (
+        "AUPRO",
+        "How much of each defect is marked while few defect-free pixels are (at most 30 %); small "
+        "defects count as much as large ones.",
+    ),
+    "image_ap": (
+        "Image average precision",
+        "How pure the list of images called defective is, averaged over all lengths of the list.",
+    ),
+    "image_f1_max": (
+        "Image F1, best threshold",
+        "Of the threshold that suits these images best, chosen with their labels: an upper bound.",
+    ),
+    "pixel_ap": ("Pixel average precision", "Average precision of single pixels."),
+    "pixel_f1_max": (
+        "Pixel F1, best threshold",
+        "Of the map value that suits these masks best: an upper bound.",
+    ),
+    "pro_rd4ad_per_image": (
+        "PRO as RD4AD prints it",
+        "Another quantity than AUPRO, and higher: for comparing with numbers of RD4AD's code only.",
+    ),
+}
+NUM_CARDS = 3
+
+
+def metric_rows(metrics: Mapping[str, float | None]) -> list[dict[str, str]]:
+    """Name, value and meaning of each metric, those with a card first."""
+    return [
+        {
+            "name": title,
+            "value": "undefined" if (value := metrics.get(name)) is None else f"{value:.3f}",
+            "meaning": meaning,
+        }
+        for name, (title, meaning) in METRICS.items()
+    ]
+
+
+def threshold_words(stored: Mapping[str, Any]) -> str:
+    """Where the threshold of `threshold.json` comes from and what it promises."""
+    images = {
+        "input": "good images that were not trained on",
+        "validation": "good images kept from training",
+        "train": "training images",
+    }.get(stored["split"], stored["split"])
+    words = f"Chosen from the scores of {stored['num_images']} {images}; no defect was looked at."
+    if stored["fpr_bound"] is None:
+        return f"{words} Nothing is promised of new good images."
+    return (
+        f"{words} At most {100 * stored['fpr_bound']:.3g} % of new good images will be called "
+        f"defective, with confidence {100 * stored['confidence']:.3g} %."
+    )
+
+
+def defect_rows(
+    rows: Sequence[Mapping[str, Any]],
+    threshold: float | None,
+    aurocs: Mapping[str, float | None],
+) -> list[dict[str, str]]:
+    """One row a kind of image, good ones first: how many, how they score, how many are called
+    defective.
+
+    Args:
+        rows: `label` (0, 1 or None), `defect` and `score` of each image.
+        threshold: or None.
+        aurocs: of each kind of defect against all good images.
+    """
+    table = []
+    for kind in sorted({row["defect"] for row in rows}, key=lambda kind: (kind != "good", kind)):
+        scores = np.array([row["score"] for row in rows if row["defect"] == kind], np.float32)
+        auroc, flagged = aurocs.get(kind), "–"
+        if threshold is not None:
+            flagged = f"{np.sum(scores > np.float32(threshold))} of {len(scores)}"
+        table.append(
+            {
+                "kind": kind or "without a label",
+                "count": str(len(scores)),
+                "auroc": "–" if auroc is None else f"{auroc:.3f}",
+                "lowest": f"{scores.min():.4g}",
+                "median": f"{np.median(scores):.4g}",
+                "highest": f"{scores.max():.4g}",
+                "flagged": flagged,
+            }
+        )
+    return table
+
+
+def gallery_parts(
+    gallery: Sequence[Mapping[str, Any]],
+    rows: Sequence[Mapping[str, Any]],
+    threshold: float | None,
+) -> list[dict[str, Any]]:
+    """The gallery's parts with their title and what their pictures are called; no empty part."""
+    titles = {
+        1: ("Defective images with the lowest scores", "Misses are among them, if there are any."),
+        0: ("Good images with the highest scores", "False alarms are among them."),
+        None: ("Images with the highest scores", "Nothing is known of them."),
+    }
+    parts = []
+    for label, (title, remark) in titles.items():
+        pictures = [
+            {**picture, **rows[picture["row"]], **_verdict(rows[picture["row"]], threshold)}
+            for picture in gallery
+            if rows[picture["row"]]["label"] == label
+        ]
+        if pictures:
+            parts.append({"title": title, "remark": remark, "pictures": pictures})
+    return parts
+
+
+def _verdict(row: Mapping[str, Any], threshold: float | None) -> dict[str, Any]:
+    """What the threshold makes of an image, as a word, and whether that is an error."""
+    if threshold is None:
+        return {"verdict": {0: "good", 1: "defective", None: ""}[row["label"]], "error": False}
+    flagged = np.float32(row["score"]) > np.float32(threshold)
+    words = {
+        (1, True): "found",
+        (1, False): "missed",
+        (0, True): "false alarm",
+        (0, False): "passed",
+        (None, True): "called defective",
+        (None, False): "passed",
+    }
+    word = words[row["label"], bool(flagged)]
+    return {"verdict": word, "error": word in ("missed", "false alarm")}
+
+
+def loss_curves(lines: Sequence[Mapping[str, Any]]) -> dict[str, tuple[list[float], list[float]]]:
+    """L_model and L_var over the epochs, from lines of metrics.jsonl; {} where nothing was logged.
+
+    Of short runs those of single steps, since epochs are too few for a curve.
+    """
+    epochs = [line for line in lines if line["kind"] == "epoch"]
+    steps = [line for line in lines if line["kind"] == "train"]
+    shown = steps if len(epochs) < 3 and len(steps) > len(epochs) else epochs
+    if not shown:
+        return {}
+    when = [float(line["epoch"]) for line in shown]
+    return {
+        name: (when, [float(line[name]) for line in shown]) for name in ("loss_model", "loss_var")
+    }

@@ -1,0 +1,62 @@
+"""Curves as a few hundred points each, to be drawn."""
+
+import numpy as np
+
+from rdvar_jax.scoring import curves, regions
+from rdvar_jax.scoring.metrics import undefined_reason
+
+NUM_POINTS = 300
+PRO_LIMIT = 0.3
+
+Points = list[list[float]]
+
+
+def curve_points(
+    maps: np.ndarray, scores: np.ndarray, masks: np.ndarray, labels: np.ndarray
+) -> dict[str, Points | None]:
+    """Points [x, y] of the ROC curves of images and pixels, and of the PRO curve.
+
+    x is the false-positive rate. y is the share that is found: of the defective images or pixels,
+    or for `pro` of a defective region, as a mean over all regions; that curve ends at x =
+    `PRO_LIMIT`, where AUPRO does. Each point is on the exact curve, and no two neighbours are
+    farther apart than the curve's length over `NUM_POINTS`, unless it is straight between them.
+
+    Args:
+        maps: [N, S, S] float32.
+        scores: [N] float32.
+        masks: [N, S, S] bool.
+        labels: [N], 0 good, 1 defective, and under 0 without a label.
+
+    Returns:
+        `image_roc`, `pixel_roc` and `pro`; None where the set cannot define one.
+    """
+    points: dict[str, Points | None] = dict.fromkeys(("image_roc", "pixel_roc", "pro"))
+    if (labels < 0).any():
+        labels = np.zeros_like(labels)
+    if undefined_reason(labels) is None:
+        points["image_roc"] = _roc(curves.rank(scores, labels == 1))
+    if undefined_reason(masks) is None:
+        ranking = curves.rank(maps.ravel(), masks.ravel())
+        points["pixel_roc"] = _roc(ranking)
+        overlap = regions.mean_overlap(ranking, regions.find_regions(masks))
+        points["pro"] = _points(ranking, overlap, PRO_LIMIT)
+    return points
+
+
+def _roc(ranking: curves.Ranking) -> Points:
+    return _points(ranking, ranking.found / ranking.num_positive, limit=1.0)
+
+
+def _points(ranking: curves.Ranking, height: np.ndarray, limit: float) -> Points:
+    end = limit * ranking.num_negative
+    false, height = curves.cut_at(end, *curves.false_and_height(ranking, height))
+    x, y = false / ranking.num_negative, height
+    # Both only rise, so their sum tells how far along the curve a corner is.
+    way = x / limit + y
+    new = np.append(True, np.diff(way) > 0)
+    x, y, way = x[new], y[new], way[new]
+    steps = np.linspace(0, way[-1], NUM_POINTS + 1)
+    first = np.minimum(np.searchsorted(way, steps), len(way) - 1)
+    # And the corner before each, so that a long straight part begins where it does.
+    kept = np.unique(np.concatenate([[0], first, np.maximum(first - 1, 0)]))
+    return [[round(float(a), 6), round(float(b), 6)] for a, b in zip(x[kept], y[kept], strict=True)]

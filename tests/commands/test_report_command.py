@@ -1,0 +1,77 @@
+"""One page of an evaluated run, from the command line."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from rdvar_process import assert_one_sentence
+
+from rdvar_jax.errors import UserError
+from rdvar_jax.report_page import write_report
+from rdvar_jax.workdir import Workdir
+
+
+@pytest.fixture(scope="module")
+def run(rdvar, trained, tmp_path_factory) -> Path:
+    """A run with a threshold, evaluated."""
+    workdir = Path(shutil.copytree(trained, tmp_path_factory.mktemp("report") / "run"))
+    good = rdvar.root / "tile" / "test" / "good"
+    target = ("--target=0.4", "--confidence=0.75")
+    done = rdvar.run("threshold", "--workdir", workdir, "--input", good, *target)
+    assert done.returncode == 0, done.stderr
+    done = rdvar.evaluate(workdir)
+    assert done.returncode == 0, done.stderr
+    return workdir
+
+
+def refused(folder: Path, *args, **options) -> str:
+    with pytest.raises(UserError) as caught:
+        write_report(Workdir(folder), *args, **options)
+    return str(caught.value)
+
+
+def test_the_page_says_what_the_files_hold(rdvar, run, tmp_path):
+    # Nothing but the small files of the run is needed.
+    workdir = Path(shutil.copytree(run, tmp_path / "run"))
+    for folder in ("checkpoints", "figures"):
+        shutil.rmtree(workdir / folder)
+    done = rdvar.run("report", "--workdir", workdir)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"report: {workdir / 'report.html'}\n"
+    page = (workdir / "report.html").read_text()
+    results = json.loads((workdir / "results.json").read_text())
+    for name in ("image_auroc", "pixel_auroc", "aupro"):
+        assert f"<dd>{results['metrics'][name]:.3f}</dd>" in page
+    stored = results["thresholds"]["stored"]
+    assert f"<b>{stored['num_found']} of 4</b> defective found" in page
+    assert page.count("<figure") == 5 + 7  # plots, and every image of the small set
+    assert len(page) < 1_000_000
+    assert write_report(Workdir(run), output=tmp_path / "again.html").read_text() == page
+
+
+def test_a_threshold_of_another_state_is_not_shown(run, tmp_path):
+    workdir = Workdir(Path(shutil.copytree(run, tmp_path / "run")))
+    stored = json.loads((run / "threshold.json").read_text())
+    assert "None chosen yet" not in write_report(workdir).read_text()
+    for change in ({"checkpoint_sha256": "0"}, {"score": {"score.sigma": 2.0}}):
+        (workdir.folder / "threshold.json").write_text(json.dumps({**stored, **change}))
+        page = write_report(workdir).read_text()
+        assert "None chosen yet" in page and "oracle" in page
+
+
+def test_what_cannot_be_reported_is_one_sentence(rdvar, trained, run, tmp_path):
+    done = rdvar.run("report", "--workdir", trained)
+    assert_one_sentence(done, "results.json is missing", f"rdvar evaluate --workdir {trained}")
+    folder = Path(shutil.copytree(run, tmp_path / "run"))
+    (folder / "report.html").write_text("old")
+    assert "--checkpoint best first" in refused(folder, "best")
+    scores = folder / "scores.csv"
+    scores.write_text(scores.read_text().replace("spot", "spit"))
+    assert f"{scores} is not what was evaluated last; run rdvar evaluate" in refused(folder)
+    (folder / "evaluation.json").write_text('{"half')
+    assert "evaluation.json is damaged; run rdvar evaluate" in refused(folder)
+    assert (folder / "report.html").read_text() == "old"
+    assert "config.json" in refused(tmp_path)
+    nowhere = tmp_path / "no" / "page.html"
+    assert f"{nowhere} cannot be written" in refused(run, output=nowhere)

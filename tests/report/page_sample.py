@@ -1,0 +1,89 @@
+"""What the files of an evaluated run hold: a small set, with names as nasty as names can be."""
+
+import numpy as np
+
+from rdvar_jax.report.gallery import make_gallery
+from rdvar_jax.scoring.points import curve_points
+from rdvar_jax.scoring.threshold import best_f1_threshold
+
+NASTY = '<script>alert("1")</script> & \' ü'
+
+
+def sample_page(labelled=True, masked=True, defective=True, threshold=0.5) -> dict:
+    """Arguments of `render_page` for 6 good and 6 defective images of 64 px, or as far as said."""
+    rng = np.random.default_rng(0)
+    labels = np.array([0] * 6 + [1] * 6) if defective else np.zeros(12, np.int64)
+    scores = 0.3 + 0.2 * labels + np.linspace(0, 0.15, 12)
+    scores[:2], scores[-1] = (0.31, 0.67), 0.2  # at the threshold 0.5 a false alarm and a miss
+    scores = scores.astype(np.float32)
+    masked = masked and labelled
+    masks = np.zeros((12, 64, 64), bool)
+    if masked:
+        masks[labels == 1, 20:40, 20:40] = True
+    images = rng.integers(90, 160, (12, 64, 64, 3), np.uint8)
+    maps = (rng.random((12, 64, 64)) * 0.2 + 0.5 * masks).astype(np.float32)
+    kinds = [
+        "good" if label == 0 else ("cut" if i % 2 else NASTY) for i, label in enumerate(labels)
+    ]
+    oracle = best_f1_threshold(scores, labels) if labelled and defective else None
+    counts = {"num_found": 5, "num_defective": 6, "num_false": 1, "num_good": 6, "f1": 0.833}
+    shown = labels if labelled else None
+    return {
+        "results": {
+            "metrics": {
+                "image_auroc": 0.861 if labelled and defective else None,
+                "pixel_auroc": 0.978 if labelled and defective and masked else None,
+                "aupro": 0.912 if labelled and defective and masked else None,
+            },
+            "thresholds": {
+                "stored": None,
+                "oracle_f1": None if oracle is None else {"threshold": oracle, **counts},
+            },
+            "category": NASTY,
+            "num_good": int(np.sum(labels == 0)) if labelled else 0,
+            "num_defective": int(np.sum(labels == 1)) if labelled else 0,
+            "undefined": {} if labelled and defective and masked else {"pixel": "the reason"},
+            "checkpoint": "latest",
+            "chosen_by": "last step",
+            "epoch": 4,
+            "step": 40,
+            "seed": 0,
+            "lambda_var": 0.1,
+            "teacher": {"arch": "resnet18", "sha256": "0" * 64, "source_sha256": "1" * 64},
+            "imported": None,
+            "checkpoint_sha256": "2" * 64,
+            "color_scale": [0.1, 0.7],
+            "versions": {"rdvar_jax": "0.1", "python": "3.11"},
+            "device": "cpu",
+        },
+        "evaluation": {
+            "settings": {"data.image_size": 64, "data.root": f"/x/{NASTY}", "loss.stages": ["d1"]},
+            "curves": curve_points(maps, scores, masks, labels if labelled else labels - 1),
+            "gallery": make_gallery(
+                images, masks if masked else None, maps, scores, shown, (0.1, 0.7)
+            ),
+        },
+        "rows": [
+            {
+                "path": f"test/{kind}/{i:03}.png",
+                "label": int(labels[i]) if labelled else None,
+                "defect": kind if labelled else "",
+                "score": float(scores[i]),
+            }
+            for i, kind in enumerate(kinds)
+        ],
+        "threshold": None
+        if threshold is None
+        else {
+            "threshold": threshold,
+            "split": "input",
+            "num_images": 60,
+            "fpr_bound": 0.0487,
+            "confidence": 0.95,
+        },
+        "aurocs": {"cut": 0.912, NASTY: 0.843} if labelled and defective else {},
+        "log": [
+            {"kind": "epoch", "step": 10 * e, "epoch": e, "loss_model": 3 / e**2, "loss_var": 0.2}
+            for e in range(1, 5)
+        ],
+    }
