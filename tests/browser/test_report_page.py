@@ -44,7 +44,7 @@ def test_every_picture_and_plot_is_drawn(open_page, report_file):
 
 def test_one_button_hides_a_layer_of_one_picture(open_page, report_file):
     page = open_page(report_file)
-    button = page.locator(".gallery figure").first.get_by_role("button", name="Heat map")
+    button = page.locator(".gallery figure").first.get_by_role("button", name="Heat")
     assert shown(page, "heat") == [True] * 12
     button.click()
     assert shown(page, "heat") == [False] + [True] * 11
@@ -56,7 +56,7 @@ def test_one_button_hides_a_layer_of_one_picture(open_page, report_file):
 
 def test_the_keyboard_hides_a_layer_of_all_pictures(open_page, report_file):
     page = open_page(report_file)
-    button = page.locator(".bar").get_by_role("button", name="True defect")
+    button = page.locator(".bar").get_by_role("button", name="All true defects")
     button.focus()
     page.keyboard.press("Space")
     assert shown(page, "outline") == [False] * 6

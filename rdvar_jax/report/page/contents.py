@@ -35,7 +35,7 @@ METRICS = {
     ),
     "pro_rd4ad_per_image": (
         "PRO as RD4AD prints it",
-        "Another quantity than AUPRO, and higher: for comparing with numbers of RD4AD's code only.",
+        "Another quantity than AUPRO, only to be compared with numbers of RD4AD's own code.",
     ),
 }
 NUM_CARDS = 3
@@ -109,9 +109,9 @@ def gallery_parts(
 ) -> list[dict[str, Any]]:
     """The gallery's parts with their title and what their pictures are called; no empty part."""
     titles = {
-        1: ("Defective images with the lowest scores", "Misses are among them, if there are any."),
-        0: ("Good images with the highest scores", "False alarms are among them."),
-        None: ("Images with the highest scores", "Nothing is known of them."),
+        1: ("Defective images with the lowest scores", "Lowest first: the hardest to find."),
+        0: ("Good images with the highest scores", "Highest first: the closest to a false alarm."),
+        None: ("Images with the highest scores", "Highest first; nothing else is known of them."),
     }
     parts = []
     for label, (title, remark) in titles.items():

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-SIZE = 4.6, 3.1  # inches: in a column of a phone letters keep their size
+SIZE = 4.0, 2.9  # inches: in the column of a phone letters keep their size
 NUM_BINS = 30
 # matplotlib wants true colours, and the page has others in light and in dark: these stand for
 # variables of its style sheet and are nowhere else in a plot.
