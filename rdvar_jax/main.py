@@ -34,8 +34,9 @@ HELP = f"""rdvar {__version__}: find defects with reverse distillation and the v
 {"".join(command.HELP for command in COMMANDS.values())}
 Several machines train together with the settings of the section distributed: docs/multihost.md.
 
-Exit codes: 0 done; 2 something to mend, said in one sentence; 3 another process of the job was
-lost or did not come; 128 + n stopped by signal n.
+Exit codes: 0 done; 1 rdvar predict --fail_on_defect found a defective image; 2 something to mend,
+said in one sentence; 3 another process of the job was lost or did not come; 128 + n stopped by
+signal n.
 """
 
 

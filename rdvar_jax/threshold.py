@@ -16,10 +16,16 @@ from tqdm import tqdm
 
 from rdvar_jax.checks.commands import check_prediction
 from rdvar_jax.config import Config, flatten
-from rdvar_jax.data.folder import find_category
 from rdvar_jax.data.inputs import InputImage, decode_batches, find_inputs
 from rdvar_jax.errors import CheckpointError, ConfigError
-from rdvar_jax.run import SavedRun, TrainedRun, build_geometry, build_parallel, load_trained
+from rdvar_jax.run import (
+    SavedRun,
+    TrainedRun,
+    build_geometry,
+    build_parallel,
+    find_data,
+    load_trained,
+)
 from rdvar_jax.scoring.threshold import (
     METHODS,
     Threshold,
@@ -83,8 +89,9 @@ def make_threshold(
         config: the run's own, as `load_config` gives it.
         workdir: the run's folder.
         method: how to choose.
-        inputs: files and folders of good images that were not trained on. Without them the
-          training images are taken, and no bound is given, because it would not hold.
+        inputs: files, folders and patterns of good images that were not trained on. Without them
+          those that `data.validation` kept from training are taken; else the training images, and
+          no bound is given, because it would not hold.
         which: "latest" or "best".
 
     Returns:
@@ -105,7 +112,7 @@ def make_threshold(
         logger.warning(
             "these are training images, whose scores are lower than those of new ones: more false "
             "alarms will come than the threshold says; give good images that were not trained on "
-            "with --input"
+            "with --input, or keep some with data.validation when training"
         )
     if scores.min() == scores.max() and len(scores) > 1:
         logger.warning(
@@ -130,7 +137,7 @@ def make_threshold(
         "checkpoint": which,
         "step": trained.saved.step,
         "checkpoint_sha256": trained.saved.sha256,
-        "score": _score_settings(config),
+        "score": score_settings(config),
     }
     write_json(workdir.threshold(which), value)
     return value
@@ -162,9 +169,9 @@ def read_threshold(
             f"{path} was made with the state of step {made_with[2]}, and this is another one, of "
             f"step {trained.saved.step}; run rdvar threshold again, or remove the file."
         )
-    if made_with[1] != _score_settings(config):
+    if made_with[1] != score_settings(config):
         raise CheckpointError(
-            f"{path} was made with the settings {made_with[1]}, now {_score_settings(config)}; "
+            f"{path} was made with the settings {made_with[1]}, now {score_settings(config)}; "
             "run rdvar threshold with these settings, or leave them as they were."
         )
     return value
@@ -175,8 +182,10 @@ def _good_images(config: Config, inputs: Sequence[Path]) -> tuple[str, list[Inpu
         return "input", find_inputs(inputs)
     if not config.data.root:
         raise ConfigError("this run has no data.root; give good images with --input.")
-    records = find_category(Path(config.data.root), config.data.category).train
-    return "train", [InputImage(record.path, record.name) for record in records]
+    category = find_data(config)
+    split = "validation" if category.validation else "train"
+    records = category.validation or category.train
+    return split, [InputImage(record.path, record.name) for record in records]
 
 
 def _scores(
@@ -189,7 +198,7 @@ def _scores(
             bar.update(len(batch))
 
 
-def _score_settings(config: Config) -> dict[str, Any]:
+def score_settings(config: Config) -> dict[str, Any]:
     """The settings that scores depend on and that may differ from call to call."""
     return {
         name: value

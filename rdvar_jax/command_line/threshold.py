@@ -10,7 +10,8 @@ HELP = """
 rdvar threshold --workdir W --input GOOD_IMAGES [--method fpr|quantile|gpd] [--target 0.05]
         [--confidence 0.95] [--quantile 0.99] [--checkpoint latest|best]
     Choose the score above which an image is called defective, from good images that were not
-    trained on: threshold.json in W. Without --input from the training images, with no promise.
+    trained on: threshold.json in W. Without --input from those that data.validation kept from
+    training, else from the training images, with no promise.
 """
 
 

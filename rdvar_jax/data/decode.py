@@ -38,6 +38,15 @@ def decode_image(path: Path, size: Size) -> np.ndarray:
     return _decode(path, as_geometry(size))[0]
 
 
+def decode_original(path: Path) -> np.ndarray:
+    """One image at its own size, upright, as RGB, uint8 [H, W, 3]; the kinds of `decode_image`.
+
+    Raises:
+        DataError: the file cannot be read as such an image; the message says why.
+    """
+    return np.array(as_8_bit(load_image(path), path, "RGB"))
+
+
 def decode_mask(
     path: Path,
     size: Size,

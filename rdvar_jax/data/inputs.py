@@ -1,15 +1,16 @@
-"""Find images that nothing is known about: files and folders in any order, and their batches."""
+"""Find images that nothing is known about: files, folders and patterns, and their batches."""
 
+import glob
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from rdvar_jax.data.decode import decode_images
-from rdvar_jax.data.geometry import Size
-from rdvar_jax.data.listing import folder_entries, image_suffixes, some_names
+from rdvar_jax.data.geometry import Size, as_geometry
+from rdvar_jax.data.listing import IMAGE_SUFFIXES, folder_entries, image_suffixes, some_names
 from rdvar_jax.errors import DataError
 
 _logger = logging.getLogger("rdvar_jax")
@@ -28,13 +29,15 @@ class InputImage:
 
 
 def find_inputs(inputs: Sequence[Path]) -> list[InputImage]:
-    """All images of the files and folders, in their order; a folder's own sorted, at any depth.
+    """All images of the files, folders and patterns, in their order; those of one sorted.
 
-    A file is taken whatever its suffix. In a folder, files that are no images are left out with a
-    warning, hidden ones without.
+    A file is taken whatever its suffix. A folder is searched at any depth; files that are no images
+    are left out with a warning, hidden ones without. What does not exist and has one of `*?[` in
+    its name is a pattern, in which `**` stands for any folders; of what it matches images are taken
+    and named from the last folder without such a sign.
 
     Raises:
-        DataError: a path does not exist, a folder holds no image, or two images have one
+        DataError: a path does not exist, a folder or pattern gives no image, or two images have one
             `result_name`.
     """
     images: list[InputImage] = []
@@ -49,6 +52,8 @@ def find_inputs(inputs: Sequence[Path]) -> list[InputImage]:
             images += [InputImage(file, file.relative_to(path).as_posix()) for file in found]
         elif path.exists():
             images.append(InputImage(path, path.name))
+        elif glob.has_magic(str(path)):
+            images += _matches(path)
         else:
             raise DataError(f"{path} does not exist; give an image file or a folder of them.")
     if not images:
@@ -58,18 +63,80 @@ def find_inputs(inputs: Sequence[Path]) -> list[InputImage]:
 
 
 def decode_batches(
-    images: Sequence[InputImage], size: Size, batch_size: int
+    images: Sequence[InputImage],
+    size: Size,
+    batch_size: int,
+    skip: Callable[[InputImage, str], None] | None = None,
 ) -> Iterator[tuple[Sequence[InputImage], np.ndarray]]:
     """The images with their pixels, uint8 [B, H, W, 3], one batch at a time in memory.
 
     The last batch may be smaller. Files may have any size: each is brought to H x W.
 
+    Args:
+        images: which ones.
+        size: H x W, and how images are brought to it.
+        batch_size: B.
+        skip: called with each image that cannot be read, and why; the image is left out.
+
     Raises:
-        DataError: an image cannot be read; raised when its batch is due.
+        DataError: an image cannot be read and there is no `skip`; raised when its batch is due.
     """
     for start in range(0, len(images), batch_size):
         batch = images[start : start + batch_size]
-        yield batch, decode_images(batch, size, progress=False, allow_mixed_sizes=True)
+        try:
+            pixels = _decode(batch, size)
+        except DataError:
+            if skip is None:
+                raise
+            batch, pixels = _decode_readable(batch, size, skip)
+        if batch:
+            yield batch, pixels
+
+
+def _decode(batch: Sequence[InputImage], size: Size) -> np.ndarray:
+    return decode_images(batch, size, progress=False, allow_mixed_sizes=True)
+
+
+def _decode_readable(
+    batch: Sequence[InputImage], size: Size, skip: Callable[[InputImage, str], None]
+) -> tuple[list[InputImage], np.ndarray]:
+    """One by one, which is slower, but tells the bad images from the good ones."""
+    geometry = as_geometry(size)
+    readable, parts = [], [np.empty((0, geometry.height, geometry.width, 3), np.uint8)]
+    for image in batch:
+        try:
+            parts.append(_decode([image], size))
+            readable.append(image)
+        except DataError as error:
+            skip(image, str(error))
+    return readable, np.concatenate(parts)
+
+
+def _matches(pattern: Path) -> list[InputImage]:
+    """The images that a pattern stands for."""
+    parts = pattern.parts
+    fixed = next(number for number, part in enumerate(parts) if glob.has_magic(part))
+    base = Path(*parts[:fixed])
+    files = [Path(name) for name in sorted(glob.glob(str(pattern), recursive=True))]
+    files = [path for path in files if not path.is_dir() and not _is_round_trip(base, path)]
+    images = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
+    if not images:
+        raise DataError(
+            f"The pattern {pattern} matches no image ({image_suffixes()}); give another pattern, "
+            "an image file or a folder of them."
+        )
+    if len(images) < len(files):
+        names = some_names([path.name for path in files if path not in set(images)])
+        _logger.warning("%s: not used, because they are no images: %s", pattern, names)
+    return [InputImage(path, path.relative_to(base).as_posix()) for path in images]
+
+
+def _is_round_trip(base: Path, path: Path) -> bool:
+    """Whether a link leads back to a folder above it on the way from `base` to the file."""
+    if not any(folder.is_symlink() for folder in path.parents):
+        return False
+    way = [folder.resolve() for folder in path.parents if folder.is_relative_to(base)]
+    return len(set(way)) < len(way)
 
 
 def _walk(folder: Path, above: tuple[Path, ...]) -> Iterator[Path]:

@@ -27,7 +27,8 @@ def predicted(rdvar, evaluated, toy_root, tmp_path_factory) -> Path:
     output = tmp_path_factory.mktemp("predicted") / "new" / "out"
     done = predict(rdvar, evaluated, output, "--input", toy_root / "tile" / "test", "--save_maps")
     assert done.returncode == 0, done.stderr
-    assert done.stdout == f"scored 7 images: {output / 'scores.csv'}\n"
+    assert done.stdout == f"scored 7 images, no verdicts: {output / 'scores.csv'}\n"
+    assert "no verdicts" in done.stderr and "rdvar threshold makes it" in done.stderr
     return output
 
 
@@ -89,7 +90,8 @@ def test_without_an_evaluation_of_this_state_the_scale_is_that_of_the_images(
     done = predict(rdvar, workdir, tmp_path / "out", "--input", toy_root / "tile" / "test" / "spot")
     assert done.returncode == 0, done.stderr
     assert "holds no colour scale of this state" in done.stderr
-    assert files(tmp_path / "out") == [*(f"heat_maps/00{i}.png" for i in range(4)), "scores.csv"]
+    pictures = [f"{kind}/00{i}.png" for kind in ("heat_maps", "overlays") for i in range(4)]
+    assert files(tmp_path / "out") == [*pictures, "scores.csv", "scores.jsonl"]
     maps = np.stack([np.load(predicted / "maps" / "spot" / f"00{i}.npy") for i in range(4)])
     tiles = slice(28, 284)  # the rows of the tiles
     for i in range(4):
@@ -126,6 +128,7 @@ def test_any_files_and_folders_in_any_batches(rdvar, evaluated, toy_root, tmp_pa
         "--input",
         tmp_path / "in",
         "--noheat_maps",
+        "--nooverlays",
     )
     assert done.returncode == 0, done.stderr
     scores, expected = read_scores(output / "scores.csv"), read_scores(evaluated / "scores.csv")
@@ -140,7 +143,7 @@ def test_any_files_and_folders_in_any_batches(rdvar, evaluated, toy_root, tmp_pa
     for name, original in same.items():
         assert scores[name] == pytest.approx(expected[original], rel=1e-5)
     assert np.isfinite(scores["deep folder/größe/long.png"])
-    assert files(output) == ["scores.csv"]
+    assert files(output) == ["scores.csv", "scores.jsonl"]
 
 
 def test_an_unreadable_image_leaves_nothing_behind(rdvar, trained, evaluated, toy_root, tmp_path):
@@ -156,3 +159,118 @@ def test_an_unreadable_image_leaves_nothing_behind(rdvar, trained, evaluated, to
         assert_one_sentence(done, str(last), "damaged")
         assert output.exists() == make
         assert not make or list(output.iterdir()) == []
+
+
+def rows(output: Path) -> list[dict[str, str]]:
+    with (output / "scores.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def lines(output: Path) -> list[dict]:
+    return [json.loads(line) for line in (output / "scores.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def with_threshold(rdvar, evaluated, toy_root, tmp_path_factory) -> tuple[Path, float]:
+    """A run whose threshold is the highest score of the good test images."""
+    workdir = Path(shutil.copytree(evaluated, tmp_path_factory.mktemp("threshold") / "run"))
+    good = toy_root / "tile" / "test" / "good"
+    done = rdvar.run(
+        *("threshold", "--workdir", workdir, "--input", good, "--target=0.4", "--confidence=0.75")
+    )
+    assert done.returncode == 0, done.stderr
+    return workdir, json.loads((workdir / "threshold.json").read_text())["threshold"]
+
+
+def test_verdicts_regions_and_masks_are_of_the_image_s_own_pixels(
+    rdvar, with_threshold, toy_root, tmp_path
+):
+    workdir, threshold = with_threshold
+    folder = tmp_path / "in"
+    shutil.copytree(toy_root / "tile" / "test", folder)
+    wide = folder / "spot" / "wide.png"  # the same, four times as wide: the same score and regions
+    with Image.open(folder / "spot" / "000.png") as image:
+        image.resize((256, 64), Image.Resampling.NEAREST).save(wide)
+    output = tmp_path / "out"
+    pixel = threshold / 2
+    args = ("--input", folder, "--save_masks", "--pixel_threshold", pixel, "--noheat_maps")
+    done = predict(rdvar, workdir, output, *args, "--fail_on_defect")
+    found = rows(output)
+    defective = [row for row in found if np.float32(row["score"]) > np.float32(threshold)]
+    assert 0 < len(defective) < len(found) == 8
+    assert done.returncode == 1, done.stderr
+    assert f"scored 8 images, {len(defective)} defective: " in done.stdout
+    for row, line in zip(found, lines(output), strict=True):
+        assert list(row) == list(line)
+        assert float(row["threshold"]) == pytest.approx(threshold, rel=1e-6)
+        is_defective = np.float32(row["score"]) > np.float32(threshold)
+        assert row["verdict"] == line["verdict"] == ("defective" if is_defective else "good")
+        assert json.loads(row["regions"]) == line["regions"]
+        assert len(line["regions"]) == line["num_regions"] == int(row["num_regions"])
+        with (
+            Image.open(folder / row["path"]) as image,
+            Image.open(output / "masks" / row["path"]) as mask,
+            Image.open(output / "overlays" / row["path"]) as overlay,
+        ):
+            assert mask.size == overlay.size == image.size
+            above = np.asarray(mask) == 255
+        assert sum(region["area"] for region in line["regions"]) == above.sum()
+        boxes = np.zeros_like(above)
+        for x0, y0, x1, y1 in (region["box"] for region in line["regions"]):
+            boxes[y0:y1, x0:x1] = True
+        assert not (above & ~boxes).any()
+        if is_defective:
+            assert line["regions"][0]["area"] > 0
+    at = {line["path"]: line["regions"] for line in lines(output)}
+    narrow, stretched = at["spot/000.png"][0], at["spot/wide.png"][0]
+    assert stretched["box"][0] == pytest.approx(4 * narrow["box"][0], abs=4)
+    assert stretched["box"][2] == pytest.approx(4 * narrow["box"][2], abs=4)
+    assert stretched["box"][1::2] == pytest.approx(narrow["box"][1::2], abs=1)
+
+
+def test_a_threshold_that_is_given_is_the_one_and_scores_stay_raw(
+    rdvar, with_threshold, predicted, toy_root, tmp_path
+):
+    workdir, _ = with_threshold
+    scores = sorted(read_scores(predicted / "scores.csv").values())
+    between = (float(scores[-2]) + float(scores[-1])) / 2
+    args = ("--input", toy_root / "tile" / "test", "--noheat_maps", "--nooverlays")
+    done = predict(rdvar, workdir, tmp_path / "out", *args, "--threshold", between)
+    assert done.returncode == 0, done.stderr
+    assert "7 images, 1 defective" in done.stdout
+    assert read_scores(tmp_path / "out" / "scores.csv") == read_scores(predicted / "scores.csv")
+    # Nothing above it: exit code 0 even if a defect would be 1.
+    high = ("--threshold", float(scores[-1]), "--fail_on_defect")
+    done = predict(rdvar, workdir, tmp_path / "high", *args, *high)
+    assert (done.returncode, "7 images, 0 defective" in done.stdout) == (0, True), done.stderr
+
+
+def test_what_needs_a_threshold_is_refused_without_one(rdvar, evaluated, toy_root, tmp_path):
+    for flag in ("--fail_on_defect", "--save_masks"):
+        done = predict(rdvar, evaluated, tmp_path / "out", "--input", toy_root / "tile", flag)
+        assert_one_sentence(done, f"{flag} needs a threshold")
+        assert not (tmp_path / "out").exists()
+
+
+def test_unreadable_images_are_skipped_and_listed_if_asked(rdvar, trained, toy_root, tmp_path):
+    folder = Path(shutil.copytree(toy_root / "tile" / "test", tmp_path / "in"))
+    bad = [folder / "good" / "001.png", folder / "spot" / "003.png"]
+    bad[0].write_text("no image")
+    bad[1].write_bytes(bad[1].read_bytes()[:200])
+    output = tmp_path / "out"
+    args = ("--input", folder / "*" / "*.png", "--on_error", "skip", "--nooverlays")
+    done = predict(rdvar, trained, output, *args)  # read twice, for the colour scale
+    assert done.returncode == 0, done.stderr
+    assert "scored 5 images, no verdicts, 2 skipped" in done.stdout
+    assert [row["path"] for row in rows(output)] == [
+        *("good/000.png", "good/002.png", "spot/000.png", "spot/001.png", "spot/002.png")
+    ]
+    with (output / "skipped.csv").open(newline="") as file:
+        skipped = list(csv.DictReader(file))
+    assert [row["path"] for row in skipped] == ["good/001.png", "spot/003.png"]
+    assert "cannot be recognised" in skipped[0]["reason"] and "damaged" in skipped[1]["reason"]
+
+    args = ("--input", *bad, "--on_error", "skip")
+    done = predict(rdvar, trained, tmp_path / "none", *args)
+    assert_one_sentence(done, "No image can be read", str(bad[0]))
+    assert not (tmp_path / "none").exists()

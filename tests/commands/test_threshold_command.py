@@ -9,6 +9,10 @@ import numpy as np
 import pytest
 from rdvar_process import assert_one_sentence
 
+from rdvar_jax.config import default_config
+from rdvar_jax.run import find_data
+from rdvar_jax.threshold import _good_images
+
 TARGET = ("--target=0.4", "--confidence=0.75")  # three images are enough
 
 
@@ -69,3 +73,14 @@ def test_too_few_images_leave_the_old_file(rdvar, run, toy_root):
     assert_one_sentence(threshold(rdvar, run, "--input", one), "1 good image cannot", "59 images")
     assert (run / "threshold.json").read_text() == "old"
     assert_one_sentence(threshold(rdvar, run, "--target", "1.5"), "--target", "under 1")
+
+
+def test_images_kept_from_training_are_taken_before_those_trained_on(toy_root):
+    config = default_config()
+    config.data.root, config.data.category = str(toy_root), "tile"
+    assert _good_images(config, [])[0] == "train"
+    config.data.validation = 0.3
+    split, images = _good_images(config, [])
+    assert split == "validation" and len(images) == 3
+    trained_on = {record.name for record in find_data(config).train}
+    assert len(trained_on) == 7 and not trained_on & {image.name for image in images}

@@ -66,6 +66,27 @@ def test_what_cannot_be_found_is_said(tmp_path):
         find_inputs([tmp_path / "empty"])
     with pytest.raises(DataError, match="No input"):
         find_inputs([])
+    with pytest.raises(DataError, match=r"pattern .*\*\.png matches no image"):
+        find_inputs([tmp_path / "*.png"])
+
+
+def test_a_pattern_is_found_here_and_named_from_its_fixed_folder(tmp_path, caplog, monkeypatch):
+    for name in ("b.png", "sub/a.png", "sub/deep/c.PNG", "sub/d.jpg", "sub/.e.png"):
+        save(tmp_path / "in" / name)
+    (tmp_path / "in" / "sub" / "notes.txt").write_text("x")
+    pattern = tmp_path / "in" / "**" / "*.[pP]*"
+    assert names(find_inputs([pattern])) == ["b.png", "sub/a.png", "sub/deep/c.PNG"]
+    monkeypatch.chdir(tmp_path / "in")
+    assert names(find_inputs([Path("**/*.png")])) == ["b.png", "sub/a.png"]
+    assert names(find_inputs([Path("sub/?.png"), Path("b.png")])) == ["a.png", "b.png"]
+    with caplog.at_level(logging.WARNING, "rdvar_jax"):
+        assert names(find_inputs([Path("sub/*")])) == ["a.png", "d.jpg"]
+    assert "notes.txt" in caplog.text
+    # No link to a folder above is followed; a file of that very name is no pattern.
+    Path("sub/loop").symlink_to(tmp_path / "in")
+    assert names(find_inputs([Path("**/*.png")])) == ["b.png", "sub/a.png"]
+    save(Path("[b].png"))
+    assert names(find_inputs([Path("[b].png")])) == ["[b].png"]
 
 
 @pytest.mark.parametrize("second", ["in/a.jpg", "other/a.png", "in/a.png"])
@@ -98,3 +119,21 @@ def test_a_batch_is_read_when_it_is_asked_for(tmp_path):
     assert next(batches)[1].shape == (1, 32, 32, 3)
     with pytest.raises(DataError, match=r"1\.png cannot be recognised"):
         next(batches)
+
+
+def test_images_that_cannot_be_read_are_left_out_if_asked(tmp_path):
+    for index in (0, 2, 5):
+        save(tmp_path / f"{index}.png", seed=index)
+    for index in (1, 3, 4):
+        (tmp_path / f"{index}.png").write_text("not an image")
+    skipped = {}
+    images = find_inputs([tmp_path])
+    batches = list(
+        decode_batches(images, 32, 2, lambda image, why: skipped.update({image.name: why}))
+    )
+    # The batch of 4 and 5 has one image, and that of 2 and 3 too.
+    assert [names(list(batch)) for batch, _ in batches] == [["0.png"], ["2.png"], ["5.png"]]
+    for batch, pixels in batches:
+        assert np.array_equal(pixels, [decode_image(image.path, 32) for image in batch])
+    assert list(skipped) == ["1.png", "3.png", "4.png"]
+    assert all(name in why and "cannot be recognised" in why for name, why in skipped.items())

@@ -4,7 +4,7 @@ import numpy as np
 from PIL import Image
 
 from rdvar_jax.report.panels import overlay
-from rdvar_jax.report.prediction import save_heat_map
+from rdvar_jax.report.prediction import STRIP_PIXELS, save_heat_map, save_mask, save_overlay
 
 
 def draw(path, size=256, name="a b/ü.png", hot=1.0, scale=(0.0, 1.0)) -> np.ndarray:
@@ -45,3 +45,22 @@ def test_the_legend_names_both_ends(tmp_path):
 def test_odd_names_and_small_images_are_drawn(tmp_path):
     for number, name in enumerate(("x" * 500, "line\nbreak\udcff.png", "", "漢字.png")):
         assert min(draw(tmp_path / f"{number}.png", size=32, name=name).shape[:2]) >= 256
+
+
+def test_an_overlay_has_the_image_s_own_size_and_is_drawn_in_strips_like_a_whole(tmp_path):
+    rng = np.random.default_rng(0)
+    width = 700
+    height = 2 * STRIP_PIXELS // width + 3
+    image = rng.integers(0, 256, (height, width, 3), np.uint8)
+    raw = rng.random((height, width), np.float32)
+    save_overlay(tmp_path / "sub" / "a.png", image, raw, (0.2, 0.9))
+    with Image.open(tmp_path / "sub" / "a.png") as picture:
+        assert np.array_equal(np.asarray(picture), overlay(image, raw, (0.2, 0.9)))
+
+
+def test_a_mask_is_white_where_defective(tmp_path):
+    above = np.array([[True, False, False], [False, False, True]])
+    save_mask(tmp_path / "new" / "a.png", above)
+    with Image.open(tmp_path / "new" / "a.png") as picture:
+        assert picture.mode == "L"
+        assert np.array_equal(np.asarray(picture), above * 255)

@@ -1,0 +1,172 @@
+"""What prediction found as lines that other programs read: scores.csv, scores.jsonl, skipped.csv.
+
+Scores have the fewest digits that give the same float32 back. File names that are no UTF-8 keep
+their bytes in CSV, and are escaped in JSON as Python's `os.fsdecode` gives them.
+"""
+
+import csv
+import io
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+SCORES_CSV, SCORES_JSONL, SKIPPED = "scores.csv", "scores.jsonl", "skipped.csv"
+COLUMNS = ("path", "score", "threshold", "verdict", "num_regions", "regions")
+SKIPPED_COLUMNS = ("path", "reason")
+GOOD, DEFECTIVE = "good", "defective"
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One image's row.
+
+    Attributes:
+        path: its name in the results.
+        score: raw, a float32 value.
+        threshold: that the verdict was found with; None where there is none.
+        verdict: GOOD or DEFECTIVE; None without a threshold.
+        num_regions: all that were found; None where none were sought.
+        regions: `box` [x0, y0, x1, y1], `area` and `score` of each, or of the highest ones.
+    """
+
+    path: str
+    score: float
+    threshold: float | None = None
+    verdict: str | None = None
+    num_regions: int | None = None
+    regions: Sequence[dict[str, Any]] | None = None
+
+    def csv_row(self) -> list[str]:
+        """The fields of COLUMNS; empty where nothing is known."""
+        return [
+            self.path,
+            exact(self.score),
+            "" if self.threshold is None else exact(self.threshold),
+            self.verdict or "",
+            "" if self.num_regions is None else str(self.num_regions),
+            "" if self.regions is None else json.dumps(list(self.regions), separators=(",", ":")),
+        ]
+
+    def json_line(self) -> str:
+        """The same fields as one JSON object; null where nothing is known."""
+        threshold = None if self.threshold is None else float(exact(self.threshold))
+        values = (
+            self.path,
+            float(exact(self.score)),
+            threshold,
+            self.verdict,
+            self.num_regions,
+            None if self.regions is None else list(self.regions),
+        )
+        return json.dumps(dict(zip(COLUMNS, values, strict=True)), allow_nan=False) + "\n"
+
+
+class ScoreLines:
+    """The two open files of scores, with the same images in the same order."""
+
+    def __init__(self, csv_file: IO[str], jsonl_file: IO[str]):
+        self._csv, self._jsonl = csv_file, jsonl_file
+        self._writer = csv.writer(csv_file, lineterminator="\n")
+
+    def add(self, prediction: Prediction) -> None:
+        """Appends a row to both and hands it to the system."""
+        # The CSV last: what stands in it is done, and restarting relies on that.
+        self._jsonl.write(prediction.json_line())
+        self._jsonl.flush()
+        self._writer.writerow(prediction.csv_row())
+        self._csv.flush()
+
+
+@contextmanager
+def new_scores(folder: Path) -> Iterator[ScoreLines]:
+    """Files that appear when all rows are there; on an error nothing is left."""
+    paths = [folder / SCORES_JSONL, folder / SCORES_CSV]
+    partial = [path.with_name(f".{path.name}.tmp") for path in paths]
+    try:
+        with _open(partial[0], "w") as jsonl_file, _open(partial[1], "w") as csv_file:
+            csv_file.write(_line(COLUMNS))
+            yield ScoreLines(csv_file, jsonl_file)
+        for temporary, path in zip(partial, paths, strict=True):
+            temporary.replace(path)
+    finally:
+        for temporary in partial:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def continued_scores(folder: Path) -> Iterator[tuple[ScoreLines, set[str]]]:
+    """The folder's files, to go on with, and the paths that they hold already.
+
+    What a kill left half written is taken away: a torn last line, and a line of the JSON file whose
+    row did not get into the CSV.
+    """
+    done = _mend(folder / SCORES_CSV, folder / SCORES_JSONL)
+    with _open(folder / SCORES_JSONL, "a") as jsonl_file, _open(folder / SCORES_CSV, "a") as file:
+        yield ScoreLines(file, jsonl_file), done
+
+
+def add_skipped(folder: Path, path: str, reason: str) -> None:
+    """Appends to `skipped.csv`, which is made if missing."""
+    file = folder / SKIPPED
+    start = "" if file.exists() else _line(SKIPPED_COLUMNS)
+    with _open(file, "a") as opened:
+        opened.write(start + _line((path, reason)))
+
+
+def exact(value: float) -> str:
+    """The fewest digits that give the same float32 back."""
+    return str(np.float32(value))
+
+
+def _mend(csv_path: Path, jsonl_path: Path) -> set[str]:
+    """Leaves whole rows, the same in both files, and gives their paths."""
+    text = _read(csv_path)
+    rows = list(csv.reader(io.StringIO(text, newline="")))
+    if text and not text.endswith("\n"):
+        rows.pop()
+    rows = [row for row in rows[1:] if len(row) == len(COLUMNS)]
+    mended = "".join(map(_line, (COLUMNS, *rows)))
+    if mended != text:
+        _replace(csv_path, mended)
+    done = {row[0] for row in rows}
+    lines = {}
+    for line in _read(jsonl_path).splitlines():
+        try:
+            lines.setdefault(json.loads(line)["path"], line + "\n")
+        except (ValueError, KeyError, TypeError):
+            continue
+    mended = "".join(line for path, line in lines.items() if path in done)
+    if mended != _read(jsonl_path):
+        _replace(jsonl_path, mended)
+    return done
+
+
+def _line(fields: Sequence[str]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(fields)
+    return text.getvalue()
+
+
+def _open(path: Path, mode: str) -> IO[str]:
+    return path.open(mode, encoding="utf-8", errors="surrogateescape", newline="")
+
+
+def _read(path: Path) -> str:
+    try:
+        with _open(path, "r") as file:
+            return file.read()
+    except FileNotFoundError:
+        return ""
+
+
+def _replace(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}.tmp")
+    with _open(temporary, "w") as file:
+        file.write(text)
+    os.replace(temporary, path)
