@@ -188,7 +188,7 @@ def _table(facts: dict[str, list[Facts]]) -> list[str]:
             masks = sum(one.record.mask_path is not None for one in of_kind)
             number = f"{masks:8d}" if of_kind[0].record.label else ""
             lines.append(f"{split:12s}{kind:28s}{len(of_kind):8d}{number}")
-        if not found:
+        if not found and split != "validation":
             lines.append(f"{split:12s}{'-':28s}{0:8d}")
     return [line.rstrip() for line in lines]
 
