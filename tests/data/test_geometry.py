@@ -164,3 +164,23 @@ def test_a_defect_that_is_cropped_away_is_named(tmp_path, caplog):
     record = ImageRecord(tmp_path / "image.png", "image.png", 1, "spot", tmp_path / "mask.png")
     assert not decode_masks([record], Geometry("crop", 32, 32)).any()
     assert "mask.png is empty once it is resized to 32x32" in caplog.text
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("result", [(256, 256), (256, 384)])
+def test_real_masks_come_back_onto_themselves(shared, mode, result):
+    """700 to 1024 pixels a side; the smallest defect has 2810 pixels, some 180 of the result."""
+    folder = shared / "data" / "originals"
+    masks = sorted(folder.glob("*/ground_truth/*/*_mask.png"))
+    assert len(masks) == 7
+    geometry = Geometry(mode, *result)
+    for path in masks:
+        with Image.open(path) as file:
+            original = np.array(file.convert("L")) > 127
+        seen = decode_mask(path, geometry, original.shape[::-1])
+        back = geometry.to_original(seen.astype(np.float32), original.shape)
+        known = ~np.isnan(back)
+        found, expected = back > 0.5, original & known
+        assert expected.any()
+        assert (found & expected).sum() / (found | expected).sum() > 0.94
