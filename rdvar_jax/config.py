@@ -69,9 +69,12 @@ def default_config() -> Config:
                 "layout": "auto",
                 # S, or (H, W), each a multiple of 32: what the networks see of an image, brought to
                 # it by "squash" (stretched), "crop" (the middle, its aspect kept) or "pad" (the
-                # whole, its aspect kept, with a border); see data/geometry.py.
+                # whole, its aspect kept, with a border); see data/geometry.py. With "tile" it is
+                # the size of the tiles that are cut from images of any larger size.
                 "image_size": FieldReference(256, field_type=IMAGE_SIZE_TYPES),
                 "geometry": "squash",
+                # Least share of a tile that the next one covers too.
+                "tile_overlap": 0.25,
                 # Share of the good training images that is kept from training, for thresholds and
                 # early looks, such as 0.1; which ones follows from train.seed and their names.
                 "validation": 0.0,

@@ -16,6 +16,7 @@ from rdvar_jax.data.geometry import MODES, Geometry, as_geometry
 from rdvar_jax.data.records import Category
 from rdvar_jax.data.skipping import ON_ERROR
 from rdvar_jax.data.survey import Facts, examine_all
+from rdvar_jax.data.tiles import count_inputs
 from rdvar_jax.data.validation import split_validation
 from rdvar_jax.errors import ConfigError, DataError, one_line
 from rdvar_jax.report.contact_sheet import (
@@ -64,7 +65,10 @@ def inspect_set(config: Config, output: Path | None = None) -> Inspection:
             facts = _examine(category, geometry, data.mask_threshold)
             result.problems += problems_of(facts, geometry, data.on_error, data.allow_mixed_sizes)
             result.lines += _table(facts) + _pixels(geometry, facts)
-            result.lines += _memory(config, geometry, facts)
+            try:
+                result.lines += _memory(config, geometry, facts)
+            except DataError as error:  # an image is smaller than a tile
+                result.problems.append(str(error))
             warnings += remarks_of(facts, data.on_error) + _duplicates(facts)
             if sheet_path is not None:
                 title = f"{data.category} ({category.layout})"
@@ -88,6 +92,8 @@ def _check_settings(config: Config) -> None:
     sides = data.image_size if isinstance(data.image_size, tuple) else (data.image_size,) * 2
     if len(sides) != 2 or min(sides) < 1:
         problems.append(f"data.image_size={data.image_size} must be over 0; use 256 or 256,384.")
+    if not 0 <= data.tile_overlap < 1:
+        problems.append(f"data.tile_overlap={data.tile_overlap} must be at least 0 and under 1.")
     if not 0 <= data.validation < 1:
         problems.append(f"data.validation={data.validation} must be at least 0 and under 1.")
     if not data.root:
@@ -100,7 +106,7 @@ def _check_settings(config: Config) -> None:
 
 def _geometry(config: Config) -> Geometry:
     size = as_geometry(config.data.image_size)
-    return Geometry(config.data.geometry, size.height, size.width)
+    return Geometry(config.data.geometry, size.height, size.width, config.data.tile_overlap)
 
 
 def _sheet_path(config: Config, output: Path) -> Path:
@@ -213,7 +219,10 @@ def _pixels(geometry: Geometry, facts: dict[str, list[Facts]]) -> list[str]:
 def _memory(config: Config, geometry: Geometry, facts: dict[str, list[Facts]]) -> list[str]:
     """What images and teacher features take, as `models/build.py` counts them."""
     teacher, pixels = config.teacher, geometry.height * geometry.width
-    numbers = {split: len(found) for split, found in facts.items()}
+    numbers = {
+        split: count_inputs([one.record for one in found], geometry)
+        for split, found in facts.items()
+    }
     images = ", ".join(f"{split} {n * pixels * 3 / 1e9:.3g} GB" for split, n in numbers.items())
     half = config.compute.precision == "bfloat16"
     features = numbers["train"] * feature_bytes(teacher.arch, teacher.stem_width, pixels, half)

@@ -13,6 +13,7 @@ from rdvar_jax.config import BEST_METRICS, RANDOM_WEIGHTS, Config, determining_s
 from rdvar_jax.data.dataset import TestSet, TrainSet, load_test, load_validation
 from rdvar_jax.data.folder import Category, find_category
 from rdvar_jax.data.geometry import Geometry
+from rdvar_jax.data.tiles import common_size, score_in_tiles
 from rdvar_jax.data.validation import split_validation
 from rdvar_jax.errors import CheckpointError, DataError
 from rdvar_jax.models.architectures import height_width
@@ -70,7 +71,20 @@ def open_checkpoints(config: Config, workdir: Workdir) -> Checkpoints:
 
 def build_geometry(config: Config) -> Geometry:
     """How images become what the networks see, and how maps go back."""
-    return Geometry(config.data.geometry, *height_width(config.data.image_size))
+    data = config.data
+    return Geometry(data.geometry, *height_width(data.image_size), data.tile_overlap)
+
+
+def decode_geometry(config: Config, category: Category) -> Geometry:
+    """How the images of a set are decoded: those that are tiled at their own size, one for all.
+
+    Raises:
+        DataError: no image can be read, or they are smaller than a tile.
+    """
+    geometry = build_geometry(config)
+    if not geometry.is_tiled:
+        return geometry
+    return common_size((*category.train, *category.test), geometry)
 
 
 def find_data(config: Config) -> Category:
@@ -86,9 +100,10 @@ def find_data(config: Config) -> Category:
 
 def load_validation_set(config: Config) -> TrainSet:
     """The good images of `data.validation`, decoded; none of them was trained on."""
+    category = find_data(config)
     return load_validation(
-        find_data(config),
-        build_geometry(config),
+        category,
+        decode_geometry(config, category),
         allow_mixed_sizes=config.data.allow_mixed_sizes,
         on_error=config.data.on_error,
     )
@@ -108,7 +123,7 @@ def load_test_set(config: Config) -> TestSet:
         )
     test_set = load_test(
         category,
-        build_geometry(config),
+        decode_geometry(config, category),
         threshold=config.data.mask_threshold,
         allow_mixed_sizes=config.data.allow_mixed_sizes,
         on_error=config.data.on_error,
@@ -220,11 +235,24 @@ def load_saved(config: Config, workdir: Workdir, which: str, parallel: Parallel)
     return SavedRun(teacher, student, teacher_variables, student_variables, saved, teacher_sha256)
 
 
+def tiled(score: Callable, geometry: Geometry) -> Callable:
+    """A function that scores images, so that it scores tiled ones at their own size."""
+    if not geometry.is_tiled:
+        return score
+    tile = geometry.height, geometry.width
+
+    def score_whole(images: np.ndarray, progress: bool = False) -> tuple[np.ndarray, np.ndarray]:
+        return score_in_tiles(score, images, tile, geometry.overlap, progress)
+
+    return score_whole
+
+
 @dataclass(frozen=True)
 class TrainedRun:
     """A saved state of a run, ready to score images."""
 
-    # (uint8 [N, H, W, 3], progress=False) -> maps [N, H, W] and scores [N], float32, raw.
+    # (uint8 [N, H, W, 3], progress=False) -> maps [N, H, W] and scores [N], float32, raw. Of tiled
+    # images all are at their own size.
     score: Callable[..., tuple[np.ndarray, np.ndarray]]
     saved: SavedStep
     teacher_sha256: str
@@ -255,4 +283,4 @@ def load_trained(config: Config, workdir: Workdir, which: str, parallel: Paralle
     def score(images: np.ndarray, progress: bool = False) -> tuple[np.ndarray, np.ndarray]:
         return score_images(*variables, images, progress=progress)
 
-    return TrainedRun(score, run.saved, run.teacher_sha256)
+    return TrainedRun(tiled(score, build_geometry(config)), run.saved, run.teacher_sha256)

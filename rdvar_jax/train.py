@@ -3,6 +3,8 @@
 import json
 import logging
 from collections import Counter
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from rdvar_jax.checks.commands import check_training
 from rdvar_jax.checks.data import check_steps_of
 from rdvar_jax.config import Config, determining_settings, flatten, loss_settings
 from rdvar_jax.data.dataset import TestSet, load_train
+from rdvar_jax.data.tiles import count_inputs, cut_all
 from rdvar_jax.distributed import check_agreement, is_first, wait_for_all
 from rdvar_jax.errors import ConfigError
 from rdvar_jax.models.build import feature_bytes
@@ -28,6 +31,7 @@ from rdvar_jax.run import (
     build_parallel,
     build_tx,
     copy_teacher,
+    decode_geometry,
     find_data,
     load_test_set,
     open_checkpoints,
@@ -35,6 +39,7 @@ from rdvar_jax.run import (
     refuse_other_run,
     refuse_to_train_imported,
     student_shapes,
+    tiled,
 )
 from rdvar_jax.scoring.evaluate import evaluate_maps
 from rdvar_jax.scoring.score import make_score_fn
@@ -66,22 +71,24 @@ def train(config: Config, workdir_path: Path) -> None:
     _check_same_settings(config)
     refuse_to_train_imported(config, Workdir(workdir_path))
     category = find_data(config)
-    cached = _choose_cache(config, len(category.train))
+    geometry = build_geometry(config)
+    cached = _choose_cache(config, count_inputs(category.train, geometry))
     if is_first():
         open_workdir(workdir_path, config)
     wait_for_all("workdir")
     workdir = enter_workdir(workdir_path, config)
     parallel = build_parallel(config, devices)
-    geometry = build_geometry(config)
 
     train_set = load_train(
         category,
-        geometry,
+        decode_geometry(config, category),
         progress=is_first(),
         allow_mixed_sizes=config.data.allow_mixed_sizes,
         on_error=config.data.on_error,
     )
     check_agreement("training images", train_set.fingerprint)
+    if geometry.is_tiled:
+        train_set = replace(train_set, images=cut_all(train_set.images, geometry))
     for problem in check_steps_of(config, len(train_set.images)):  # some may be left out
         raise ConfigError(problem)
     if len(train_set.images) < config.train.batch_size:
@@ -139,9 +146,10 @@ def train(config: Config, workdir_path: Path) -> None:
         save_config(workdir, config)
         write_skipped(workdir.skipped_train, ((s.name, s.reason) for s in train_set.skipped))
     logger.info(
-        "%s: %d images of %s, %s teacher, %d steps, %s on %d device(s)",
+        "%s: %d %s of %s, %s teacher, %d steps, %s on %d device(s)",
         category.name,
         len(train_set.images),
+        "tiles" if geometry.is_tiled else "images",
         geometry,
         config.teacher.arch,
         schedule.num_steps,
@@ -262,11 +270,13 @@ def _make_evaluate_fn(
     )
 
     teacher_variables = parallel.to_local(teacher_variables)
+    geometry = build_geometry(config)
 
     def evaluate_fn(state: TrainState) -> dict[str, float]:
         student_variables = {"params": state.params, "batch_stats": state.batch_stats}
         variables = parallel.to_local(student_variables)
-        maps, scores = score_fn(teacher_variables, variables, test_set.images)
+        score = tiled(partial(score_fn, teacher_variables, variables), geometry)
+        maps, scores = score(test_set.images)
         metrics = evaluate_maps(maps, scores, test_set.masks, test_set.labels, test_set.inside)
         return {name: value for name, value in metrics.items() if value is not None}
 

@@ -58,6 +58,8 @@ def test_defaults_are_the_papers_setting(config):
         ("data.image_size", (256, 256, 3), "must be one whole number, or two, height and width"),
         ("data.image_size", (256, 32.0), "must be one whole number, or two, height and width"),
         ("data.geometry", "stretch", "data.geometry=stretch is not one of squash, crop, pad"),
+        ("data.geometry", "tile", "000.png has 64x64 pixels, fewer than a tile of 256x256"),
+        ("data.tile_overlap", 0.95, "data.tile_overlap=0.95 must be at least 0 and at most 0.9"),
         ("data.root", "", "data.root is empty"),
         ("data.root", "/nowhere", "/nowhere"),
         ("data.category", "", "data.category is empty; name it after the config file"),
@@ -211,6 +213,23 @@ def test_height_and_width_are_part_of_what_a_run_is(config):
     config.data.geometry = "pad"
     with pytest.raises(CheckpointError, match="data.geometry was 'squash', now 'pad'"):
         refuse_other_settings(saved, determining_settings(config), "W")
+
+
+def test_tiles_fill_batches(config):
+    """Ten images of 64 x 64 with four tiles each, one epoch: 40 tiles."""
+    config.data.geometry, config.data.image_size, config.data.tile_overlap = "tile", 32, 0.0
+    config.train.epochs, config.train.batch_size = 1, 40
+    check_training(config, num_local_devices=1)
+    config.train.batch_size = 41
+    with pytest.raises(ConfigError, match="of 40 images fill no batch of train.batch_size=41"):
+        check_training(config, num_local_devices=1)
+
+
+def test_tiled_images_have_one_size(config):
+    config.data.geometry, config.data.image_size = "tile", 32
+    config.data.allow_mixed_sizes = True
+    with pytest.raises(ConfigError, match="allow_mixed_sizes=True cannot be used with .*tile"):
+        check_training(config, num_local_devices=1)
 
 
 def test_an_image_size_is_no_word(config):

@@ -5,12 +5,16 @@ from pathlib import Path
 from rdvar_jax.checks.rules import one_of
 from rdvar_jax.config import Config
 from rdvar_jax.data.folder import LAYOUTS, find_category
-from rdvar_jax.data.geometry import MODES
+from rdvar_jax.data.geometry import MODES, Geometry
+from rdvar_jax.data.records import Category
 from rdvar_jax.data.skipping import ON_ERROR
 from rdvar_jax.data.stream import steps_at_epoch
+from rdvar_jax.data.tiles import count_inputs
 from rdvar_jax.data.validation import split_validation
 from rdvar_jax.errors import DataError
-from rdvar_jax.models.architectures import SIZE_MULTIPLE
+from rdvar_jax.models.architectures import SIZE_MULTIPLE, height_width
+
+MAX_OVERLAP = 0.9  # 100 tiles where there is 1 without
 
 
 def check_data(config: Config, *, check_steps: bool, is_optional: bool = False) -> list[str]:
@@ -18,6 +22,15 @@ def check_data(config: Config, *, check_steps: bool, is_optional: bool = False) 
     data = config.data
     problems = _check_size(data.image_size)
     problems += one_of("data.geometry", data.geometry, MODES)
+    if not 0 <= data.tile_overlap <= MAX_OVERLAP:
+        problems.append(
+            f"data.tile_overlap={data.tile_overlap} must be at least 0 and at most {MAX_OVERLAP}."
+        )
+    if data.geometry == "tile" and data.allow_mixed_sizes:
+        problems.append(
+            "data.allow_mixed_sizes=True cannot be used with data.geometry=tile, which leaves "
+            "images as large as they are; leave it out, or use another geometry."
+        )
     problems += one_of("data.mask_threshold", data.mask_threshold, ("half", "any"))
     problems += one_of("data.on_error", data.on_error, ON_ERROR)
     if not 0 <= data.validation < 1:
@@ -43,7 +56,7 @@ def check_data(config: Config, *, check_steps: bool, is_optional: bool = False) 
             problems.append(str(error))
         else:
             if check_steps:
-                problems += check_steps_of(config, len(category.train))
+                problems += _check_number(config, category)
                 if config.train.evaluate_every_epochs > 0 and not category.test:
                     problems.append(
                         f"train.evaluate_every_epochs={config.train.evaluate_every_epochs} needs "
@@ -66,6 +79,19 @@ def _check_size(size: int | tuple[int, ...]) -> list[str]:
         f"data.image_size={size} {what} of {SIZE_MULTIPLE}, or the decoder's maps do not fit the "
         f"teacher's; use {near}."
     ]
+
+
+def _check_number(config: Config, category: Category) -> list[str]:
+    data, num_images = config.data, len(category.train)
+    if data.geometry == "tile":
+        if _check_size(data.image_size) or not 0 <= data.tile_overlap <= MAX_OVERLAP:
+            return []  # said elsewhere
+        geometry = Geometry("tile", *height_width(data.image_size), data.tile_overlap)
+        try:
+            num_images = count_inputs(category.train, geometry)
+        except DataError as error:
+            return [str(error)]
+    return check_steps_of(config, num_images)
 
 
 def check_steps_of(config: Config, num_images: int) -> list[str]:

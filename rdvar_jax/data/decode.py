@@ -129,7 +129,9 @@ def decode_images(
     images = np.empty((len(records), geometry.height, geometry.width, 3), np.uint8)
 
     def decode(index: int) -> tuple[int, int]:
-        images[index], size_wh = _decode(records[index].path, geometry)
+        pixels, size_wh = _decode(records[index].path, geometry)
+        if pixels.shape == images.shape[1:]:  # else `check_one_size` says so
+            images[index] = pixels
         return size_wh
 
     sizes_wh = in_threads(
@@ -241,11 +243,11 @@ def check_one_size(
     parts = [f"{_by(wh)} (count {len(paths)}, such as {paths[0]})" for wh, paths in by_count]
     if len(parts) > _MAX_SIZES_SHOWN:
         parts[_MAX_SIZES_SHOWN:] = [f"{len(parts) - _MAX_SIZES_SHOWN} other sizes"]
+    problem = f"The images have different pixel sizes: {', '.join(parts)}; make them equal, or set"
+    if geometry.is_tiled:
+        raise DataError(f"{problem} another data.geometry than tile, which does not resize them.")
     word = {"squash": "stretched to", "crop": "cropped to", "pad": "padded to"}[geometry.mode]
-    raise DataError(
-        f"The images have different pixel sizes: {', '.join(parts)}; make them equal, or set "
-        f"data.allow_mixed_sizes=True to have each {word} {geometry}."
-    )
+    raise DataError(f"{problem} data.allow_mixed_sizes=True to have each {word} {geometry}.")
 
 
 def _by(size_wh: tuple[int, int]) -> str:

@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from PIL import Image
 
-MODES = ("squash", "crop", "pad")
+MODES = ("squash", "crop", "pad", "tile")
 
 # ImageNet's mean: 0 once the image is normalised, as what convolutions pad with.
 _MEAN_COLOUR = (124, 116, 104)
@@ -41,18 +41,23 @@ class Geometry:
     Attributes:
         mode: "squash" stretches the whole image (RD4AD, the paper), "crop" keeps the aspect and
             takes the largest part in the middle that has the result's aspect, "pad" keeps the
-            aspect and the whole image, with a border around it.
+            aspect and the whole image, with a border around it. With "tile" images and maps keep
+            their own size, and H x W is that of the tiles that the networks see (`tiles.py`).
         height: H.
         width: W.
+        overlap: of tiles, the least share of one that the next one covers too, in [0, 1).
     """
 
     mode: str
     height: int
     width: int
+    overlap: float = 0.0
 
     def __post_init__(self):
         if self.mode not in MODES:
             raise ValueError(f"mode must be one of {', '.join(MODES)}, not {self.mode!r}")
+        if not 0 <= self.overlap < 1:
+            raise ValueError(f"overlap must be at least 0 and under 1, not {self.overlap:g}")
 
     def __str__(self) -> str:
         return f"{self.width}x{self.height}"
@@ -62,13 +67,23 @@ class Geometry:
         """Whether some of the result may be no part of the image."""
         return self.mode == "pad"
 
+    @property
+    def is_tiled(self) -> bool:
+        """Whether images keep their own size."""
+        return self.mode == "tile"
+
+    def shape_of(self, size_wh: tuple[int, int]) -> tuple[int, int]:
+        """Height and width of the result for an image of this width and height."""
+        return (size_wh[1], size_wh[0]) if self.is_tiled else (self.height, self.width)
+
     def boxes(self, size_wh: tuple[int, int]) -> tuple[Box, Box]:
         """The part of an image of this width and height that is seen, and where it lies in H x W.
 
         Boxes are whole pixels, so width and height may be scaled differently by half a pixel of the
         smaller box.
         """
-        whole, result = Box(0, 0, *size_wh), Box(0, 0, self.width, self.height)
+        height, width = self.shape_of(size_wh)
+        whole, result = Box(0, 0, *size_wh), Box(0, 0, width, height)
         if self.mode == "crop":
             return _largest_inside(size_wh, result.size_wh), result
         if self.mode == "pad":
@@ -76,16 +91,16 @@ class Geometry:
         return whole, result
 
     def apply_image(self, image: Image.Image) -> np.ndarray:
-        """An RGB image as uint8 [H, W, 3]; a border gets ImageNet's mean colour."""
+        """An RGB image as uint8 [H, W, 3] (tiled: [h, w, 3]); a border is ImageNet's mean."""
         return self._apply(image, _MEAN_COLOUR)
 
     def apply_mask(self, mask: Image.Image) -> np.ndarray:
-        """A grey mask as uint8 [H, W], still grey; a border is 0."""
+        """A grey mask as uint8 [H, W] (tiled: [h, w]), still grey; a border is 0."""
         return self._apply(mask, 0)
 
     def inside(self, size_wh: tuple[int, int]) -> np.ndarray:
         """Where the result of an image of this width and height is no border, bool [H, W]."""
-        inside = np.zeros((self.height, self.width), np.bool_)
+        inside = np.zeros(self.shape_of(size_wh), np.bool_)
         inside[self.boxes(size_wh)[1].slices] = True
         return inside
 
@@ -95,7 +110,7 @@ class Geometry:
         """A map at the size of the image it belongs to.
 
         Args:
-            anomaly_map: float [H, W].
+            anomaly_map: float [H, W]; tiled, stitched already, of `shape`.
             shape: height and width of the image.
             outside: the value where the image was cropped away: nothing is known there.
 
@@ -112,10 +127,11 @@ class Geometry:
 
     def _apply(self, image: Image.Image, border: int | tuple[int, int, int]) -> np.ndarray:
         source, target = self.boxes(image.size)
+        height, width = self.shape_of(image.size)
         if source != (0, 0, *target.size_wh) or image.size != target.size_wh:
             image = image.resize(target.size_wh, Image.Resampling.BILINEAR, box=source)
-        if image.size != (self.width, self.height):
-            canvas = Image.new(image.mode, (self.width, self.height), border)
+        if image.size != (width, height):
+            canvas = Image.new(image.mode, (width, height), border)
             canvas.paste(image, (target.left, target.top))
             image = canvas
         return np.array(image)

@@ -9,8 +9,9 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from rdvar_jax.data.decode import decode_images
-from rdvar_jax.data.geometry import Size, as_geometry
+from rdvar_jax.data.geometry import Geometry, Size, as_geometry
 from rdvar_jax.data.listing import IMAGE_SUFFIXES, folder_entries, image_suffixes, some_names
+from rdvar_jax.data.tiles import own_size
 from rdvar_jax.errors import DataError
 
 _logger = logging.getLogger("rdvar_jax")
@@ -70,7 +71,8 @@ def decode_batches(
 ) -> Iterator[tuple[Sequence[InputImage], np.ndarray]]:
     """The images with their pixels, uint8 [B, H, W, 3], one batch at a time in memory.
 
-    The last batch may be smaller. Files may have any size: each is brought to H x W.
+    The last batch may be smaller. Files may have any size: each is brought to H x W. Tiled images
+    keep their own size, and come one at a time.
 
     Args:
         images: which ones.
@@ -81,35 +83,39 @@ def decode_batches(
     Raises:
         DataError: an image cannot be read and there is no `skip`; raised when its batch is due.
     """
+    geometry = as_geometry(size)
+    batch_size = 1 if geometry.is_tiled else batch_size
     for start in range(0, len(images), batch_size):
         batch = images[start : start + batch_size]
         try:
-            pixels = _decode(batch, size)
+            pixels = _decode(batch, geometry)
         except DataError:
             if skip is None:
                 raise
-            batch, pixels = _decode_readable(batch, size, skip)
+            batch, pixels = _decode_readable(batch, geometry, skip)
         if batch:
             yield batch, pixels
 
 
-def _decode(batch: Sequence[InputImage], size: Size) -> np.ndarray:
-    return decode_images(batch, size, progress=False, allow_mixed_sizes=True)
+def _decode(batch: Sequence[InputImage], geometry: Geometry) -> np.ndarray:
+    if geometry.is_tiled:
+        geometry = own_size(batch[0].path, geometry)
+    return decode_images(batch, geometry, progress=False, allow_mixed_sizes=True)
 
 
 def _decode_readable(
-    batch: Sequence[InputImage], size: Size, skip: Callable[[InputImage, str], None]
+    batch: Sequence[InputImage], geometry: Geometry, skip: Callable[[InputImage, str], None]
 ) -> tuple[list[InputImage], np.ndarray]:
     """One by one, which is slower, but tells the bad images from the good ones."""
-    geometry = as_geometry(size)
-    readable, parts = [], [np.empty((0, geometry.height, geometry.width, 3), np.uint8)]
+    readable, parts = [], []
     for image in batch:
         try:
-            parts.append(_decode([image], size))
+            parts.append(_decode([image], geometry))
             readable.append(image)
         except DataError as error:
             skip(image, str(error))
-    return readable, np.concatenate(parts)
+    empty = np.empty((0, geometry.height, geometry.width, 3), np.uint8)
+    return readable, np.concatenate(parts) if parts else empty
 
 
 def _matches(pattern: Path) -> list[InputImage]:

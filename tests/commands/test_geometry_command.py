@@ -5,10 +5,12 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 from rdvar_process import assert_one_sentence
 
 
-@pytest.mark.parametrize("geometry", ["pad", pytest.param("crop", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("geometry", ["pad", "crop"])
 def test_train_evaluate_predict(rdvar, toy_root, tmp_path, geometry):
     workdir, output = tmp_path / "run", tmp_path / "out"
     settings = ("--config.data.image_size=32,64", f"--config.data.geometry={geometry}")
@@ -38,3 +40,43 @@ def test_train_evaluate_predict(rdvar, toy_root, tmp_path, geometry):
     assert_one_sentence(
         rdvar.evaluate(workdir, "--config.data.image_size=64"), "image_size was [32, 64], now 64"
     )
+
+
+def test_tiles(rdvar, toy_root, tmp_path):
+    """Images of 64 x 64 in tiles of 32 x 64: trained on tiles, scored and shown whole."""
+    workdir, output = tmp_path / "run", tmp_path / "out"
+    settings = ("--config.data.image_size=32,64", "--config.data.geometry=tile")
+    done = rdvar.train(workdir, *settings, "--config.train.epochs=1")
+    assert done.returncode == 0, done.stderr
+    assert "30 tiles of 64x32" in done.stderr
+
+    done = rdvar.evaluate(workdir)
+    assert done.returncode == 0, done.stderr
+    results = json.loads((workdir / "results.json").read_text())
+    assert all(0 <= value <= 1 for value in results["metrics"].values())
+
+    # Any size of at least a tile; the whole of a test image among them.
+    inputs = tmp_path / "in"
+    inputs.mkdir()
+    image = Image.open(toy_root / "tile" / "test" / "spot" / "000.png")
+    image.save(inputs / "same.png")
+    image.resize((100, 37)).save(inputs / "other.png")
+    done = rdvar.run(
+        *("predict", "--workdir", workdir, "--output", output, "--input", inputs, "--save_maps")
+    )
+    assert done.returncode == 0, done.stderr
+    assert np.load(output / "maps" / "other.npy").shape == (37, 100)
+    raw = np.load(output / "maps" / "same.npy")
+    assert raw.shape == (64, 64)
+    scores = {}
+    for name, path in (("out", output / "scores.csv"), ("run", workdir / "scores.csv")):
+        with path.open() as file:
+            scores[name] = {row["path"]: np.float32(row["score"]) for row in csv.DictReader(file)}
+    assert scores["out"]["same.png"] == raw.max()
+    assert scores["run"]["test/spot/000.png"] == raw.max()
+
+    image.resize((31, 64)).save(inputs / "small.png")
+    done = rdvar.run("predict", "--workdir", workdir, "--output", tmp_path / "2", "--input", inputs)
+    assert_one_sentence(done, "small.png has 31x64 pixels, fewer than a tile of 64x32")
+    done = rdvar.run("export", "--workdir", workdir, "--output", tmp_path / "part.rdvar")
+    assert_one_sentence(done, "data.geometry=tile cannot be exported; only squash, crop, pad can")

@@ -8,6 +8,7 @@ from rdvar_jax.data.decode import decode_image, decode_images, decode_mask, deco
 from rdvar_jax.data.geometry import MODES, Geometry, as_geometry
 from rdvar_jax.data.records import ImageRecord
 
+FITTED = [mode for mode in MODES if mode != "tile"]  # those that give every image one size
 RESULTS = [(64, 64), (64, 96), (96, 64)]
 ORIGINALS = [(64, 64), (700, 700), (123, 457), (457, 123), (33, 31), (90, 200)]  # height, width
 
@@ -119,7 +120,7 @@ def test_what_lies_in_a_border_does_not_come_back():
     assert (geometry.to_original(border, (100, 200)) == 0).all()
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", FITTED)
 @pytest.mark.parametrize("original", [(1, 5000), (5000, 1), (1, 1)])
 def test_extreme_aspects(mode, original):
     geometry = Geometry(mode, 64, 32)
@@ -134,9 +135,19 @@ def test_sizes_are_geometries():
     assert as_geometry(Geometry("pad", 32, 64)) == Geometry("pad", 32, 64)
     with pytest.raises(ValueError, match="one of squash, crop, pad"):
         Geometry("stretch", 32, 32)
+    with pytest.raises(ValueError, match="overlap must be"):
+        Geometry("tile", 32, 32, overlap=1.0)
 
 
-@pytest.mark.parametrize("mode", MODES)
+def test_tiled_images_keep_their_size():
+    geometry, image = Geometry("tile", 32, 64, 0.25), noise(100, 173)
+    assert geometry.shape_of((173, 100)) == (100, 173)
+    np.testing.assert_array_equal(geometry.apply_image(image), image)
+    values = np.random.default_rng(0).random((100, 173)).astype(np.float32)
+    np.testing.assert_array_equal(geometry.to_original(values, (100, 173)), values)
+
+
+@pytest.mark.parametrize("mode", FITTED)
 def test_files_are_decoded_by_it(tmp_path, mode):
     """Image and mask go the same way: where the image is white, the mask is True."""
     white = np.zeros((60, 100), np.uint8)
