@@ -18,11 +18,13 @@ SMALL = (
     "--config.score.batch_size=4",
 )
 
-# As root, permissions bind only once CAP_DAC_OVERRIDE (1) is out of the bounding set (24), from the
-# next program on. Not a preexec_fn: that forks, which JAX warns of once it runs in this process.
+# As root, permissions bind only once CAP_DAC_OVERRIDE (1) and, for reading, CAP_DAC_READ_SEARCH (2)
+# are out of the bounding set (24), from the next program on. Not a preexec_fn: that forks, which
+# JAX warns of once it runs in this process.
 DROP_ROOT_POWERS = """
 import ctypes, os, sys
-ctypes.CDLL(None).prctl(24, 1)
+for power in (1, 2):
+    ctypes.CDLL(None).prctl(24, power)
 os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
 """
 

@@ -14,6 +14,22 @@ def rows(path: Path) -> list[list[str]]:
         return list(csv.reader(file))
 
 
+def test_files_and_folders_without_permission(rdvar, toy_root, tmp_path):
+    root = tmp_path / "data"
+    shutil.copytree(toy_root, root)
+    places = [root / "tile/train/good/003.png", root / "tile/test/spot"]
+    config = rdvar.train_args("")[1:3]
+    for place, words in zip(
+        places, ("cannot be read (permission", "cannot be listed"), strict=True
+    ):
+        mode = place.stat().st_mode
+        place.chmod(0)
+        done = rdvar.run("inspect", *config, f"--config.data.root={root}", root_powers=False)
+        place.chmod(mode)
+        assert done.returncode == 2
+        assert f"{place} {words}" in done.stdout and "grant read access to it" in done.stdout
+
+
 @pytest.mark.slow
 def test_what_is_left_out_is_listed(rdvar, toy_root, tmp_path):
     root, workdir = tmp_path / "data", tmp_path / "run"

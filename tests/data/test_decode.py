@@ -580,10 +580,10 @@ def test_a_folder_of_masks_is_one_mask_and_any_value_can_count(tmp_path: Path):
     image = save(tmp_path / "image.png", random_pixels(S, S, 3))
     parts = tmp_path / "image"
     parts.mkdir()
-    for row in (1, 3):
-        values = np.zeros((S, S), np.uint8)
+    for row, mode in ((1, None), (3, "I;16")):  # 3 of 65535 would be 0 of 255
+        values = np.zeros((S, S), np.uint16)
         values[row] = row
-        save(parts / f"{row}.png", values)
+        save(parts / f"{row}.png", values, mode)
     one = dataclasses.replace(record(image, 1, parts), mask_nonzero=True)
     assert decode_masks([one], S)[0].any(axis=1).nonzero()[0].tolist() == [1, 3]
     assert not decode_masks([record(image, 1, parts)], S).any()
