@@ -47,6 +47,7 @@ class Wanted:
     overlays: bool = True  # the image at its own size with the heat over it
     masks: bool = False  # the defective pixels at the image's size
     maps: bool = False  # the raw map, float32 [H, W], as .npy
+    maps_at_own_size: bool = False  # that, as large as the image; NaN where it was cropped away
 
     @property
     def colored(self) -> bool:
@@ -92,7 +93,7 @@ class ImageWriter:
         if self.wanted.maps:
             path = self._path(MAPS, image, ".npy")
             path.parent.mkdir(parents=True, exist_ok=True)
-            np.save(path, anomaly_map)
+            np.save(path, self._map_to_save(image, anomaly_map))
         defects = self._write_at_full_size(image, anomaly_map, score)
         limit = self.thresholds.image
         verdict = None
@@ -127,6 +128,12 @@ class ImageWriter:
         if self.wanted.masks:
             save_mask(self._path(MASKS, image, ".png"), above)
         return find_defects(above, full)
+
+    def _map_to_save(self, image: InputImage, anomaly_map: np.ndarray) -> np.ndarray:
+        if not self.wanted.maps_at_own_size:
+            return anomaly_map
+        width, height = image_dimensions(image.path)
+        return self.geometry.to_original(anomaly_map, (height, width))
 
     def _path(self, kind: str, image: InputImage, suffix: str) -> Path:
         return self.folder / kind / image.result_name(suffix)

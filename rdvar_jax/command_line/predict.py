@@ -12,8 +12,8 @@ from rdvar_jax.errors import ConfigError
 HELP = """
 rdvar predict --workdir W --input FILES_OR_FOLDERS --output FOLDER [--threshold X]
         [--pixel_threshold X] [--fail_on_defect] [--on_error fail|skip] [--noheat_maps]
-        [--nooverlays] [--save_masks] [--save_maps] [--color_scale LOW,HIGH]
-        [--checkpoint latest|best] [--config.SECTION.NAME=VALUE ...]
+        [--nooverlays] [--save_masks] [--save_maps] [--map_size model|original]
+        [--color_scale LOW,HIGH] [--checkpoint latest|best] [--config.SECTION.NAME=VALUE ...]
     Score any images; folders are searched at any depth, patterns such as 'parts/**/*.png' may
     stand between quotes, and --input may be given again. FOLDER gets scores.csv and scores.jsonl
     (path, raw score, and with a threshold verdict and regions with boxes in pixels of the image),
@@ -45,7 +45,10 @@ def run(argv: list[str]) -> int:
     fail_on_defect = bool(values["fail_on_defect"].value)
     common: dict[str, Any] = dict(
         thresholds=Thresholds(values["threshold"].value, values["pixel_threshold"].value),
-        wanted=Wanted(*(bool(values[name].value) for name in names)),
+        wanted=Wanted(
+            *(bool(values[name].value) for name in names),
+            maps_at_own_size=values["map_size"].value == "original",
+        ),
         scale=_color_scale(values["color_scale"].value),
         need_verdicts=fail_on_defect,
     )
@@ -79,6 +82,8 @@ def _define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_boolean("overlays", True, "heat over the image, at its size", flag_values=values)
     flags.DEFINE_boolean("save_masks", False, "write the defective pixels", flag_values=values)
     flags.DEFINE_boolean("save_maps", False, "write the raw maps too", flag_values=values)
+    text = "of raw maps: as scored, or as large as the image"
+    flags.DEFINE_enum("map_size", "model", ["model", "original"], text, flag_values=values)
     text = "raw map values of no heat and of full heat"
     flags.DEFINE_list("color_scale", [], text, flag_values=values)
     flags.DEFINE_boolean("watch", False, "score what comes into a folder", flag_values=values)

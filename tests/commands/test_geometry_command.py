@@ -36,6 +36,12 @@ def test_train_evaluate_predict(rdvar, toy_root, tmp_path, geometry):
     with (output / "scores.csv").open() as file:
         scores = {row["path"]: np.float32(row["score"]) for row in csv.DictReader(file)}
     assert scores["spot/000.png"] == raw.max()
+    done = rdvar.run(
+        *("predict", "--workdir", workdir, "--output", tmp_path / "own", "--input", inputs),
+        *("--save_maps", "--map_size", "original", "--noheat_maps"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert np.load(tmp_path / "own" / "maps" / "spot" / "000.npy").shape == (64, 64)
 
     assert_one_sentence(
         rdvar.evaluate(workdir, "--config.data.image_size=64"), "image_size was [32, 64], now 64"
