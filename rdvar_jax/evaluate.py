@@ -102,7 +102,7 @@ def evaluate(config: Config, workdir: Workdir, which: str = "latest") -> dict[st
     shown = {
         "scores_sha256": hashlib.sha256(rows.encode()).hexdigest(),
         "settings": flatten(config),
-        "curves": curve_points(maps, scores, test_set.masks, test_set.labels),
+        "curves": curve_points(maps, scores, test_set.masks, test_set.labels, test_set.inside),
         "gallery": make_gallery(test_set.images, masks, maps, scores, labels, scale),
     }
     write_text(workdir.scores(which), rows)

@@ -12,7 +12,11 @@ Points = list[list[float]]
 
 
 def curve_points(
-    maps: np.ndarray, scores: np.ndarray, masks: np.ndarray, labels: np.ndarray
+    maps: np.ndarray,
+    scores: np.ndarray,
+    masks: np.ndarray,
+    labels: np.ndarray,
+    inside: np.ndarray | None = None,
 ) -> dict[str, Points | None]:
     """Points [x, y] of the ROC curves of images and pixels, and of the PRO curve.
 
@@ -22,10 +26,11 @@ def curve_points(
     farther apart than the curve's length over `NUM_POINTS`, unless it is straight between them.
 
     Args:
-        maps: [N, S, S] float32.
+        maps: [N, H, W] float32.
         scores: [N] float32.
-        masks: [N, S, S] bool.
+        masks: [N, H, W] bool.
         labels: [N], 0 good, 1 defective, and under 0 without a label.
+        inside: [N, H, W] bool, the pixels that count, as in `metrics.pixel_metrics`; None for all.
 
     Returns:
         `image_roc`, `pixel_roc` and `pro`; None where the set cannot define one.
@@ -35,8 +40,9 @@ def curve_points(
         labels = np.zeros_like(labels)
     if undefined_reason(labels) is None:
         points["image_roc"] = _roc(curves.rank(scores, labels == 1))
-    if undefined_reason(masks) is None:
-        ranking = curves.rank(maps.ravel(), masks.ravel())
+    counted = masks.ravel() if inside is None else masks[inside]
+    if undefined_reason(counted) is None:
+        ranking = curves.rank(maps.ravel() if inside is None else maps[inside], counted)
         points["pixel_roc"] = _roc(ranking)
         overlap = regions.mean_overlap(ranking, regions.find_regions(masks))
         points["pro"] = _points(ranking, overlap, PRO_LIMIT)

@@ -52,6 +52,16 @@ def test_points_are_on_the_curve_and_not_far_apart():
             assert np.abs(x * height - y * width).max(initial=0) < 1e-5 * (width + height)
 
 
+def test_pixels_that_do_not_count_move_no_curve():
+    maps, scores, masks, labels = sample_set()
+    expected = curve_points(maps, scores, masks, labels)
+    border = (0, 0), (3, 4), (0, 5)
+    inside = np.pad(np.ones_like(masks), border)
+    wide = np.pad(maps, border, constant_values=maps.max()), scores, np.pad(masks, border), labels
+    assert curve_points(*wide, inside=inside) == expected
+    assert curve_points(*wide) != expected
+
+
 def test_the_roc_of_few_images_keeps_every_corner():
     maps, _, masks, labels = sample_set(count=4)
     scores = np.array([3, 2, 2, 1], np.float32)  # a tie of two classes is a slope
