@@ -65,6 +65,16 @@ def test_the_memory_of_features_is_that_of_the_networks(arch, half):
     assert feature_bytes(arch, 24, 96 * 160, half) == expected
 
 
+def test_memory_of_tiles(toy_root):
+    """Images of 64 x 64 in nine tiles of 32 x 32, or too small for tiles of 96 x 96."""
+    found = inspect(toy_root, geometry="tile", image_size=32)
+    assert found.problems == []
+    assert f"images of 32x32: train {10 * 9 * 32 * 32 * 3 / 1e9:.3g} GB" in found.text
+    found = inspect(toy_root, geometry="tile", image_size=96)
+    assert len(found.problems) == 1
+    assert "000.png has 64x64 pixels, fewer than a tile of 96x96" in found.problems[0]
+
+
 def test_all_problems_are_said_not_only_the_first(data):
     tile = data / "tile"
     (tile / "train/good/003.png").write_bytes(b"")
