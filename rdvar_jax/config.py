@@ -42,7 +42,10 @@ OLD_BEST_METRICS = {
 # rounding. The training images are compared by their contents instead.
 RESUMABLE = (
     "data.root",
+    "data.source",
     "data.layout",
+    "data.memory_budget_gb",
+    "data.num_workers",
     "data.mask_threshold",
     "data.on_error",
     "train.epochs",
@@ -64,6 +67,8 @@ def default_config() -> Config:
                 # Folder of categories in MVTec layout, and the category: one of its sub-folders.
                 "root": "",
                 "category": "",
+                # "folder", or "tfds" for what `rdvar prepare --source tfds` made in root.
+                "source": "folder",
                 # "mvtec", "visa", "btad", "folder" (good images and what there is beside them), or
                 # "auto" to find out which of these it is; see data/layouts/.
                 "layout": "auto",
@@ -85,6 +90,11 @@ def default_config() -> Config:
                 # An image that cannot be read, or whose mask cannot: "fail" ends the command,
                 # "skip" leaves it out and lists it, up to a twentieth of a split.
                 "on_error": "fail",
+                # Decoded images of a set are held in memory up to this many 10^9 bytes; above, they
+                # are decoded again whenever they are needed.
+                "memory_budget_gb": 4.0,
+                # Processes that decode training images over the budget; 0: threads of this one.
+                "num_workers": 0,
             },
             "teacher": {
                 "arch": "wide_resnet50_2",

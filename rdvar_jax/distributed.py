@@ -14,8 +14,10 @@ import signal
 import sys
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import jax
 import numpy as np
@@ -96,6 +98,24 @@ def wait_for_all(name: str) -> None:
     """Returns when every process has called it with this name."""
     if jax.process_count() > 1:
         multihost_utils.sync_global_devices(name)
+
+
+def all_devices() -> list[Any]:
+    """The devices of all processes, those of each together and in the order of the processes.
+
+    Raises:
+        ConfigError: some processes have more devices than others.
+    """
+    if jax.process_count() == 1:
+        return jax.local_devices()
+    numbers = Counter(device.process_index for device in jax.devices())
+    if len(set(numbers.values())) > 1:
+        each = ", ".join(f"process {index}: {numbers[index]}" for index in sorted(numbers))
+        raise ConfigError(
+            f"All processes need the same number of devices ({each}); choose those that each of "
+            "them sees (CUDA_VISIBLE_DEVICES)."
+        )
+    return sorted(jax.devices(), key=lambda device: (device.process_index, device.id))
 
 
 def check_agreement(what: str, value: str) -> None:

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
@@ -13,8 +13,10 @@ from rdvar_jax.config import Config
 from rdvar_jax.data.findings import counted, duplicates, kinds, problems_of, remarks_of
 from rdvar_jax.data.folder import LAYOUTS, detect_layout, find_category
 from rdvar_jax.data.geometry import MODES, Geometry, as_geometry
+from rdvar_jax.data.packed import find_packed
 from rdvar_jax.data.records import Category
 from rdvar_jax.data.skipping import ON_ERROR
+from rdvar_jax.data.source import SOURCES
 from rdvar_jax.data.survey import Facts, examine_all
 from rdvar_jax.data.tiles import count_inputs
 from rdvar_jax.data.validation import split_validation
@@ -88,6 +90,7 @@ def _check_settings(config: Config) -> None:
     problems = one_of("data.layout", data.layout, LAYOUTS)
     problems += one_of("data.mask_threshold", data.mask_threshold, ("half", "any"))
     problems += one_of("data.on_error", data.on_error, ON_ERROR)
+    problems += one_of("data.source", data.source, SOURCES)
     problems += one_of("data.geometry", data.geometry, MODES)
     sides = data.image_size if isinstance(data.image_size, tuple) else (data.image_size,) * 2
     if len(sides) != 2 or min(sides) < 1:
@@ -141,12 +144,17 @@ def _find(config: Config, result: Inspection) -> Category | None:
     data = config.data
     root = Path(data.root)
     try:
-        category = find_category(root, data.category, data.layout, result.problems.append)
+        if data.source == "tfds":
+            category = find_packed(root, data.category)
+        else:
+            category = find_category(root, data.category, data.layout, result.problems.append)
     except DataError as error:
         result.problems.append(str(error))
         return None
     detected, reason = detect_layout(category.folder)
-    if data.layout == "auto":
+    if data.source == "tfds":
+        why = "named by data.source"
+    elif data.layout == "auto":
         why = f"found out: {reason}"
     elif detected != data.layout:
         why = f"named by data.layout; {detected} would have been found: {reason}"
@@ -269,7 +277,7 @@ def _picture(one: Facts) -> Picture:
         remark = "no mask"
     elif one.has_empty_mask:
         remark = "mask empty once resized"
-    small, name = one.thumbnail, one.record.path.name
+    small, name = one.thumbnail, PurePosixPath(one.record.name).name
     if small is None:
         return Picture(name, None, remark=remark)
     return Picture(name, small.pixels, small.mask, remark)

@@ -102,23 +102,38 @@ class Parallel:
         """Puts host arrays, alike in every process, on every device."""
         if self.spans_processes and self.mode == "shard_map":
             # device_put would compare the processes' values, a whole data set too.
-            return jax.tree.map(lambda x: _put_rows(np.asarray(x), self.replicated), tree)
+            return jax.tree.map(self._put_whole, tree)
         return jax.device_put(tree, self.replicated)
+
+    def _put_whole(self, x: Any) -> jax.Array:
+        x = np.asarray(x)
+        return _join_shards(x.shape, self.replicated, {d: x for d in self.local_devices})
 
     def split(self, batch: np.ndarray) -> jax.Array:
         """Puts a host array [B, ...] on the devices, B / D rows on each.
 
         With several processes all give the whole batch, and each puts its own rows.
         """
+        return self.split_own(batch[self.own_rows(len(batch))])
+
+    def own_rows(self, batch_size: int) -> slice:
+        """The rows of a batch that the devices of this process take."""
+        share, rest = divmod(batch_size, self.num_devices)
+        if rest:
+            raise ValueError(f"{batch_size} rows cannot be split over {self.num_devices} devices")
+        first = self.devices.index(self.local_devices[0])
+        return slice(first * share, (first + len(self.local_devices)) * share)
+
+    def split_own(self, rows: np.ndarray) -> jax.Array:
+        """As `split`, given the process's `own_rows` alone."""
         if self.mode == "pmap":
-            batch = batch.reshape(self.num_devices, -1, *batch.shape[1:])
-            if self.spans_processes:
-                first = self.devices.index(self.local_devices[0])
-                batch = batch[first : first + len(self.local_devices)]
+            rows = rows.reshape(len(self.local_devices), -1, *rows.shape[1:])
         sharding = NamedSharding(self._mesh, PartitionSpec(AXIS_NAME))
         if self.spans_processes and self.mode == "shard_map":
-            return _put_rows(batch, sharding)
-        return jax.device_put(batch, sharding)
+            shares = np.split(rows, len(self.local_devices))
+            shape = (len(shares[0]) * self.num_devices, *rows.shape[1:])
+            return _join_shards(shape, sharding, dict(zip(self.local_devices, shares, strict=True)))
+        return jax.device_put(rows, sharding)
 
     def join(self, tree: Any) -> Any:
         """Fetches split outputs to the host as arrays [B, ...]."""
@@ -165,11 +180,12 @@ class Parallel:
         return Mesh(np.array(devices), (AXIS_NAME,))
 
 
-def _put_rows(x: np.ndarray, sharding: NamedSharding) -> jax.Array:
+def _join_shards(
+    shape: tuple[int, ...], sharding: NamedSharding, shares: dict[Any, np.ndarray]
+) -> jax.Array:
     # Not make_array_from_callback: the transfer guard takes its copies for implicit ones.
-    rows_of = sharding.addressable_devices_indices_map(x.shape)
-    shards = [jax.device_put(x[rows], device) for device, rows in rows_of.items()]
-    return jax.make_array_from_single_device_arrays(x.shape, sharding, shards)
+    shards = [jax.device_put(share, device) for device, share in shares.items()]
+    return jax.make_array_from_single_device_arrays(shape, sharding, shards)
 
 
 def as_varying(tree: Any) -> Any:

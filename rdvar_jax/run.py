@@ -11,8 +11,9 @@ import numpy as np
 
 from rdvar_jax.config import BEST_METRICS, RANDOM_WEIGHTS, Config, determining_settings
 from rdvar_jax.data.dataset import TestSet, TrainSet, load_test, load_validation
-from rdvar_jax.data.folder import Category, find_category
 from rdvar_jax.data.geometry import Geometry
+from rdvar_jax.data.records import Category
+from rdvar_jax.data.source import find_images
 from rdvar_jax.data.tiles import common_size, score_in_tiles
 from rdvar_jax.data.validation import split_validation
 from rdvar_jax.errors import CheckpointError, DataError
@@ -91,11 +92,16 @@ def find_data(config: Config) -> Category:
     """The category's images, with the share of `data.validation` kept from training.
 
     Raises:
-        DataError: see `find_category` and `split_validation`.
+        DataError: see `find_images` and `split_validation`.
     """
     data = config.data
-    category = find_category(Path(data.root), data.category, data.layout)
+    category = find_images(Path(data.root), data.category, data.layout, data.source)
     return split_validation(category, config.data.validation, config.train.seed)
+
+
+def memory_budget(config: Config) -> float:
+    """Bytes up to which a set's decoded images are held in memory."""
+    return config.data.memory_budget_gb * 1e9
 
 
 def load_validation_set(config: Config) -> TrainSet:
@@ -125,6 +131,7 @@ def load_test_set(config: Config) -> TestSet:
         category,
         decode_geometry(config, category),
         threshold=config.data.mask_threshold,
+        memory_budget=memory_budget(config),
         allow_mixed_sizes=config.data.allow_mixed_sizes,
         on_error=config.data.on_error,
     )

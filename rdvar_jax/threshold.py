@@ -16,7 +16,8 @@ from tqdm import tqdm
 
 from rdvar_jax.checks.commands import check_prediction
 from rdvar_jax.config import Config, flatten
-from rdvar_jax.data.inputs import InputImage, decode_batches, find_inputs
+from rdvar_jax.data.inputs import decode_batches, find_inputs
+from rdvar_jax.data.records import HasPath
 from rdvar_jax.errors import CheckpointError, ConfigError
 from rdvar_jax.run import (
     SavedRun,
@@ -177,20 +178,17 @@ def read_threshold(
     return value
 
 
-def _good_images(config: Config, inputs: Sequence[Path]) -> tuple[str, list[InputImage]]:
+def _good_images(config: Config, inputs: Sequence[Path]) -> tuple[str, Sequence[HasPath]]:
     if inputs:
         return "input", find_inputs(inputs)
     if not config.data.root:
         raise ConfigError("this run has no data.root; give good images with --input.")
     category = find_data(config)
     split = "validation" if category.validation else "train"
-    records = category.validation or category.train
-    return split, [InputImage(record.path, record.name) for record in records]
+    return split, category.validation or category.train
 
 
-def _scores(
-    config: Config, trained: TrainedRun, images: Sequence[InputImage]
-) -> Iterator[np.ndarray]:
+def _scores(config: Config, trained: TrainedRun, images: Sequence[HasPath]) -> Iterator[np.ndarray]:
     with tqdm(total=len(images), desc="good images", unit="img", disable=None) as bar:
         geometry, batch_size = build_geometry(config), config.score.batch_size
         for batch, pixels in decode_batches(images, geometry, batch_size):
@@ -207,7 +205,7 @@ def score_settings(config: Config) -> dict[str, Any]:
     }
 
 
-def _hash(images: Sequence[InputImage], scores: np.ndarray) -> str:
+def _hash(images: Sequence[HasPath], scores: np.ndarray) -> str:
     digest = hashlib.sha256()
     for image, score in zip(images, scores.astype("<f4"), strict=True):
         digest.update(os.fsencode(image.name) + b"\0" + score.tobytes())

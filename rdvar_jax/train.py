@@ -2,20 +2,23 @@
 
 import json
 import logging
-from collections import Counter
+import math
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 
 from rdvar_jax.checks.commands import check_training
 from rdvar_jax.checks.data import check_steps_of
 from rdvar_jax.config import Config, determining_settings, flatten, loss_settings
-from rdvar_jax.data.dataset import TestSet, load_train
+from rdvar_jax.data.dataset import Inputs, TestSet, image_bytes, load_train
 from rdvar_jax.data.tiles import count_inputs, cut_all
-from rdvar_jax.distributed import check_agreement, is_first, wait_for_all
+from rdvar_jax.distributed import all_devices, check_agreement, is_first, wait_for_all
 from rdvar_jax.errors import ConfigError
 from rdvar_jax.models.build import feature_bytes
 from rdvar_jax.models.fold import fold_batch_norm
@@ -34,6 +37,7 @@ from rdvar_jax.run import (
     decode_geometry,
     find_data,
     load_test_set,
+    memory_budget,
     open_checkpoints,
     read_teacher,
     refuse_other_run,
@@ -44,8 +48,10 @@ from rdvar_jax.run import (
 from rdvar_jax.scoring.evaluate import evaluate_maps
 from rdvar_jax.scoring.score import make_score_fn
 from rdvar_jax.training.features import teacher_features
+from rdvar_jax.training.feed import streamed_feed
 from rdvar_jax.training.loop import Schedule, run_epochs
-from rdvar_jax.training.step import TrainState, init_state, make_train_step
+from rdvar_jax.training.placement import Placement, choose_placement
+from rdvar_jax.training.step import TrainState, init_state, make_streamed_step, make_train_step
 from rdvar_jax.training.writer import MetricsWriter
 from rdvar_jax.workdir import Workdir, enter_workdir, open_workdir, save_config, write_skipped
 
@@ -66,13 +72,13 @@ def train(config: Config, workdir_path: Path) -> None:
         UserError: settings, data, weights or the folder cannot be used, or training diverged.
         Stopped: SIGINT or SIGTERM; the state is saved.
     """
-    devices = _all_devices()
+    devices = all_devices()
     check_training(config, jax.local_device_count(), jax.process_count())
     _check_same_settings(config)
     refuse_to_train_imported(config, Workdir(workdir_path))
     category = find_data(config)
     geometry = build_geometry(config)
-    cached = _choose_cache(config, count_inputs(category.train, geometry))
+    placement = _place(config, count_inputs(category.train, geometry))
     if is_first():
         open_workdir(workdir_path, config)
     wait_for_all("workdir")
@@ -82,6 +88,7 @@ def train(config: Config, workdir_path: Path) -> None:
     train_set = load_train(
         category,
         decode_geometry(config, category),
+        memory_budget=math.inf if placement.in_memory else 0,
         progress=is_first(),
         allow_mixed_sizes=config.data.allow_mixed_sizes,
         on_error=config.data.on_error,
@@ -157,18 +164,22 @@ def train(config: Config, workdir_path: Path) -> None:
         parallel.num_devices,
     )
 
-    # The teacher and the data stay on the devices; a step gets only indices from the host.
+    # The teacher and, where it fits, the data stay on the devices; a step then gets only indices.
     teacher_variables = parallel.replicate(fold_batch_norm(teacher_variables))
-    data = parallel.replicate(train_set.images)
     precision = config.compute.precision
-    step_teacher, step_variables = teacher, teacher_variables
-    if cached:
+    step_teacher, resident = teacher, (teacher_variables,)
+    if placement.in_memory:
+        resident = (teacher_variables, parallel.replicate(train_set.images))
+    if placement.features_kept:
         batch_size = config.train.batch_size
-        data = teacher_features(teacher, teacher_variables, data, batch_size, parallel, precision)
-        step_teacher, step_variables = None, {}
+        features = teacher_features(
+            teacher, teacher_variables, resident[-1], batch_size, parallel, precision
+        )
+        step_teacher, resident = None, ({}, features)
+    make_step = make_train_step if placement.in_memory else make_streamed_step
     step_fn = parallel.wrap(
-        make_train_step(step_teacher, student, loss_settings(config), tx, precision),
-        split=(False, False, False, True),
+        make_step(step_teacher, student, loss_settings(config), tx, precision),
+        split=(False, *(False for _ in resident), True),
         split_output=False,
         donate_argnums=(0,),
     )
@@ -182,35 +193,21 @@ def train(config: Config, workdir_path: Path) -> None:
         )
     tensorboard = workdir.tensorboard if config.logging.tensorboard else None
     wait_for_all("first step")
-    with MetricsWriter(workdir.metrics if is_first() else None, step, tensorboard) as writer:
+    with (
+        MetricsWriter(workdir.metrics if is_first() else None, step, tensorboard) as writer,
+        _open_feed(config, train_set.images, schedule, step, parallel) as feed,
+    ):
         run_epochs(
             state,
-            lambda state, indices: step_fn(state, step_variables, data, indices),
+            lambda state, batch: step_fn(state, *resident, batch),
             schedule,
             parallel=parallel,
             writer=writer,
             checkpoints=checkpoints,
             identity=identity,
             evaluate_fn=evaluate_fn,
+            feed=feed,
         )
-
-
-def _all_devices() -> list[Any]:
-    """The devices of all processes, those of each together and in the order of the processes.
-
-    Raises:
-        ConfigError: some processes have more devices than others.
-    """
-    if jax.process_count() == 1:
-        return jax.local_devices()
-    numbers = Counter(device.process_index for device in jax.devices())
-    if len(set(numbers.values())) > 1:
-        each = ", ".join(f"process {index}: {numbers[index]}" for index in sorted(numbers))
-        raise ConfigError(
-            f"All processes need the same number of devices ({each}); choose those that each of "
-            "them sees (CUDA_VISIBLE_DEVICES)."
-        )
-    return sorted(jax.devices(), key=lambda device: (device.process_index, device.id))
 
 
 def _check_same_settings(config: Config) -> None:
@@ -228,26 +225,32 @@ def _leave_to_the_first(_: TrainState) -> dict[str, float]:
     return {}
 
 
-def _choose_cache(config: Config, num_images: int) -> bool:
-    """Whether the teacher's features of the training set are kept on each device."""
-    choice, budget = config.train.cache_features, config.train.cache_budget_gb
-    dtype = compute_dtype(config.compute.precision)
-    teacher, size = config.teacher, config.data.image_size
-    needed = num_images * feature_bytes(teacher.arch, teacher.stem_width, size, dtype) / 1e9
-    if choice == "on" and needed > budget:
-        raise ConfigError(
-            f"train.cache_features=on needs {needed:.3g} GB on each device for {num_images} "
-            f"images, over train.cache_budget_gb={budget:g}; raise that, or use auto."
-        )
-    cached = choice == "on" or (choice == "auto" and needed <= budget)
-    logger.info(
-        "teacher features %s (train.cache_features=%s; they take %.3g GB a device, budget %g GB)",
-        "computed once and kept" if cached else "computed in every step",
-        choice,
-        needed,
-        budget,
+def _open_feed(
+    config: Config, images: Inputs, schedule: Schedule, step: int, parallel: Parallel
+) -> AbstractContextManager[Callable[[int], jax.Array] | None]:
+    """The batches of images that stay on disk; None where they are in memory."""
+    if isinstance(images, np.ndarray):
+        return nullcontext()
+    return streamed_feed(
+        images,
+        schedule,
+        step,
+        parallel,
+        memory_budget=memory_budget(config),
+        num_workers=config.data.num_workers,
     )
-    return cached
+
+
+def _place(config: Config, num_images: int) -> Placement:
+    teacher, size = config.teacher, config.data.image_size
+    dtype = compute_dtype(config.compute.precision)
+    return choose_placement(
+        image_bytes(num_images, build_geometry(config)),
+        num_images * feature_bytes(teacher.arch, teacher.stem_width, size, dtype),
+        memory_budget_gb=config.data.memory_budget_gb,
+        cache_features=config.train.cache_features,
+        cache_budget_gb=config.train.cache_budget_gb,
+    )
 
 
 def _make_evaluate_fn(

@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
-from rdvar_jax.checks.rules import one_of
+from rdvar_jax.checks.rules import at_least, one_of
 from rdvar_jax.config import Config
-from rdvar_jax.data.folder import LAYOUTS, find_category
+from rdvar_jax.data.folder import LAYOUTS
 from rdvar_jax.data.geometry import MODES, Geometry
 from rdvar_jax.data.records import Category
 from rdvar_jax.data.skipping import ON_ERROR
+from rdvar_jax.data.source import SOURCES, find_images
 from rdvar_jax.data.stream import steps_at_epoch
 from rdvar_jax.data.tiles import count_inputs
 from rdvar_jax.data.validation import split_validation
@@ -33,11 +34,16 @@ def check_data(config: Config, *, check_steps: bool, is_optional: bool = False) 
         )
     problems += one_of("data.mask_threshold", data.mask_threshold, ("half", "any"))
     problems += one_of("data.on_error", data.on_error, ON_ERROR)
+    if not data.memory_budget_gb >= 0:
+        problems.append(f"data.memory_budget_gb={data.memory_budget_gb} must be 0 or more.")
+    problems += at_least("data.num_workers", data.num_workers, 0)
     if not 0 <= data.validation < 1:
         problems.append(f"data.validation={data.validation} must be at least 0 and under 1.")
         return problems
     if data.layout not in LAYOUTS:
         return problems + one_of("data.layout", data.layout, LAYOUTS)
+    if data.source not in SOURCES:
+        return problems + one_of("data.source", data.source, SOURCES)
     if is_optional and not data.root:
         return problems
     if not data.root:
@@ -50,7 +56,7 @@ def check_data(config: Config, *, check_steps: bool, is_optional: bool = False) 
         )
     else:
         try:
-            category = find_category(Path(data.root), data.category, data.layout)
+            category = find_images(Path(data.root), data.category, data.layout, data.source)
             category = split_validation(category, data.validation, config.train.seed)
         except DataError as error:
             problems.append(str(error))

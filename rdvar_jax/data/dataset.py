@@ -1,23 +1,29 @@
-"""A category's images in memory, ready for training and for testing.
+"""A category's images, ready for training and for testing.
 
-A whole category fits: 391 images of 256 x 256 are 77 MB.
+They are held in memory where they fit into a budget: MVTec AD's largest category, 391 images of
+256 x 256, is 77 MB. Else they stay on disk, and what is done with them is the same, bit for bit.
 """
 
 import dataclasses
 import hashlib
+import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from rdvar_jax.data.decode import decode_images, decode_masks
 from rdvar_jax.data.geometry import Size, as_geometry
 from rdvar_jax.data.image_file import image_dimensions
+from rdvar_jax.data.on_disk import ImagesOnDisk, TilesOnDisk
 from rdvar_jax.data.records import UNLABELLED, Category, ImageRecord
 from rdvar_jax.data.skipping import Skipped, leave_out
 from rdvar_jax.errors import DataError
+
+Images: TypeAlias = np.ndarray | ImagesOnDisk
+Inputs: TypeAlias = Images | TilesOnDisk  # what the networks see
 
 
 @dataclass(frozen=True, eq=False)  # eq of arrays is no truth value
@@ -25,7 +31,7 @@ class TrainSet:
     """Good images. N images of H x W, in the order of `records`."""
 
     records: tuple[ImageRecord, ...]
-    images: np.ndarray  # uint8 [N, H, W, 3]
+    images: Images  # uint8 [N, H, W, 3]
     fingerprint: str  # of names and pixels: a resumed run notices changed data
     skipped: tuple[Skipped, ...] = ()  # what was left out, with on_error "skip"
 
@@ -37,7 +43,7 @@ class TestSet:
     __test__ = False  # not a test class, whatever pytest reads from its name
 
     records: tuple[ImageRecord, ...]
-    images: np.ndarray  # uint8 [N, H, W, 3]
+    images: Images  # uint8 [N, H, W, 3]
     masks: np.ndarray  # bool [N, H, W], True where defective
     labels: np.ndarray  # int32 [N], 0 good, 1 defective, UNLABELLED where nothing says so
     # bool [N, H, W], False in the border that "pad" adds; None where no image has one.
@@ -70,10 +76,17 @@ class TestSet:
         return reasons
 
 
+def image_bytes(number: int, size: Size) -> int:
+    """Bytes that `number` decoded images take."""
+    geometry = as_geometry(size)
+    return number * geometry.height * geometry.width * 3
+
+
 def load_train(
     category: Category,
     size: Size,
     *,
+    memory_budget: float = math.inf,
     num_workers: int | None = None,
     progress: bool = True,
     allow_mixed_sizes: bool = False,
@@ -85,20 +98,28 @@ def load_train(
     With `on_error` "skip", images that cannot be read are left out; see `leave_out`, which names
     the split in its words.
 
+    Over a `memory_budget` in bytes the images stay on disk. They are all decoded once even so, a
+    few at a time: for the fingerprint, and because a bad file is better found now than hours later.
+
     Raises:
         DataError: see `decode_images` and `leave_out`.
     """
+    records = category.train
+    options = {"num_workers": num_workers, "progress": progress}
+    options |= {"allow_mixed_sizes": allow_mixed_sizes}
     failures = {} if on_error == "skip" else None
-    images = decode_images(
-        category.train,
-        size,
-        num_workers=num_workers,
-        progress=progress,
-        allow_mixed_sizes=allow_mixed_sizes,
-        failures=failures,
-    )
-    skipped = leave_out(category.train, failures or {}, split)
-    records, images = _without(failures, category.train, images)
+    if image_bytes(len(records), size) > memory_budget:
+        images = ImagesOnDisk(records, size)
+        blocks = images.blocks(**options, failures=failures)
+        fingerprint = _hash(records, images.shape, blocks)
+        skipped = leave_out(records, failures or {}, split)
+        if skipped:
+            records, images = _without(failures, records, images)
+            fingerprint = _hash(records, images.shape, images.blocks(**options))
+        return TrainSet(records, images, fingerprint, skipped)
+    images = decode_images(records, size, **options, failures=failures)
+    skipped = leave_out(records, failures or {}, split)
+    records, images = _without(failures, records, images)
     return TrainSet(records, images, compute_fingerprint(records, images), skipped)
 
 
@@ -132,6 +153,7 @@ def load_test(
     size: Size,
     *,
     threshold: str = "half",
+    memory_budget: float = math.inf,
     num_workers: int | None = None,
     progress: bool = True,
     allow_mixed_sizes: bool = False,
@@ -140,20 +162,22 @@ def load_test(
     """Decode the test images of `category`, and their masks, to `size`.
 
     With `on_error` "skip", images that cannot be read are left out, or whose masks cannot be used;
-    see `leave_out`.
+    see `leave_out`. Over a `memory_budget` the images stay on disk, as in `load_train`; the masks
+    do not.
 
     Raises:
         DataError: see `decode_images`, `decode_masks` and `leave_out`.
     """
     failures = {} if on_error == "skip" else None
-    images = decode_images(
-        category.test,
-        size,
-        num_workers=num_workers,
-        progress=progress,
-        allow_mixed_sizes=allow_mixed_sizes,
-        failures=failures,
-    )
+    options = {"num_workers": num_workers, "progress": progress}
+    options |= {"allow_mixed_sizes": allow_mixed_sizes, "failures": failures}
+    images: Images
+    if image_bytes(len(category.test), size) > memory_budget:
+        images = ImagesOnDisk(category.test, size)
+        for _ in images.blocks(**options):
+            pass  # to find bad files before anything is scored
+    else:
+        images = decode_images(category.test, size, **options)
     masks = decode_masks(
         category.test,
         size,
@@ -172,13 +196,15 @@ def load_test(
 
 
 def _without(
-    failures: dict[int, DataError] | None, records: tuple[ImageRecord, ...], *arrays: np.ndarray
+    failures: dict[int, DataError] | None, records: tuple[ImageRecord, ...], *arrays: Images
 ) -> tuple[Any, ...]:
     """Records and arrays [N, ...] without those that failed."""
     if not failures:
         return records, *arrays
     kept = [index for index in range(len(records)) if index not in failures]
-    return tuple(records[index] for index in kept), *(array[kept] for array in arrays)
+    return tuple(records[index] for index in kept), *(
+        array.only(kept) if isinstance(array, ImagesOnDisk) else array[kept] for array in arrays
+    )
 
 
 def compute_fingerprint(records: Sequence[ImageRecord], images: np.ndarray) -> str:
@@ -187,8 +213,15 @@ def compute_fingerprint(records: Sequence[ImageRecord], images: np.ndarray) -> s
     Over decoded pixels, and not over files, because they are what a run depends on: another size
     or another JPEG decoder changes it, another PNG compression does not.
     """
-    digest = hashlib.sha256(repr(images.shape).encode())
+    return _hash(records, images.shape, [images])
+
+
+def _hash(
+    records: Sequence[ImageRecord], shape: tuple[int, ...], blocks: Iterable[np.ndarray]
+) -> str:
+    digest = hashlib.sha256(repr(shape).encode())
     for record in records:
         digest.update(os.fsencode(record.name) + b"\0")
-    digest.update(np.ascontiguousarray(images).data)
+    for images in blocks:
+        digest.update(np.ascontiguousarray(images).data)
     return digest.hexdigest()

@@ -15,7 +15,7 @@ from PIL import Image
 from rdvar_jax.data.geometry import Geometry, Size, as_geometry
 from rdvar_jax.data.image_file import as_8_bit, image_dimensions, load_image
 from rdvar_jax.data.listing import images_in
-from rdvar_jax.data.records import HasPath, ImageRecord
+from rdvar_jax.data.records import HasPath, ImageFile, ImageRecord
 from rdvar_jax.data.threads import in_threads
 from rdvar_jax.errors import DataError
 
@@ -24,7 +24,7 @@ _logger = logging.getLogger("rdvar_jax")
 _MAX_SIZES_SHOWN = 8
 
 
-def decode_image(path: Path, size: Size) -> np.ndarray:
+def decode_image(path: ImageFile, size: Size) -> np.ndarray:
     """One image as RGB, uint8 [H, W, 3].
 
     PNG, JPEG, BMP and TIFF; grey, 1-bit, palette, RGB, CMYK, with or without alpha (dropped), 8 or
@@ -48,12 +48,12 @@ def decode_original(path: Path) -> np.ndarray:
 
 
 def decode_mask(
-    path: Path,
+    path: ImageFile,
     size: Size,
     image_size_wh: tuple[int, int] | None,
     threshold: str = "half",
     *,
-    image_path: Path | None = None,
+    image_path: ImageFile | None = None,
     nonzero: bool = False,
 ) -> np.ndarray:
     """One ground-truth mask, bool [H, W], True where defective.
@@ -79,10 +79,10 @@ def decode_mask(
 
 
 def load_mask(
-    path: Path,
+    path: ImageFile,
     image_size_wh: tuple[int, int] | None,
     *,
-    image_path: Path | None = None,
+    image_path: ImageFile | None = None,
     nonzero: bool = False,
 ) -> Image.Image:
     """A mask as grey at its own size; arguments and errors as of `decode_mask`."""
@@ -126,6 +126,23 @@ def decode_images(
             sizes differ and `allow_mixed_sizes` is not set.
     """
     geometry = as_geometry(size)
+    images, sizes_wh = decode_block(
+        records, geometry, num_workers=num_workers, progress=progress, failures=failures
+    )
+    if not allow_mixed_sizes:
+        check_one_size([records[index] for index in sizes_wh], list(sizes_wh.values()), geometry)
+    return images
+
+
+def decode_block(
+    records: Sequence[HasPath],
+    geometry: Geometry,
+    *,
+    num_workers: int | None = None,
+    progress: bool = False,
+    failures: dict[int, DataError] | None = None,
+) -> tuple[np.ndarray, dict[int, tuple[int, int]]]:
+    """As `decode_images`, with each file's own width and height by index; they are not compared."""
     images = np.empty((len(records), geometry.height, geometry.width, 3), np.uint8)
 
     def decode(index: int) -> tuple[int, int]:
@@ -134,12 +151,8 @@ def decode_images(
             images[index] = pixels
         return size_wh
 
-    sizes_wh = in_threads(
-        decode, range(len(records)), "Decoding images", num_workers, progress, failures
-    )
-    if not allow_mixed_sizes:
-        check_one_size([records[index] for index in sizes_wh], list(sizes_wh.values()), geometry)
-    return images
+    indices = range(len(records))
+    return images, in_threads(decode, indices, "Decoding images", num_workers, progress, failures)
 
 
 def decode_masks(
@@ -199,7 +212,7 @@ def decode_masks(
     return masks
 
 
-def mask_files(record: ImageRecord) -> list[Path]:
+def mask_files(record: ImageRecord) -> Sequence[ImageFile]:
     """The files of a record's mask: none, one, or those of its folder.
 
     Raises:
@@ -208,13 +221,13 @@ def mask_files(record: ImageRecord) -> list[Path]:
     path = record.mask_path
     if path is None:
         return []
-    files = images_in(path) if path.is_dir() else [path]
+    files = images_in(path) if isinstance(path, Path) and path.is_dir() else [path]
     if not files:
         raise DataError(f"The folder {path} holds no mask; add the masks of {record.path}.")
     return files
 
 
-def _decode(path: Path, geometry: Geometry) -> tuple[np.ndarray, tuple[int, int]]:
+def _decode(path: ImageFile, geometry: Geometry) -> tuple[np.ndarray, tuple[int, int]]:
     """RGB at H x W, and the file's own width and height."""
     image = load_image(path)
     size_wh = image.size
@@ -234,7 +247,7 @@ def check_one_size(
     records: Sequence[HasPath], sizes_wh: Sequence[tuple[int, int]], geometry: Geometry
 ) -> None:
     """Raises a DataError that counts the files' sizes where they differ."""
-    examples: dict[tuple[int, int], list[Path]] = {}
+    examples: dict[tuple[int, int], list[ImageFile]] = {}
     for record, size_wh in zip(records, sizes_wh, strict=True):
         examples.setdefault(size_wh, []).append(record.path)
     if len(examples) <= 1:

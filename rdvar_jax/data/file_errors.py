@@ -10,14 +10,15 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
+from rdvar_jax.data.records import ImageFile
 from rdvar_jax.errors import DataError
 
 
 @contextmanager
-def explaining_errors(path: Path) -> Iterator[None]:
+def explaining_errors(path: ImageFile) -> Iterator[None]:
     """Turn whatever Pillow raises on a bad file into one sentence about that file."""
     try:
-        if path.exists() and not (path.is_file() or path.is_dir()):
+        if isinstance(path, Path) and path.exists() and not (path.is_file() or path.is_dir()):
             # Opening a pipe that nobody writes to would wait for ever.
             raise DataError(f"{path} is a pipe or a device and no file; remove it.")
         with pillow_warnings():
@@ -30,9 +31,9 @@ def explaining_errors(path: Path) -> Iterator[None]:
         raise DataError(_explain(path, error)) from error
 
 
-def _explain(path: Path, error: Exception) -> str:
+def _explain(path: ImageFile, error: Exception) -> str:
     match error:
-        case FileNotFoundError() if path.is_symlink():
+        case FileNotFoundError() if isinstance(path, Path) and path.is_symlink():
             return (
                 f"{path} is a link to {os.readlink(path)}, which does not exist; mend or remove "
                 "the link."
@@ -50,7 +51,7 @@ def _explain(path: Path, error: Exception) -> str:
                 f"{path} claims more pixels than Pillow's safety limit of {Image.MAX_IMAGE_PIXELS};"
                 " make the image smaller, or remove it if it is not meant to be so large."
             )
-        case UnidentifiedImageError() if path.stat().st_size == 0:
+        case UnidentifiedImageError() if _is_empty(path):
             return f"{path} is empty (0 bytes); copy it again from its source or remove it."
         case UnidentifiedImageError():
             return (
@@ -63,6 +64,11 @@ def _explain(path: Path, error: Exception) -> str:
                 f"{path} is damaged or cannot be decoded ({error or type(error).__name__}); copy "
                 "it again from its source or remove it."
             )
+
+
+def _is_empty(path: ImageFile) -> bool:
+    with path.open("rb") as file:
+        return not file.read(1)
 
 
 _filters_lock = threading.Lock()

@@ -6,6 +6,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps, TiffImagePlugin
 
 from rdvar_jax.data.file_errors import explaining_errors
+from rdvar_jax.data.records import ImageFile
 from rdvar_jax.errors import DataError
 
 # Only these: Pillow otherwise tries some forty formats on a file, whatever its suffix, and runs
@@ -16,13 +17,13 @@ _GREY_16_MODES = ("I;16", "I;16B", "I;16L", "I;16N", "I")
 _ORIENTATIONS_ON_THE_SIDE = (5, 6, 7, 8)  # EXIF: width and height change places
 
 
-def load_image(path: Path) -> Image.Image:
+def load_image(path: ImageFile) -> Image.Image:
     """The decoded, upright image; its file is closed again.
 
     Raises:
         DataError: the file cannot be read; the message says why.
     """
-    with explaining_errors(path), Image.open(path, formats=_FORMATS) as image:
+    with explaining_errors(path), _open(path) as image:
         pages = getattr(image, "n_frames", 1)
         # "MPO" is a JPEG of a phone or a stereo camera: its first picture is the photograph, the
         # others are previews and gain maps.
@@ -35,7 +36,9 @@ def load_image(path: Path) -> Image.Image:
     return image
 
 
-def as_8_bit(image: Image.Image, name: Path | str, mode: str, nonzero: bool = False) -> Image.Image:
+def as_8_bit(
+    image: Image.Image, name: ImageFile | str, mode: str, nonzero: bool = False
+) -> Image.Image:
     """A picture with 8 bits in `mode`; `decode_image` says what is done with it.
 
     Args:
@@ -65,7 +68,7 @@ def as_8_bit(image: Image.Image, name: Path | str, mode: str, nonzero: bool = Fa
     return image
 
 
-def image_dimensions(path: Path) -> tuple[int, int]:
+def image_dimensions(path: ImageFile) -> tuple[int, int]:
     """Width and height of the upright image, from the header alone where that is possible.
 
     It is not possible for a PNG that is not square: its EXIF block may stand behind the pixels.
@@ -73,7 +76,7 @@ def image_dimensions(path: Path) -> tuple[int, int]:
     Raises:
         DataError: the file cannot be read.
     """
-    with explaining_errors(path), Image.open(path, formats=_FORMATS) as image:
+    with explaining_errors(path), _open(path) as image:
         width, height = image.size
         # Pillow gives a TIFF's size upright already.
         if width == height or image.format == "TIFF":
@@ -82,7 +85,11 @@ def image_dimensions(path: Path) -> tuple[int, int]:
         return (height, width) if orientation in _ORIENTATIONS_ON_THE_SIDE else (width, height)
 
 
-def _to_8_bit(image: Image.Image, name: Path | str, nonzero: bool) -> Image.Image:
+def _open(path: ImageFile) -> Image.Image:
+    return Image.open(path if isinstance(path, Path) else path.open("rb"), formats=_FORMATS)
+
+
+def _to_8_bit(image: Image.Image, name: ImageFile | str, nonzero: bool) -> Image.Image:
     """Grey of 16 bits (12 in a TIFF that says so) scaled to 8: the full value becomes 255.
 
     With `nonzero` every value over 0 does: scaled, the small ones would be lost.

@@ -5,14 +5,18 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import TypeVar
 
 import numpy as np
 
 from rdvar_jax.data.decode import decode_images
 from rdvar_jax.data.geometry import Geometry, Size, as_geometry
 from rdvar_jax.data.listing import IMAGE_SUFFIXES, folder_entries, image_suffixes, some_names
+from rdvar_jax.data.records import HasPath
 from rdvar_jax.data.tiles import own_size
 from rdvar_jax.errors import DataError
+
+_Image = TypeVar("_Image", bound=HasPath)
 
 _logger = logging.getLogger("rdvar_jax")
 
@@ -64,11 +68,11 @@ def find_inputs(inputs: Sequence[Path]) -> list[InputImage]:
 
 
 def decode_batches(
-    images: Sequence[InputImage],
+    images: Sequence[_Image],
     size: Size,
     batch_size: int,
-    skip: Callable[[InputImage, str], None] | None = None,
-) -> Iterator[tuple[Sequence[InputImage], np.ndarray]]:
+    skip: Callable[[_Image, str], None] | None = None,
+) -> Iterator[tuple[Sequence[_Image], np.ndarray]]:
     """The images with their pixels, uint8 [B, H, W, 3], one batch at a time in memory.
 
     The last batch may be smaller. Files may have any size: each is brought to H x W. Tiled images
@@ -97,15 +101,15 @@ def decode_batches(
             yield batch, pixels
 
 
-def _decode(batch: Sequence[InputImage], geometry: Geometry) -> np.ndarray:
+def _decode(batch: Sequence[HasPath], geometry: Geometry) -> np.ndarray:
     if geometry.is_tiled:
         geometry = own_size(batch[0].path, geometry)
     return decode_images(batch, geometry, progress=False, allow_mixed_sizes=True)
 
 
 def _decode_readable(
-    batch: Sequence[InputImage], geometry: Geometry, skip: Callable[[InputImage, str], None]
-) -> tuple[list[InputImage], np.ndarray]:
+    batch: Sequence[_Image], geometry: Geometry, skip: Callable[[_Image, str], None]
+) -> tuple[list[_Image], np.ndarray]:
     """One by one, which is slower, but tells the bad images from the good ones."""
     readable, parts = [], []
     for image in batch:

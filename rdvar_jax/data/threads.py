@@ -29,7 +29,7 @@ def in_threads(
 
     # Threads, because Pillow decodes and resizes without the GIL: on two cores two threads are
     # 1.75 times as fast as one, and more than one a core gain nothing.
-    executor = ThreadPoolExecutor(num_workers if num_workers is not None else _num_usable_cpus())
+    executor = ThreadPoolExecutor(num_workers if num_workers is not None else num_usable_cpus())
     results = {}
     try:
         # One entry around all threads, so that the filters are set once and not for each file.
@@ -52,7 +52,8 @@ def in_threads(
     return results
 
 
-def _num_usable_cpus() -> int:
+def num_usable_cpus() -> int:
+    """CPUs that this process may use."""
     # A container or a batch system often grants fewer CPUs than the machine has; only Linux tells.
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

@@ -9,18 +9,18 @@ is around a pixel, and a seam would show.
 
 import math
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
 from rdvar_jax.data.geometry import Geometry
 from rdvar_jax.data.image_file import image_dimensions
-from rdvar_jax.data.records import HasPath
+from rdvar_jax.data.on_disk import ImagesOnDisk, TilesOnDisk
+from rdvar_jax.data.records import HasPath, ImageFile
 from rdvar_jax.errors import DataError
 
 
-def own_size(path: Path, geometry: Geometry) -> Geometry:
+def own_size(path: ImageFile, geometry: Geometry) -> Geometry:
     """The geometry that leaves an image as large as it is.
 
     Raises:
@@ -102,10 +102,13 @@ def cut_tiles(image: np.ndarray, tile: tuple[int, int], overlap: float) -> np.nd
     return np.stack([image[place] for place in places])
 
 
-def cut_all(images: np.ndarray, geometry: Geometry) -> np.ndarray:
+def cut_all(images: np.ndarray | ImagesOnDisk, geometry: Geometry) -> np.ndarray | TilesOnDisk:
     """All tiles [N T, H, W, 3] of images [N, h, w, 3], those of an image together."""
     tile = geometry.height, geometry.width
-    places = tile_places(images.shape[1:3], tile, geometry.overlap)
+    _, height, width, _ = images.shape
+    places = tile_places((height, width), tile, geometry.overlap)
+    if isinstance(images, ImagesOnDisk):
+        return TilesOnDisk(images, places)
     tiles = np.empty((len(images), len(places), *tile, 3), images.dtype)
     for number, place in enumerate(places):
         tiles[:, number] = images[:, *place]
@@ -125,7 +128,7 @@ def stitch(maps: np.ndarray, shape: tuple[int, int], overlap: float) -> np.ndarr
 
 def score_in_tiles(
     score: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
-    images: np.ndarray,
+    images: np.ndarray | ImagesOnDisk,
     tile: tuple[int, int],
     overlap: float,
     progress: bool = False,

@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 
 from rdvar_jax.errors import UserError
+from rdvar_jax.report.image_set import Images
 from rdvar_jax.report.panels import SHEET_COLUMNS, Example, draw_panel, draw_sheet, printable
 from rdvar_jax.report.scale import color_scale
 
@@ -22,7 +23,7 @@ OWN_NAME = re.compile(r"(\d{3,}_.*|worst|overview)\.png")
 
 def save_figures(
     folder: str | os.PathLike[str],
-    images: np.ndarray,
+    images: Images,
     masks: np.ndarray | None,
     maps: np.ndarray,
     scores: np.ndarray,
@@ -67,7 +68,7 @@ def save_figures(
         ValueError: shapes do not fit, or maps or scores hold nan or infinity, or max_figures is
             negative.
     """
-    images, maps, is_labelled = np.asarray(images), np.asarray(maps), labels is not None
+    maps, is_labelled = np.asarray(maps), labels is not None
     masks = None if masks is None else np.asarray(masks, dtype=bool)
     scores = np.asarray(scores, dtype=np.float64)
     labels = np.zeros(len(scores), bool) if labels is None else np.asarray(labels, dtype=bool)
@@ -139,7 +140,7 @@ def worst_first(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.
 
 
 def _check(
-    images: np.ndarray,
+    images: Images,
     masks: np.ndarray | None,
     maps: np.ndarray,
     scores: np.ndarray,
@@ -147,7 +148,7 @@ def _check(
     names: Sequence[str],
 ) -> None:
     count = len(images)
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3:
+    if images.dtype != np.uint8 or len(images.shape) != 4 or images.shape[3] != 3:
         raise ValueError(f"images must be uint8 [N, H, W, 3], not {images.dtype} {images.shape}")
     for name, array in (("masks", masks), ("maps", maps)):
         if array is not None and array.shape != images.shape[:3]:

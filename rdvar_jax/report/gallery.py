@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageFilter
 
+from rdvar_jax.report.image_set import Images
 from rdvar_jax.report.panels import overlay
 
 NUM_PICTURES = 12  # of each class
@@ -15,7 +16,7 @@ QUALITY = 80
 
 
 def make_gallery(
-    images: np.ndarray,
+    images: Images,
     masks: np.ndarray | None,
     maps: np.ndarray,
     scores: np.ndarray,

@@ -118,7 +118,8 @@ def make_score_fn(
     Returns:
         score_images(teacher_variables, student_variables, images, progress=False) with replicated
         variables, both as in training or both prepared (`make_prepare_fn`), and uint8 images
-        [N, H, W, 3] on the host, giving maps [N, H, W] and scores [N], float32 numpy.
+        [N, H, W, 3] on the host, or what gives slices of such an array. It gives maps [N, H, W] and
+        scores [N], float32 numpy.
     """
     step = parallel.wrap(
         make_score_step(teacher, student, image_size, sigma, precision),

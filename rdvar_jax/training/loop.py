@@ -30,6 +30,7 @@ from rdvar_jax.distributed import is_first, wait_for_all
 from rdvar_jax.errors import UserError
 from rdvar_jax.parallel import Parallel
 from rdvar_jax.training.checkpoint import Checkpoints
+from rdvar_jax.training.data_wait import DataWait
 from rdvar_jax.training.step import METRICS, TrainState, zero_sums
 from rdvar_jax.training.stop import Stopped, StopRequest
 from rdvar_jax.training.writer import MetricsWriter
@@ -94,12 +95,13 @@ def run_epochs(
     checkpoints: Checkpoints,
     identity: dict[str, Any],
     evaluate_fn: Callable[[TrainState], dict[str, float]] | None = None,
+    feed: Callable[[int], jax.Array] | None = None,
 ) -> TrainState:
     """Trains from `state` to the end of the schedule.
 
     Args:
         state: replicated; donated to the first step. It may be of any step.
-        step_fn: (state, indices of the global batch) -> (state, metrics).
+        step_fn: (state, the batch as `feed` gives it) -> (state, metrics).
         schedule: what happens when.
         parallel: puts indices on the devices.
         writer: takes lines of the kinds "train" (mean of a few steps), "epoch" and "evaluation".
@@ -107,6 +109,8 @@ def run_epochs(
         identity: goes into each checkpoint's manifest.
         evaluate_fn: metrics on the test set, for the best checkpoint and for curves. Those of the
           first process count.
+        feed: the batch of a step, on the devices; how long the loop waits for it is logged then. By
+          default a batch is the indices of its images, split over the devices.
 
     Returns:
         The state after the last step, saved.
@@ -127,19 +131,21 @@ def run_epochs(
             disable=None if is_first() else True,
         ) as bar,
     ):
-        log = _StepLog(schedule, writer, bar)
+        wait = DataWait()
+        log = _StepLog(schedule, writer, bar, wait if feed else None)
+        next_batch = feed or _make_index_feed(schedule, parallel)
         for epoch in range(1, schedule.epochs + 1):
             first, end = schedule.end_of(epoch - 1), schedule.end_of(epoch)
             if step >= end:
                 continue
             if step == first:
                 state = replace(state, epoch_sums=parallel.replicate(zero_sums()))
+            wait.start()
             while step < end:
-                indices = batch_indices(
-                    schedule.num_images, schedule.batch_size, schedule.seed, step
-                )
                 with jax.transfer_guard("disallow"):
-                    state, metrics = step_fn(state, parallel.split(indices))
+                    with wait.waiting():
+                        batch = next_batch(step)
+                    state, metrics = step_fn(state, batch)
                 step += 1
                 log.add(step, metrics)
                 stop.poll()
@@ -150,7 +156,8 @@ def run_epochs(
                     raise Stopped(stop.signal_number, step)
             log.flush()
             epoch_metrics = _epoch_means(state)
-            writer.write("epoch", step, {"epoch": epoch, **epoch_metrics})
+            waited = {} if feed is None else {"data_wait": wait.share()}
+            writer.write("epoch", step, {"epoch": epoch, **epoch_metrics, **waited})
             saved_metrics = {f"train_{name}": value for name, value in epoch_metrics.items()}
             evaluate_now = schedule.is_due(schedule.evaluate_every_epochs, epoch)
             if evaluate_fn is not None and evaluate_now:
@@ -168,6 +175,12 @@ def run_epochs(
     return state
 
 
+def _make_index_feed(schedule: Schedule, parallel: Parallel) -> Callable[[int], jax.Array]:
+    return lambda step: parallel.split(
+        batch_indices(schedule.num_images, schedule.batch_size, schedule.seed, step)
+    )
+
+
 def _epoch_means(state: TrainState) -> dict[str, float]:
     sums = {name: float(value) for name, value in jax.device_get(state.epoch_sums).items()}
     return {name: sums[name] / sums["count"] for name in METRICS}
@@ -176,10 +189,11 @@ def _epoch_means(state: TrainState) -> dict[str, float]:
 class _StepLog:
     """Fetches metrics of steps that are done, checks them and writes a mean now and then."""
 
-    def __init__(self, schedule: Schedule, writer: MetricsWriter, bar: tqdm):
+    def __init__(self, schedule: Schedule, writer: MetricsWriter, bar: tqdm, wait: DataWait | None):
         self._schedule = schedule
         self._writer = writer
         self._bar = bar
+        self._wait = wait
         self._in_flight: deque[tuple[int, dict[str, jax.Array]]] = deque()
         self._window: list[dict[str, float]] = []
         self._has_run = False
@@ -227,20 +241,22 @@ class _StepLog:
         rate = images / max(now - self._clock_start, 1e-9)
         epoch = step * self._schedule.batch_size / self._schedule.num_images
         self._writer.write("train", step, {"epoch": epoch, **means, "images_per_second": rate})
+        waited = "" if self._wait is None else f", waiting for data {self._wait.share():.0%}"
         self._bar.set_postfix_str(
             f"loss={means['loss']:.4f} model={means['loss_model']:.4f} "
-            f"var={means['loss_var']:.4f} {rate:.1f} img/s"
+            f"var={means['loss_var']:.4f} {rate:.1f} img/s{waited}"
         )
         # Without a terminal there is no bar: a line now and then instead.
         if self._bar.disable and now - self._line_time > SECONDS_A_LINE:
             logger.info(
-                "step %d/%d loss %.4f (model %.4f, var %.4f), %.1f images/s",
+                "step %d/%d loss %.4f (model %.4f, var %.4f), %.1f images/s%s",
                 step,
                 self._schedule.num_steps,
                 means["loss"],
                 means["loss_model"],
                 means["loss_var"],
                 rate,
+                waited,
             )
             self._line_time = now
         self._window = []

@@ -113,10 +113,30 @@ def make_train_step(
     int32 [b]. Wrapped, the state is donated: the one that went in
     must not be used again. `metrics` has one scalar for each of `METRICS`.
     """
-    gradient_fn = make_gradient_fn(teacher, student, settings, precision)
+    update = make_streamed_step(teacher, student, settings, tx, precision)
 
     def train_step(state: TrainState, teacher_variables, data, indices):
         images = jax.tree.map(lambda x: x.at[indices].get(mode="promise_in_bounds"), data)
+        return update(state, teacher_variables, images)
+
+    return train_step
+
+
+def make_streamed_step(
+    teacher: Teacher | None,
+    student: Student,
+    settings: LossSettings,
+    tx: optax.GradientTransformation,
+    precision: str = "tf32",
+) -> Callable:
+    """Makes (state, teacher_variables, images) -> (state, metrics).
+
+    The same step as that of `make_train_step`, for a training set that is not on the devices:
+    `images` is one device's share of the batch itself, as in `make_gradient_fn`.
+    """
+    gradient_fn = make_gradient_fn(teacher, student, settings, precision)
+
+    def train_step(state: TrainState, teacher_variables, images):
         gradients, batch_stats, metrics = gradient_fn(
             state.params, state.batch_stats, teacher_variables, images
         )

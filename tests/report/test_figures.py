@@ -429,6 +429,7 @@ def test_figures_need_no_jax():
         "rdvar_jax.errors",
         "rdvar_jax.report",
         "rdvar_jax.report.figures",
+        "rdvar_jax.report.image_set",
         "rdvar_jax.report.panels",
         "rdvar_jax.report.scale",
     }

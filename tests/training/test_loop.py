@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import time
 
 import jax
 import jax.numpy as jnp
@@ -53,7 +54,7 @@ class Run:
             (TrainState(np.int32(step), mixed, state.batch_stats, {}, new_sums), metrics)
         )
 
-    def go(self, evaluate_fn=None):
+    def go(self, evaluate_fn=None, feed=None):
         restored = self.checkpoints.restore(abstract_state())
         start = restored[0] if restored else initial_state()
         with MetricsWriter(self.folder / "metrics.jsonl", int(start.step)) as writer:
@@ -66,6 +67,7 @@ class Run:
                 checkpoints=self.checkpoints,
                 identity={},
                 evaluate_fn=evaluate_fn,
+                feed=feed,
             )
 
     def lines(self, kind):
@@ -96,6 +98,23 @@ def test_every_step_gets_the_batch_of_its_number(tmp_path):
     assert int(state.step) == 12
     expected = [(s + 1, tuple(batch_indices(10, 4, 0, s).tolist())) for s in range(12)]
     assert run.seen == expected
+
+
+def test_a_feed_says_what_a_step_gets_and_how_long_it_is_waited_for(tmp_path):
+    run = Run(tmp_path)
+
+    def feed(step):
+        time.sleep(0.02)
+        return jax.device_put(np.array([step]))
+
+    run.go(feed=feed)
+    assert run.seen == [(step + 1, (step,)) for step in range(12)]
+    waits = [line["data_wait"] for line in run.lines("epoch")]
+    assert len(waits) == 5 and all(0.1 < wait < 1 for wait in waits)
+    (tmp_path / "indices").mkdir()
+    without = Run(tmp_path / "indices")
+    without.go()
+    assert not any("data_wait" in line for line in without.lines("epoch"))
 
 
 def test_epoch_lines_are_means_over_the_epochs_own_steps(tmp_path):

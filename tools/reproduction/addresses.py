@@ -67,9 +67,12 @@ def data_hash(root: str, category: str, layout: str) -> str:
         digest.update(os.fsencode(record.name) + b"\0")
         masks = record.mask_path
         paths = [record.path]
-        if masks is not None:
-            paths += sorted(masks.iterdir()) if masks.is_dir() else [masks]
+        if isinstance(masks, Path) and masks.is_dir():
+            paths += sorted(masks.iterdir())
+        elif masks is not None:
+            paths.append(masks)
         for path in paths:
+            assert isinstance(path, Path)  # of a folder, not of a TFDS set
             try:
                 with path.open("rb") as file:
                     digest.update(hashlib.file_digest(file, "sha256").digest())

@@ -1,0 +1,17 @@
+"""What pictures are drawn of."""
+
+from typing import Any, Protocol
+
+
+class Images(Protocol):
+    """uint8 [N, H, W, 3]: an array, or whatever gives one image at a time."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def dtype(self) -> Any: ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> Any: ...

@@ -1,0 +1,50 @@
+"""What a step takes of a training set that stays on disk: its batch, split over the devices."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import jax
+
+from rdvar_jax.data.on_disk import ImagesOnDisk, TilesOnDisk
+from rdvar_jax.data.streaming import Batches, decoded_ahead
+from rdvar_jax.parallel import Parallel
+from rdvar_jax.training.loop import Schedule
+
+
+@contextmanager
+def streamed_feed(
+    images: ImagesOnDisk | TilesOnDisk,
+    schedule: Schedule,
+    first_step: int,
+    parallel: Parallel,
+    *,
+    memory_budget: float,
+    num_workers: int,
+) -> Iterator[Callable[[int], jax.Array]]:
+    """Makes the `feed` of `run_epochs`; each process decodes only its own rows of a batch.
+
+    Args:
+        images: the training set.
+        schedule: says which images a step takes.
+        first_step: the step that is asked for first; the others follow in order.
+        parallel: puts the images on the devices.
+        memory_budget: see `decoded_ahead`.
+        num_workers: see `decoded_ahead`.
+
+    Raises:
+        UserError: see `decoded_ahead`.
+    """
+    rows = parallel.own_rows(schedule.batch_size)
+    batches = Batches(
+        images, schedule.batch_size, rows, schedule.seed, first_step, schedule.num_steps
+    )
+    next_step = first_step
+    with decoded_ahead(batches, memory_budget=memory_budget, num_workers=num_workers) as decoded:
+
+        def feed(step: int) -> jax.Array:
+            nonlocal next_step
+            assert step == next_step, f"step {step} was asked for where {next_step} was due"
+            next_step += 1
+            return parallel.split_own(next(decoded))
+
+        yield feed
