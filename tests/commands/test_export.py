@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import math
 import shutil
 from pathlib import Path
@@ -86,10 +87,11 @@ def test_an_onnx_model_scores_as_evaluation_does(rdvar, workdir, toy_root, tmp_p
     assert about["image"]["height"] == 32 and about["run"]["step"] == 10
 
 
-def test_the_threshold_and_sigma_of_the_command_hold(rdvar, workdir, toy_root, tmp_path):
+def test_the_threshold_and_sigma_that_are_given_hold(workdir, toy_root, tmp_path):
     path = tmp_path / "part.rdvar"
-    done = export(rdvar, workdir, path, "--threshold=0.1", "--config.score.sigma=1")
-    assert done.returncode == 0, done.stderr
+    config = load_config(Workdir(workdir))
+    config.score.sigma = 1.0
+    export_run(config, Workdir(workdir), path, threshold=0.1)
     manifest = read_bundle(path)[0]
     assert manifest["threshold"]["threshold"] == float(np.float32(0.1))
     assert manifest["threshold"]["method"] == "given"
@@ -100,10 +102,10 @@ def test_the_threshold_and_sigma_of_the_command_hold(rdvar, workdir, toy_root, t
     assert Detector.load(path).predict(image).scores[0] > 1.01 * expected
 
 
-def test_without_a_threshold_it_says_so(rdvar, trained, tmp_path):
-    done = export(rdvar, trained, tmp_path / "part.rdvar")
-    assert done.returncode == 0, done.stderr
-    assert "holds no threshold" in done.stderr and "rdvar threshold" in done.stderr
+def test_without_a_threshold_it_says_so(trained, tmp_path, caplog):
+    with caplog.at_level(logging.INFO, "rdvar_jax"):
+        export_run(load_config(Workdir(trained)), Workdir(trained), tmp_path / "part.rdvar")
+    assert "holds no threshold" in caplog.text and "rdvar threshold" in caplog.text
     assert Detector.load(tmp_path / "part.rdvar").threshold is None
 
 
