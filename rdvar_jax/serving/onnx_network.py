@@ -148,18 +148,14 @@ def _map_of_scale(
     """B (1 - cos) C^T for one scale: [B, H, W]."""
     name = f"scale{index}"
 
-    def summed_product(a: str, b: str, what: str) -> str:
-        product = graph.add("Mul", [a, b], f"{name}/{what}/product")
-        return graph.add("ReduceSum", [product, channels], f"{name}/{what}", keepdims=0)
-
     channels = graph.constant(f"{name}/channels", np.array([1], np.int64))
-    least = graph.constant(f"{name}/least", np.array(EPSILON**2, np.float32))
+    least = graph.constant(f"{name}/least", np.array(EPSILON, np.float32))
     one = graph.constant(f"{name}/one", np.array(1, np.float32))
-    cosine = summed_product(teacher, student, "dot")
+    product = graph.add("Mul", [teacher, student], f"{name}/product")
+    cosine = graph.add("ReduceSum", [product, channels], f"{name}/dot", keepdims=0)
     for features, what in ((teacher, "teacher"), (student, "student")):
-        squared = summed_product(features, features, what)
-        squared = graph.add("Max", [squared, least], f"{name}/{what}/clamped")
-        norm = graph.add("Sqrt", [squared], f"{name}/{what}/norm")
+        norm = graph.add("ReduceL2", [features], f"{name}/{what}/norm", axes=[1], keepdims=0)
+        norm = graph.add("Max", [norm, least], f"{name}/{what}/clamped")
         cosine = graph.add("Div", [cosine, norm], f"{name}/cosine/{what}")
     distance = graph.add("Sub", [one, cosine], f"{name}/distance")
     left = graph.constant(f"{name}/rows", rows_matrix)
