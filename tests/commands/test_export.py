@@ -116,6 +116,8 @@ def test_what_cannot_be_exported_is_said_and_changes_nothing(workdir, tmp_path):
     (tmp_path / "folder.rdvar").mkdir()
     run = Workdir(workdir)
     config = load_config(run)
+    tiles = load_config(run)
+    tiles.data.geometry = "tile"
     other_blur = load_config(run)
     other_blur.score.sigma = 1.0  # the stored threshold is not of it
     for of_config, output, options, words in [
@@ -124,6 +126,7 @@ def test_what_cannot_be_exported_is_said_and_changes_nothing(workdir, tmp_path):
         (config, tmp_path / "folder.rdvar", {}, "is a folder"),
         (config, tmp_path / "none" / "x.rdvar", {}, "cannot be written"),
         (config, kept, {"threshold": math.nan}, "--threshold nan"),
+        (tiles, kept, {}, "data.geometry=tile cannot be exported"),
         (other_blur, kept, {}, "score.sigma"),
     ]:
         with pytest.raises(UserError) as caught:
