@@ -10,15 +10,14 @@ from rdvar_process import assert_one_sentence
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("geometry", ["pad", "crop"])
-def test_train_evaluate_predict(rdvar, toy_root, tmp_path, geometry):
+def test_train_evaluate_predict(rdvar, toy_root, tmp_path):
     workdir, output = tmp_path / "run", tmp_path / "out"
-    settings = ("--config.data.image_size=32,64", f"--config.data.geometry={geometry}")
+    settings = ("--config.data.image_size=32,64", "--config.data.geometry=pad")
     done = rdvar.train(workdir, *settings, "--config.train.epochs=2")
     assert done.returncode == 0, done.stderr
     assert "10 images of 64x32" in done.stderr
     data = json.loads((workdir / "config.json").read_text())["data"]
-    assert (data["image_size"], data["geometry"]) == ([32, 64], geometry)
+    assert (data["image_size"], data["geometry"]) == ([32, 64], "pad")
 
     done = rdvar.evaluate(workdir)
     assert done.returncode == 0, done.stderr
@@ -48,6 +47,7 @@ def test_train_evaluate_predict(rdvar, toy_root, tmp_path, geometry):
     )
 
 
+@pytest.mark.slow
 def test_tiles(rdvar, toy_root, tmp_path):
     """Images of 64 x 64 in tiles of 32 x 64: trained on tiles, scored and shown whole."""
     workdir, output = tmp_path / "run", tmp_path / "out"

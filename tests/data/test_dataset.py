@@ -8,6 +8,7 @@ from PIL import Image
 
 from rdvar_jax.data.dataset import compute_fingerprint, load_test, load_train
 from rdvar_jax.data.folder import find_category
+from rdvar_jax.data.geometry import Geometry
 from rdvar_jax.errors import DataError
 
 
@@ -50,6 +51,19 @@ def test_load_test(root: Path):
     np.testing.assert_array_equal(test.masks, expected)
     with Image.open(category.test[1].path) as image:
         np.testing.assert_array_equal(test.images[1], np.asarray(image))
+
+
+def test_a_border_is_known(root: Path):
+    """8 x 8 in 8 x 16: four columns of border on either side."""
+    category = find_category(root, "widget")
+    test = load_test(category, Geometry("pad", 8, 16))
+    assert test.inside is not None and test.inside.shape == (2, 8, 16)
+    assert test.inside[:, :, 4:12].all() and not test.inside[:, :, [0, 3, 12, 15]].any()
+    plain = load_test(category, 8)
+    np.testing.assert_array_equal(test.images[:, :, 4:12], plain.images)
+    np.testing.assert_array_equal(test.masks[:, :, 4:12], plain.masks)
+    assert not test.masks[~test.inside].any()
+    assert plain.inside is None
 
 
 def test_threshold_reaches_the_masks(root: Path):
