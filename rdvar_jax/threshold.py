@@ -5,7 +5,7 @@ import json
 import logging
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,8 @@ from rdvar_jax.checks.commands import check_prediction
 from rdvar_jax.config import Config, flatten
 from rdvar_jax.data.inputs import decode_batches, find_inputs
 from rdvar_jax.data.records import HasPath
-from rdvar_jax.errors import CheckpointError, ConfigError
+from rdvar_jax.data.skipping import leave_out
+from rdvar_jax.errors import CheckpointError, ConfigError, DataError
 from rdvar_jax.run import (
     SavedRun,
     TrainedRun,
@@ -106,7 +107,7 @@ def make_threshold(
     check_prediction(config, len(devices))
     split, images = _good_images(config, inputs)
     trained = load_trained(config, workdir, which, build_parallel(config, devices))
-    scores = np.concatenate(list(_scores(config, trained, images)))
+    images, scores = _scores(config, trained, split, images)
     found = method.apply(scores)
     seen = split == "train"
     if seen:
@@ -188,12 +189,26 @@ def _good_images(config: Config, inputs: Sequence[Path]) -> tuple[str, Sequence[
     return split, category.validation or category.train
 
 
-def _scores(config: Config, trained: TrainedRun, images: Sequence[HasPath]) -> Iterator[np.ndarray]:
+def _scores(
+    config: Config, trained: TrainedRun, split: str, images: Sequence[HasPath]
+) -> tuple[list[HasPath], np.ndarray]:
+    """The images that could be read, with their scores; see `data.on_error`."""
+    failures: dict[int, DataError] = {}
+    index_of = {image.name: index for index, image in enumerate(images)}
+
+    def skip(image: HasPath, reason: str) -> None:
+        failures[index_of[image.name]] = DataError(reason)
+
+    read, scores = [], []
     with tqdm(total=len(images), desc="good images", unit="img", disable=None) as bar:
         geometry, batch_size = build_geometry(config), config.score.batch_size
-        for batch, pixels in decode_batches(images, geometry, batch_size):
-            yield trained.score(pixels)[1]
+        may_skip = skip if config.data.on_error == "skip" else None
+        for batch, pixels in decode_batches(images, geometry, batch_size, may_skip):
+            read += batch
+            scores.append(trained.score(pixels)[1])
             bar.update(len(batch))
+    leave_out(images, failures, split)
+    return read, np.concatenate(scores)
 
 
 def score_settings(config: Config) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from rdvar_jax.data.records import ImageRecord
+from rdvar_jax.data.records import HasPath
 from rdvar_jax.errors import DataError
 
 ON_ERROR = ("fail", "skip")
@@ -22,14 +22,14 @@ class Skipped:
 
 
 def leave_out(
-    records: Sequence[ImageRecord], failures: Mapping[int, DataError], split: str
+    records: Sequence[HasPath], failures: Mapping[int, DataError], split: str
 ) -> tuple[Skipped, ...]:
     """Names in a warning how many images of a split are left out.
 
     Args:
         records: all images of the split.
         failures: why some cannot be used, by their index in `records`.
-        split: "train", "validation" or "test".
+        split: "train", "validation" or "test", or what else to call them.
 
     Returns:
         Those of `failures`, in the order of the records.

@@ -50,6 +50,12 @@ def test_what_is_left_out_is_listed(rdvar, toy_root, tmp_path):
     assert header == ["path", "reason"]
     assert row[0] == "train/good/003.png" and "is empty (0 bytes)" in row[1]
 
+    done = rdvar.run("threshold", "--workdir", workdir, "--method=quantile")
+    assert done.returncode == 0, done.stderr
+    assert "left out 1 of 27 train images" in done.stderr
+    assert json.loads((workdir / "threshold.json").read_text())["num_images"] == 26
+    (workdir / "threshold.json").unlink()
+
     done = rdvar.evaluate(workdir)
     assert done.returncode == 0, done.stderr
     assert [row[0] for row in rows(workdir / "skipped_test.csv")] == ["path", "test/good/001.png"]
