@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: demo install test test-all test-torch test-browser lint format clean
+.PHONY: demo install test test-all test-torch test-browser test-ray lint format clean
 
 install: .venv/installed
 
@@ -16,10 +16,10 @@ demo: install
 	$(BIN)/python tools/demo.py --output demo
 
 test: install
-	$(BIN)/pytest -m "not slow and not torch and not browser"
+	$(BIN)/pytest -m "not slow and not torch and not browser and not ray"
 
 test-all: install
-	$(BIN)/pytest -m "not torch and not browser"
+	$(BIN)/pytest -m "not torch and not browser and not ray"
 
 # PyTorch is installed for these tests alone.
 test-torch: .venv/installed-torch
@@ -35,6 +35,14 @@ test-browser: .venv/installed-browser
 
 .venv/installed-browser: .venv/installed
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev,browser]"
+	touch $@
+
+# Ray is installed for these tests alone.
+test-ray: .venv/installed-ray
+	$(BIN)/pytest -m ray tests/tools
+
+.venv/installed-ray: .venv/installed
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev,ray]"
 	touch $@
 
 lint: install

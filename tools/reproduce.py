@@ -13,6 +13,8 @@
 --random_weights   an untrained teacher, to see that everything runs
 --oracle_every     evaluate every so many epochs, for the column of the best epoch on the test set
 --keep_checkpoints leave the states of finished runs, gigabytes each, in their folders
+--executor     local (one run after the other, or one a GPU) or ray, with the extra `ray`
+--address      of a Ray cluster whose machines see the same folders; this machine by default
 --output       results by default: index.html, a folder for each experiment, and runs/
 --dry_run      say what it will cost, and stop; --probe_steps=0 says it without measuring
 
@@ -32,15 +34,15 @@ from typing import Any
 from absl import flags
 from collect_results import git_commit
 from exit_code import exit_code
-from ml_collections import config_flags
 from reproduction import cost
 from reproduction.build import write_experiment
 from reproduction.experiments import EXPERIMENTS
 from reproduction.local import find_slots, run_local
 from reproduction.page import write_page
+from reproduction.ray_cluster import connect, num_slots, run_on_ray
 from reproduction.sweep import Plan, Progress, failures, make_plan, outcomes
 
-from rdvar_jax.command_line.settings import parse_flags
+from rdvar_jax.command_line.settings import read_config
 from rdvar_jax.config import RANDOM_WEIGHTS, Config, resolved
 from rdvar_jax.data.folder import list_categories
 from rdvar_jax.errors import ConfigError
@@ -54,9 +56,8 @@ def reproduce(argv: list[str]) -> int:
     if not argv or "--help" in argv or "-h" in argv:
         print(__doc__)
         return 0
-    values = define_flags(argv)
-    parse_flags(values, ["reproduce", *argv])
-    base = base_config(values)
+    values = define_flags()
+    base = base_config(values, argv)
     categories = split(values["categories"].value) or list_categories(Path(base.data.root))
     output = Path(values["output"].value or "results").resolve()
     names = chosen_experiments(values["experiment"].value)
@@ -68,20 +69,28 @@ def reproduce(argv: list[str]) -> int:
     if waiting and not (dry and steps == 0):
         make_folder(output)
         slots = find_slots()
+        ray = None
+        if values["executor"].value == "ray":
+            ray = connect(str(values["address"].value))
         if steps > 0:
             measured = cost.probe(waiting[0], steps, slots[0])
-            print(cost.describe(waiting, measured, len(slots), keep), flush=True)
+            at_once = num_slots(ray) if ray else len(slots)
+            print(cost.describe(waiting, measured, at_once, keep), flush=True)
         if not dry:
             for request in waiting:
                 request.run.ask(request.identity, request.config)
             folders = [request.run.folder for request in waiting]
-            run_local(folders, keep, slots, Progress(len(folders)).ended)
+            progress = Progress(len(folders))
+            if ray:
+                run_on_ray(ray, folders, keep, progress.ended)
+            else:
+                run_local(folders, keep, slots, progress.ended)
     if dry:
         return 0
     return write_results(plan, names, base, output)
 
 
-def define_flags(argv: list[str]) -> flags.FlagValues:
+def define_flags() -> flags.FlagValues:
     """The flags of the command."""
     values = flags.FlagValues()
     flags.DEFINE_enum(
@@ -90,29 +99,25 @@ def define_flags(argv: list[str]) -> flags.FlagValues:
     for name, default in {"data.root": "", "categories": "", "seeds": "0,1,2"}.items():
         flags.DEFINE_string(name, default, name, flag_values=values)
     flags.DEFINE_string("output", "results", "folder", flag_values=values)
+    flags.DEFINE_enum("executor", "local", ["local", "ray"], "how", flag_values=values)
+    flags.DEFINE_string("address", "", "of a Ray cluster", flag_values=values)
     flags.DEFINE_integer("epochs", None, "passes", lower_bound=1, flag_values=values)
     flags.DEFINE_integer("oracle_every", 0, "epochs", lower_bound=0, flag_values=values)
     flags.DEFINE_integer("probe_steps", 20, "steps", lower_bound=0, flag_values=values)
     for name in ("random_weights", "keep_checkpoints", "dry_run"):
         flags.DEFINE_boolean(name, False, name, flag_values=values)
-    config_flags.DEFINE_config_file(
-        "config", default=str(PAPER_CONFIG), flag_values=values, sys_argv=argv
-    )
     return values
 
 
-def base_config(values: flags.FlagValues) -> Config:
-    """The config that the experiments' variants are put on.
+def base_config(values: flags.FlagValues, argv: list[str]) -> Config:
+    """Reads the flags, and gives the config that the experiments' variants are put on.
 
     Raises:
-        ConfigError: the config file cannot be read, or there is no data.
+        ConfigError, flags.Error: a flag or the config cannot be used, or there is no data.
     """
-    config: Any = values["config"].value
-    try:
-        config.to_dict()
-    except OSError as error:  # raised at the first use of a config whose file is missing
-        reason = str(error).splitlines()[-1].strip()
-        raise ConfigError(f"--config cannot be read: {reason}; give a file of configs/.") from error
+    named = any(word == "--config" or word.startswith("--config=") for word in argv)
+    own = [] if named else [f"--config={PAPER_CONFIG}"]
+    config: Any = read_config(values, ["reproduce", *own, *argv])
     if values["data.root"].value:
         config.data.root = str(values["data.root"].value)
     if not config.data.root:

@@ -108,7 +108,7 @@ def run_config(
     trained = load_trained(config, workdir, "latest", build_parallel(config, jax.local_devices()))
     test_set = load_test_set(config)
     maps, scores = trained.score(test_set.images)
-    metrics = evaluate_maps(maps, scores, test_set.masks, test_set.labels)
+    metrics = evaluate_maps(maps, scores, test_set.masks, test_set.labels, test_set.inside)
     end = time.perf_counter()
 
     lines = [json.loads(line) for line in workdir.metrics.read_text().splitlines()]
