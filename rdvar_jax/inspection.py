@@ -29,9 +29,16 @@ from rdvar_jax.report.contact_sheet import (
     draw_contact_sheet,
     save_contact_sheet,
 )
-from rdvar_jax.weights.architecture import is_bottleneck
 
 MAX_DUPLICATES = 20
+# Channels out of a block per plane, as models/architectures.py has it, which loads JAX.
+EXPANSION = {
+    "resnet18": 1,
+    "resnet34": 1,
+    "resnet50": 4,
+    "wide_resnet50_2": 4,
+    "wide_resnet101_2": 4,
+}
 
 
 @dataclass
@@ -91,6 +98,7 @@ def _check_settings(config: Config) -> None:
     problems += one_of("data.mask_threshold", data.mask_threshold, ("half", "any"))
     problems += one_of("data.on_error", data.on_error, ON_ERROR)
     problems += one_of("data.source", data.source, SOURCES)
+    problems += one_of("teacher.arch", config.teacher.arch, tuple(EXPANSION))
     problems += one_of("data.geometry", data.geometry, MODES)
     sides = data.image_size if isinstance(data.image_size, tuple) else (data.image_size,) * 2
     if len(sides) != 2 or min(sides) < 1:
@@ -243,7 +251,7 @@ def _memory(config: Config, geometry: Geometry, facts: dict[str, list[Facts]]) -
 
 def feature_bytes(arch: str, stem_width: int, pixels: int, half: bool) -> int:
     """Memory of the teacher's three maps of one image: C, 2C, 4C channels at 1/4, 1/8, 1/16."""
-    channels = stem_width * (4 if is_bottleneck(arch) else 1)
+    channels = stem_width * EXPANSION[arch]
     values = sum(channels * 2**k * pixels // (4 * 2**k) ** 2 for k in range(3))
     return values * (2 if half else 4)
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from rdvar_jax.config import default_config
 from rdvar_jax.errors import UserError
-from rdvar_jax.inspection import Inspection, feature_bytes, inspect_set
+from rdvar_jax.inspection import EXPANSION, Inspection, feature_bytes, inspect_set
 from rdvar_jax.main import main
 from rdvar_jax.models.architectures import ARCHITECTURES
 from rdvar_jax.models.build import feature_bytes as feature_bytes_of_the_networks
@@ -73,6 +73,17 @@ def test_memory_of_tiles(toy_root):
     found = inspect(toy_root, geometry="tile", image_size=96)
     assert len(found.problems) == 1
     assert "000.png has 64x64 pixels, fewer than a tile of 96x96" in found.problems[0]
+
+
+def test_an_unknown_teacher_is_one_sentence(toy_root):
+    config = default_config()
+    config.data.update(root=str(toy_root), category="tile")
+    config.teacher.arch = "resnet9"
+    with pytest.raises(
+        UserError, match=f"teacher.arch=resnet9 is not one of {', '.join(EXPANSION)}"
+    ):
+        inspect_set(config)
+    assert set(EXPANSION) == set(ARCHITECTURES)
 
 
 def test_all_problems_are_said_not_only_the_first(data):

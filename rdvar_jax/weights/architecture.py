@@ -16,15 +16,6 @@ _ARCHITECTURES = {
 }
 
 
-def is_bottleneck(name: str) -> bool:
-    """Whether the network's blocks end in four times as many channels as they compute in.
-
-    Raises:
-        KeyError: it is none of torchvision's.
-    """
-    return {arch: bottleneck for (_, bottleneck, _), arch in _ARCHITECTURES.items()}[name]
-
-
 def guess_architecture(tensors: Mapping[str, Any]) -> str | None:
     """torchvision's name for the network that these tensors belong to, or None.
 
