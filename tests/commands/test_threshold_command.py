@@ -84,3 +84,11 @@ def test_images_kept_from_training_are_taken_before_those_trained_on(toy_root):
     assert split == "validation" and len(images) == 3
     trained_on = {record.name for record in find_data(config).train}
     assert len(trained_on) == 7 and not trained_on & {image.name for image in images}
+
+
+def test_equal_scores_are_said(rdvar, run, toy_root, tmp_path):
+    for name in ("a.png", "b.png"):
+        shutil.copy(toy_root / "tile" / "test" / "good" / "000.png", tmp_path / name)
+    done = threshold(rdvar, run, "--input", tmp_path, "--target=0.5", "--confidence=0.75")
+    assert done.returncode == 0, done.stderr
+    assert "all 2 scores are" in done.stderr and "cannot tell parts apart" in done.stderr
