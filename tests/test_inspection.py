@@ -128,7 +128,7 @@ def test_copies_are_found_in_whatever_file_they_are(data):
     assert f"the same pixels within train: {names}" in inspect(data).text
 
 
-def test_what_is_left_out_missing_or_empty_is_remarked(data):
+def test_what_is_left_out_missing_or_empty_is_remarked(data, caplog):
     tile = data / "tile"
     Image.new("L", (64, 64)).save(tile / "ground_truth/spot/001_mask.png")
     (tile / "test/spot/notes.txt").touch()
@@ -138,6 +138,7 @@ def test_what_is_left_out_missing_or_empty_is_remarked(data):
         f"{tile / 'test/spot'}: not used, because it is not part of the layout: notes.txt" in text
     )
     assert "1 are empty at 64x64" in text and text.endswith("no problems")
+    assert caplog.records == []  # it stands in the report, and not before it
     for path in (tile / "ground_truth").rglob("*.png"):
         path.unlink()
     (tile / "ground_truth/spot").rmdir()
