@@ -124,7 +124,7 @@ def test_metrics_and_decoding_end_to_end(tmp_path):
     assert 0.5 < metrics["facts"]["exact"]["auroc"] < 1
     assert metrics["facts"]["all_exact"]["aupro"] == metrics["facts"]["exact"]["aupro"]
     assert decode["facts"]["pixels_equal"] is True
-    assert decode["facts"]["files"] == {".jpg": 16, ".png": 16}
+    assert decode["facts"]["files"] == {".png": 32}
     for group in (metrics, decode):
         for values in group["ratios"].values():
             assert values["seconds_min"] > 0
