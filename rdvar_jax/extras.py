@@ -5,7 +5,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 # By the name that is imported; all others come with the extra "train".
-EXTRAS = {"onnx": "onnx", "tensorboardX": "tensorboard"}
+EXTRAS = {
+    "array_record": "tfds",
+    "grain": "stream",
+    "onnx": "onnx",
+    "tensorboardX": "tensorboard",
+    "tensorflow_datasets": "tfds",
+}
 
 
 def missing_package(error: ModuleNotFoundError) -> str | None:
