@@ -51,6 +51,7 @@ RESUMABLE = (
     "train.epochs",
     "train.cache_features",
     "train.cache_budget_gb",
+    "train.steps_per_call",
     "train.log_every_steps",
     "train.checkpoint_every_epochs",
     "train.evaluate_every_epochs",
@@ -125,6 +126,9 @@ def default_config() -> Config:
                 # bytes a device.
                 "cache_features": "auto",
                 "cache_budget_gb": 4.0,
+                # Steps in one call of the device. On a GPU more than 1 can be faster where steps
+                # are short; on CPU it is many times slower.
+                "steps_per_call": 1,
                 "log_every_steps": 10,
                 "checkpoint_every_epochs": 10,
                 # 0: the test set is not looked at in training.

@@ -49,9 +49,15 @@ from rdvar_jax.scoring.evaluate import evaluate_maps
 from rdvar_jax.scoring.score import make_score_fn
 from rdvar_jax.training.features import teacher_features
 from rdvar_jax.training.feed import streamed_feed
-from rdvar_jax.training.loop import Schedule, run_epochs
+from rdvar_jax.training.loop import Schedule, SeveralSteps, run_epochs
 from rdvar_jax.training.placement import Placement, choose_placement
-from rdvar_jax.training.step import TrainState, init_state, make_streamed_step, make_train_step
+from rdvar_jax.training.step import (
+    TrainState,
+    init_state,
+    make_several_steps,
+    make_streamed_step,
+    make_train_step,
+)
 from rdvar_jax.training.writer import MetricsWriter
 from rdvar_jax.workdir import Workdir, enter_workdir, open_workdir, save_config, write_skipped
 
@@ -177,12 +183,17 @@ def train(config: Config, workdir_path: Path) -> None:
         )
         step_teacher, resident = None, ({}, features)
     make_step = make_train_step if placement.in_memory else make_streamed_step
-    step_fn = parallel.wrap(
-        make_step(step_teacher, student, loss_settings(config), tx, precision),
-        split=(False, *(False for _ in resident), True),
-        split_output=False,
-        donate_argnums=(0,),
-    )
+    train_step = make_step(step_teacher, student, loss_settings(config), tx, precision)
+    split = (False, *(False for _ in resident), True)
+    step_fn = parallel.wrap(train_step, split, split_output=False, donate_argnums=(0,))
+    several, count = None, config.train.steps_per_call
+    if count > 1 and placement.in_memory:
+        several_fn = parallel.wrap(
+            make_several_steps(train_step), split, split_output=False, donate_argnums=(0,)
+        )
+        several = SeveralSteps(count, lambda state, batch: several_fn(state, *resident, batch))
+    elif count > 1:
+        logger.info("one step a call, because the training images stay on disk")
     evaluate_fn = None
     if config.train.evaluate_every_epochs > 0 and not is_first():
         evaluate_fn = _leave_to_the_first
@@ -207,6 +218,7 @@ def train(config: Config, workdir_path: Path) -> None:
             identity=identity,
             evaluate_fn=evaluate_fn,
             feed=feed,
+            several=several,
         )
 
 

@@ -29,7 +29,13 @@ def check_train(config: Config) -> list[str]:
     """The section `train`."""
     train = config.train
     problems = []
-    for name in ("epochs", "batch_size", "log_every_steps", "checkpoint_every_epochs"):
+    for name in (
+        "epochs",
+        "batch_size",
+        "log_every_steps",
+        "checkpoint_every_epochs",
+        "steps_per_call",
+    ):
         problems += at_least(f"train.{name}", train[name], 1)
     for name in ("evaluate_every_epochs", "seed"):
         problems += at_least(f"train.{name}", train[name], 0)

@@ -9,8 +9,9 @@ The order of what happens is a contract that resuming rests on:
 5. lines are written;
 6. the state is saved, if it is due. Nothing is saved that was not checked in 3.
 
-A stop is looked for after each step, and saves the state after that step. With several processes
-all run this loop; the first one scores, writes and saves while the others wait.
+A stop is looked for after each step, and saves the state after that step; with several steps a
+call, after each call. With several processes all run this loop; the first one scores, writes and
+saves while the others wait.
 """
 
 import logging
@@ -85,6 +86,17 @@ class Schedule:
         return every_epochs > 0 and (epoch % every_epochs == 0 or is_last)
 
 
+@dataclass(frozen=True)
+class SeveralSteps:
+    """`count` steps in one call, K of them.
+
+    `fn` is (state, indices [B, K], split over the devices) -> (state, metrics [K]).
+    """
+
+    count: int
+    fn: Callable[[TrainState, jax.Array], tuple[TrainState, dict[str, jax.Array]]]
+
+
 def run_epochs(
     state: TrainState,
     step_fn: Callable[[TrainState, jax.Array], tuple[TrainState, dict[str, jax.Array]]],
@@ -96,6 +108,7 @@ def run_epochs(
     identity: dict[str, Any],
     evaluate_fn: Callable[[TrainState], dict[str, float]] | None = None,
     feed: Callable[[int], jax.Array] | None = None,
+    several: SeveralSteps | None = None,
 ) -> TrainState:
     """Trains from `state` to the end of the schedule.
 
@@ -111,6 +124,8 @@ def run_epochs(
           first process count.
         feed: the batch of a step, on the devices; how long the loop waits for it is logged then. By
           default a batch is the indices of its images, split over the devices.
+        several: takes the place of `step_fn` where that many steps of an epoch are left; not
+          together with `feed`.
 
     Returns:
         The state after the last step, saved.
@@ -143,10 +158,15 @@ def run_epochs(
             wait.start()
             while step < end:
                 with jax.transfer_guard("disallow"):
-                    with wait.waiting():
-                        batch = next_batch(step)
-                    state, metrics = step_fn(state, batch)
-                step += 1
+                    if several is not None and end - step >= several.count:
+                        indices = _indices_of(schedule, step, several.count)
+                        state, metrics = several.fn(state, parallel.split(indices))
+                        step += several.count
+                    else:
+                        with wait.waiting():
+                            batch = next_batch(step)
+                        state, metrics = step_fn(state, batch)
+                        step += 1
                 log.add(step, metrics)
                 stop.poll()
                 if stop.signal_number is not None and step < end:
@@ -176,9 +196,13 @@ def run_epochs(
 
 
 def _make_index_feed(schedule: Schedule, parallel: Parallel) -> Callable[[int], jax.Array]:
-    return lambda step: parallel.split(
-        batch_indices(schedule.num_images, schedule.batch_size, schedule.seed, step)
-    )
+    return lambda step: parallel.split(_indices_of(schedule, step, 1)[:, 0])
+
+
+def _indices_of(schedule: Schedule, step: int, count: int) -> np.ndarray:
+    """The images of some steps in a row, int32 [B, count]."""
+    settings = (schedule.num_images, schedule.batch_size, schedule.seed)
+    return np.stack([batch_indices(*settings, step + i) for i in range(count)], axis=1)
 
 
 def _epoch_means(state: TrainState) -> dict[str, float]:
@@ -216,8 +240,13 @@ class _StepLog:
         self._clock_steps = 0
 
     def _fetch(self) -> None:
-        step, metrics = self._in_flight.popleft()
-        values = {name: float(value) for name, value in jax.device_get(metrics).items()}
+        last, metrics = self._in_flight.popleft()
+        columns = {name: np.atleast_1d(value) for name, value in jax.device_get(metrics).items()}
+        for i in reversed(range(len(columns["loss"]))):
+            self._take(last - i, {name: float(column[-1 - i]) for name, column in columns.items()})
+        self._has_run = True
+
+    def _take(self, step: int, values: dict[str, float]) -> None:
         bad = [name for name, value in values.items() if not math.isfinite(value)]
         if bad:
             raise Diverged(
@@ -229,8 +258,7 @@ class _StepLog:
         self._clock_steps += 1
         self._bar.update()
         if not self._has_run:
-            self._has_run = True
-            self.restart_clock()  # the first step holds the compilation
+            self.restart_clock()  # the first call holds the compilation
         if step % self._schedule.log_every_steps == 0 or step == self._schedule.num_steps:
             self._write_line(step)
 

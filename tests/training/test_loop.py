@@ -13,7 +13,7 @@ import pytest
 from rdvar_jax.data.stream import batch_indices
 from rdvar_jax.parallel import Parallel
 from rdvar_jax.training.checkpoint import Checkpoints
-from rdvar_jax.training.loop import Diverged, Schedule, run_epochs
+from rdvar_jax.training.loop import Diverged, Schedule, SeveralSteps, run_epochs
 from rdvar_jax.training.step import METRICS, TrainState, zero_sums
 from rdvar_jax.training.stop import Stopped
 from rdvar_jax.training.writer import MetricsWriter
@@ -54,7 +54,19 @@ class Run:
             (TrainState(np.int32(step), mixed, state.batch_stats, {}, new_sums), metrics)
         )
 
-    def go(self, evaluate_fn=None, feed=None):
+    def several_steps(self, state, indices):
+        """What a call of several steps does, one after the other."""
+        all_metrics = []
+        for column in np.asarray(jax.device_get(indices))[0].T:
+            state, metrics = self.step_fn(state, column)
+            all_metrics.append(jax.device_get(metrics))
+        self.calls.append(len(all_metrics))
+        return state, jax.device_put(
+            {name: np.stack([metrics[name] for metrics in all_metrics]) for name in METRICS}
+        )
+
+    def go(self, evaluate_fn=None, feed=None, steps_per_call=1):
+        self.calls = []
         restored = self.checkpoints.restore(abstract_state())
         start = restored[0] if restored else initial_state()
         with MetricsWriter(self.folder / "metrics.jsonl", int(start.step)) as writer:
@@ -68,6 +80,9 @@ class Run:
                 identity={},
                 evaluate_fn=evaluate_fn,
                 feed=feed,
+                several=SeveralSteps(steps_per_call, self.several_steps)
+                if steps_per_call > 1
+                else None,
             )
 
     def lines(self, kind):
@@ -98,6 +113,41 @@ def test_every_step_gets_the_batch_of_its_number(tmp_path):
     assert int(state.step) == 12
     expected = [(s + 1, tuple(batch_indices(10, 4, 0, s).tolist())) for s in range(12)]
     assert run.seen == expected
+
+
+def test_several_steps_a_call_are_the_same_steps(tmp_path):
+    settings = {"num_images": 14, "batch_size": 2, "log_every_steps": 3}
+    for name in ("one", "several"):
+        (tmp_path / name).mkdir()
+    one, several = Run(tmp_path / "one", **settings), Run(tmp_path / "several", **settings)
+    expected = one.go()
+    state = several.go(steps_per_call=3)
+    assert several.calls == [3] * 10  # epochs of 7 steps: two calls, and a step alone
+    assert several.seen == one.seen
+    assert int(state.step) == int(expected.step) == 35
+    assert float(state.params) == float(expected.params)
+    assert several.saved_steps() == one.saved_steps()
+    for kind in ("train", "epoch"):
+        lines, expected_lines = several.lines(kind), one.lines(kind)
+        assert len(lines) == len(expected_lines) > 0
+        for line, expected_line in zip(lines, expected_lines, strict=True):
+            for name in ("step", "epoch", *METRICS):
+                assert line[name] == expected_line[name]
+
+
+def test_divergence_inside_a_call_names_its_step(tmp_path):
+    run = Run(tmp_path, num_images=14, batch_size=2)
+    run.nan_at = 5
+    with pytest.raises(Diverged, match="step 5"):
+        run.go(steps_per_call=3)
+
+
+def test_a_stop_saves_the_state_after_its_call(tmp_path):
+    run = Run(tmp_path, num_images=14, batch_size=2)
+    run.signal_at = 4
+    with pytest.raises(Stopped):
+        run.go(steps_per_call=3)
+    assert run.saved_steps() == [6]
 
 
 def test_a_feed_says_what_a_step_gets_and_how_long_it_is_waited_for(tmp_path):

@@ -14,6 +14,7 @@ from rdvar_jax.training.step import (
     build_optimiser,
     init_state,
     make_gradient_fn,
+    make_several_steps,
     make_train_step,
 )
 
@@ -85,6 +86,39 @@ def test_devices_and_modes_change_nothing(one_step, mode, num_devices):
         assert difference.max() <= 2.001 * LEARNING_RATE
 
     jax.tree.map(check, state.params, expected_state.params, expected_gradients)
+
+
+@pytest.mark.slow  # XLA on CPU takes its time for gradients of convolutions inside a loop
+@pytest.mark.parametrize("mode", MODES)
+def test_two_steps_in_a_call_are_two_steps(tiny, mode):
+    parallel = parallel_of(mode, 2)
+    batches = np.array([[0, 1, 2, 3], [7, 6, 5, 4]], np.int32)
+    teacher, images = parallel.replicate((tiny.teacher_variables, tiny.images))
+    state = parallel.replicate(init_state(tiny.student_variables, TX))
+    step, rows = wrapped_step(tiny, parallel), []
+    for batch in batches:
+        state, metrics = step(state, teacher, images, parallel.split(batch))
+        rows.append(jax.device_get(metrics))
+    expected = jax.device_get(state)
+
+    several = parallel.wrap(
+        make_several_steps(make_train_step(tiny.teacher, tiny.student, SETTINGS, TX)),
+        split=(False, False, False, True),
+        split_output=False,
+        donate_argnums=(0,),
+    )
+    state, metrics = several(
+        parallel.replicate(init_state(tiny.student_variables, TX)),
+        teacher,
+        images,
+        parallel.split(batches.T),
+    )
+    for i, row in enumerate(rows):
+        assert_close({name: metrics[name][i] for name in METRICS}, row, 1e-4)
+    assert state.step == 2
+    # Where the first gradient is rounding noise Adam may step anywhere, and the second step sees it.
+    assert_close(jax.device_get(state.batch_stats), expected.batch_stats, 5e-3)
+    assert_close(jax.device_get(state.epoch_sums), expected.epoch_sums, 1e-4)
 
 
 def test_gradients_are_those_of_the_plain_loss(tiny, one_step):
