@@ -17,7 +17,7 @@ export XLA_PYTHON_CLIENT_PREALLOCATE=false
 # Against PyTorch's numbers in float64 and float32, with all bits of float32.
 JAX_DEFAULT_MATMUL_PRECISION=highest "$python" -m pytest -q tests/parity tests/models/test_precision.py
 
-groups=(step published_step l_var devices score_8 score_1 cached_step)
+groups=(step published_step l_var devices score_8 score_1 cached_step steps_a_call)
 [ -z "$anomalib" ] || groups+=(anomalib_step anomalib_score_8)
 groups+=(modes score_32)
 # Steps wait for the GPU, not for the processor: there, others may have some of its many cores.

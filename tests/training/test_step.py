@@ -116,7 +116,7 @@ def test_two_steps_in_a_call_are_two_steps(tiny, mode):
     for i, row in enumerate(rows):
         assert_close({name: metrics[name][i] for name in METRICS}, row, 1e-4)
     assert state.step == 2
-    # Where the first gradient is rounding noise Adam may step anywhere, and the second step sees it.
+    # Where a gradient is rounding noise Adam may step anywhere, and the second step sees it.
     assert_close(jax.device_get(state.batch_stats), expected.batch_stats, 5e-3)
     assert_close(jax.device_get(state.epoch_sums), expected.epoch_sums, 1e-4)
 

@@ -31,6 +31,10 @@ GROUPS = {
         Row("torch", "score", 8),
     ),
     "modes": (Row("jax", "train+shard_map", 8), Row("jax", "train", 8)),
+    "steps_a_call": (
+        Row("jax", "train+cache+four_a_call", 8),
+        Row("jax", "train+cache+four_alone", 8),
+    ),
     "l_var": (Row("l_var", "train", 16),),
     "devices": (Row("devices", "train", 8),),
     "metrics": (Row("metrics", "metrics", 83),),

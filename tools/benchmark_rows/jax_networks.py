@@ -15,7 +15,13 @@ from rdvar_jax.parallel import AXIS_NAME, Parallel
 from rdvar_jax.scoring.score import make_prepare_fn, make_score_fn
 from rdvar_jax.training.features import teacher_features
 from rdvar_jax.training.losses import LossSettings
-from rdvar_jax.training.step import TrainState, build_optimiser, init_state, make_train_step
+from rdvar_jax.training.step import (
+    TrainState,
+    build_optimiser,
+    init_state,
+    make_several_steps,
+    make_train_step,
+)
 
 PRECISION = "float32"
 
@@ -45,8 +51,13 @@ class Networks:
         prepared = prepare(self.folded, self.parallel.replicate(self.variables))
         return lambda: score(*prepared, self.images)
 
-    def train(self, losses: LossSettings, cached: bool = False) -> Callable[[], None]:
+    def train(
+        self, losses: LossSettings, cached: bool = False, steps_a_call: int = 1, calls: int = 1
+    ) -> Callable[[], None]:
         """Makes a function that trains one step on the batch and waits for it.
+
+        With `steps_a_call` K it is K steps on that batch, in one call of the device, and with
+        `calls` several such calls before it waits.
 
         All that come from one `Networks` train the same state, so they have room for only one.
 
@@ -57,10 +68,16 @@ class Networks:
             data = teacher_features(
                 self.teacher, self.folded, data, self.batch, self.parallel, PRECISION
             )
+        train_step = make_train_step(
+            None if cached else self.teacher, self.student, losses, self._tx, PRECISION
+        )
+        indices = self._indices
+        if steps_a_call > 1:
+            train_step = make_several_steps(train_step)
+            rows = np.arange(self.batch, dtype=np.int32)
+            indices = self.parallel.split(np.stack([rows] * steps_a_call, axis=1))
         step = self.parallel.wrap(
-            make_train_step(
-                None if cached else self.teacher, self.student, losses, self._tx, PRECISION
-            ),
+            train_step,
             split=(False, False, False, True),
             split_output=False,
             donate_argnums=(0,),
@@ -70,8 +87,9 @@ class Networks:
             self._state = self.parallel.replicate(init_state(self.variables, self._tx))
 
         def train() -> None:
-            done = step(self._state, frozen, data, self._indices)  # the state is donated
-            self._state = jax.block_until_ready(done)[0]
+            for _ in range(calls):
+                self._state, metrics = step(self._state, frozen, data, indices)  # donated
+            jax.block_until_ready((self._state, metrics))
 
         return train
 

@@ -1,4 +1,8 @@
-"""This project's train step and scoring: rows "train", "train+OPTION" and "score"."""
+"""This project's train step and scoring: rows "train", "train+OPTION" and "score".
+
+Options: "cache" for kept teacher features, "shard_map" instead of pmap; "four_alone" and
+"four_a_call" time four steps, of a call each or in one call.
+"""
 
 # The clock starts, and settings of the process are made, before the large imports.
 # ruff: noqa: E402
@@ -23,15 +27,17 @@ def main(settings: Settings) -> None:
     kind, *options = settings.row.split("+")
     device = jax.local_devices()[0]
     parallel = Parallel("shard_map" if "shard_map" in options else "pmap", (device,))
-    networks = Networks(settings, parallel, settings.batch)
+    networks, images = Networks(settings, parallel, settings.batch), settings.batch
     if kind == "score":
         run = networks.score()
     else:
         cached = "cache" in options
         kind = "train+cache" if cached else "train"
-        run = networks.train(LossSettings(lambda_var=0.1), cached)
+        steps_a_call, calls = (4 if o in options else 1 for o in ("four_a_call", "four_alone"))
+        run = networks.train(LossSettings(lambda_var=0.1), cached, steps_a_call, calls)
+        images *= steps_a_call * calls
     name = f"jax {settings.row} {settings.batch}"
-    call = Call(run, settings.batch, kind)
+    call = Call(run, images, kind)
     serve({name: call}, STARTED, settings, facts=lambda: {"device": device.device_kind})
 
 
