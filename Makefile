@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: demo install test test-all test-torch test-browser test-ray lint format clean
+.PHONY: demo install test test-all test-torch test-browser test-ray docs lint format clean
 
 install: .venv/installed
 
@@ -45,6 +45,15 @@ test-ray: .venv/installed-ray
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev,ray]"
 	touch $@
 
+# The site, in docs/_build/html; a warning is an error.
+docs: .venv/installed-docs
+	rm -rf docs/_build docs/_generated
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet docs docs/_build/html
+
+.venv/installed-docs: .venv/installed
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev,docs]"
+	touch $@
+
 lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -55,4 +64,4 @@ format: install
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv .cache .pytest_cache .ruff_cache build *.egg-info
+	rm -rf .venv .cache .pytest_cache .ruff_cache build *.egg-info docs/_build docs/_generated

@@ -1,0 +1,90 @@
+"""How `make docs` builds the pages of this folder and the reference from docstrings."""
+
+import os
+import re
+from pathlib import Path
+
+from rdvar_jax.version import __version__
+
+FOLDER = Path(__file__).parent
+SECTION = re.compile("(Args|Returns|Raises|Yields|Attributes|Example|Source|Note)s?:")
+
+project = "rdvar_jax"
+author = "The rdvar_jax authors"
+release = version = __version__
+
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.napoleon",
+]
+exclude_patterns = ["_build", "_templates", "benchmarks"]
+templates_path = ["_templates"]
+# The tables of docs/results are reached from the page that speaks of them.
+suppress_warnings = ["toc.not_included"]
+html_theme = "furo"
+html_title = f"rdvar_jax {version}"
+html_show_copyright = False
+html_show_sphinx = False
+
+myst_heading_anchors = 3
+# The reference is one page for each module.
+autosummary_generate = True
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autodoc_default_options = {"members": True, "undoc-members": False}
+# Arrays and configs are many names of the same thing in signatures.
+autodoc_type_aliases = {"npt.ArrayLike": "ArrayLike"}
+napoleon_use_ivar = True  # attributes are members too, and would be there twice
+
+
+def leave_links_out_of_the_folder(app, docname: str, source: list[str]) -> None:
+    """Links to files that are no part of the site become text: the site stands alone."""
+    here = (FOLDER / docname).parent
+
+    def resolve(link: re.Match) -> str:
+        target = Path(os.path.normpath(here / link[2].split("#")[0]))
+        return link[0] if target.is_relative_to(FOLDER) else link[1]
+
+    source[0] = re.sub(r"(?<!!)\[([^\]]+)\]\((\.\.?/[^)\s]+)\)", resolve, source[0])
+
+
+def read_as_plain_text(app, what, name, obj, options, lines: list[str]) -> None:
+    """Docstrings here are plain sentences with `code`, not reStructuredText.
+
+    What stands indented by itself, and tables, are shown as they are. Nothing else is markup but
+    lists and the sections of Google's style.
+    """
+    shown, verbatim, in_section = [], False, False
+    for number, line in enumerate(lines):
+        indented = line.startswith("  ")
+        if line and not indented:
+            in_section = SECTION.fullmatch(line) is not None
+        begins = number > 0 and not lines[number - 1].strip() and indented and not in_section
+        is_table = line.startswith("|")
+        if line and not verbatim and (begins or is_table):
+            shown += ["", "::", ""]
+            verbatim = True
+        elif line and verbatim and not (indented or is_table):
+            shown.append("")
+            verbatim = False
+        shown.append(f"    {line}" if verbatim else _as_text(line))
+    lines[:] = shown
+
+
+def _as_text(line: str) -> str:
+    parts = re.split(r"(``[^`]+``|`[^`]+`)", line)
+    return "".join(
+        f"``{part.strip('`')}``" if part.startswith("`") else _escape(part) for part in parts
+    )
+
+
+def _escape(text: str) -> str:
+    text = re.sub(r"(?<!^)[*|]|^(?<!\s)[*|](?! )", r"\\\g<0>", text)
+    return re.sub(r"(?<=\w)_(?!\w)", r"\\_", text)
+
+
+def setup(app) -> None:
+    app.connect("source-read", leave_links_out_of_the_folder)
+    app.connect("autodoc-process-docstring", read_as_plain_text, priority=400)  # before napoleon

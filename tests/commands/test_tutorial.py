@@ -1,0 +1,58 @@
+"""The commands of docs/tutorial.md, one after the other as they stand there, on smaller images."""
+
+import csv
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from rdvar_process import REPOSITORY
+
+TUTORIAL = (REPOSITORY / "docs" / "tutorial.md").read_text(encoding="utf-8")
+# What makes the page's ten minutes one: each is put behind a command that it belongs to.
+SMALLER = {
+    "prepare --source synthetic": " --size 32",
+    "--config.data.validation=0.5": " --config.data.image_size=32 --config.train.epochs=2",
+}
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", TUTORIAL, flags=re.DOTALL | re.MULTILINE)
+
+
+@pytest.mark.slow
+def test_every_command_does_what_the_page_says(rdvar, tmp_path):
+    (tmp_path / "configs").symlink_to(REPOSITORY / "configs")
+    environment = {
+        **rdvar.environment,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    }
+
+    def run(*command: str) -> str:
+        done = subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600
+        )
+        assert done.returncode == 0, f"{command[-1]}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    installing, *commands = blocks("bash")
+    assert "make install" in installing and len(commands) == 7
+    said = []
+    for block in commands:
+        for text, more in SMALLER.items():
+            block = block.replace(text, text + more)
+        said.append(run("bash", "-euo", "pipefail", "-c", block))
+    assert "false-positive rate of new good images at most" in said[2]
+    assert "image_auroc" in said[3]
+    assert re.search(r"^(part is good|exit code 1)$", said[5], flags=re.MULTILINE)
+
+    (python,) = blocks("python")
+    with (tmp_path / "one" / "scores.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    score, verdict = run(sys.executable, "-c", python).split()
+    assert float(score.strip("[]")) == pytest.approx(float(row["score"]), rel=1e-5)
+    assert (verdict == "[True]") == ("defective" in row["verdict"])
+    for made in ("blister.png", "blister/report.html", "verdicts/scores.csv", "blister.rdvar"):
+        assert (tmp_path / made).stat().st_size > 0
