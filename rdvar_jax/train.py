@@ -185,11 +185,11 @@ def train(config: Config, workdir_path: Path) -> None:
     make_step = make_train_step if placement.in_memory else make_streamed_step
     train_step = make_step(step_teacher, student, loss_settings(config), tx, precision)
     split = (False, *(False for _ in resident), True)
-    step_fn = parallel.wrap(train_step, split, split_output=False, donate_argnums=(0,))
+    step_fn = parallel.wrap(train_step, split=split, split_output=False, donate_argnums=(0,))
     several, count = None, config.train.steps_per_call
     if count > 1 and placement.in_memory:
         several_fn = parallel.wrap(
-            make_several_steps(train_step), split, split_output=False, donate_argnums=(0,)
+            make_several_steps(train_step), split=split, split_output=False, donate_argnums=(0,)
         )
         several = SeveralSteps(count, lambda state, batch: several_fn(state, *resident, batch))
     elif count > 1:
