@@ -1,0 +1,151 @@
+"""Measures what `rdvar threshold` promises, on real images: false alarms among held-out good parts.
+
+    python tools/threshold_fpr.py --data MVTEC_AD --weights resnet18.pth --output FPR.json
+
+For each set and seed a run is trained with some good images kept from it (`data.validation`), the
+threshold is chosen from these, and the good test images, which neither has seen, are judged. A
+second threshold is chosen from every other good test image and checked on the rest. Nothing is
+tuned between the sets but the target, which their few images must be able to show.
+"""
+
+import argparse
+import json
+import math
+import shutil
+import sys
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from collect_results import git_commit, machine
+from scipy import stats
+
+from rdvar_jax.main import main as rdvar
+
+
+@dataclass(frozen=True)
+class Case:
+    """A set, the share of its training images that is kept, and the rate that is asked for."""
+
+    category: str
+    validation: float
+    target: float
+    # From half of the good test images: how many there are decides what can be shown.
+    target_of_half: float
+    epochs: int
+    confidence: float = 0.95
+
+
+CASES = (
+    Case("leather_tiles", 0.3, 0.15, 0.2, epochs=20),
+    Case("screw", 0.2, 0.05, 0.15, epochs=4),
+)
+
+
+def main() -> None:
+    """Runs all cases, prints them as a table and writes them."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, required=True, help="the folder of both sets")
+    parser.add_argument("--weights", type=Path, required=True, help="of ResNet-18")
+    parser.add_argument("--image_size", type=int, default=64)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
+    parser.add_argument("--output", type=Path, required=True, help="the JSON file")
+    args = parser.parse_args()
+    document: dict[str, Any] = {
+        "commit": git_commit(),
+        "machine": machine(),
+        "arch": "resnet18",
+        "image_size": args.image_size,
+        "rows": [],
+    }
+    for seed in args.seeds:
+        for case in CASES:
+            with tempfile.TemporaryDirectory() as folder:
+                document["rows"] += measure(case, seed, args, Path(folder))
+            args.output.write_text(json.dumps(document, indent=1) + "\n")
+            print(table(document["rows"]), flush=True)
+
+
+def measure(case: Case, seed: int, args: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
+    """One row for each way to choose the threshold."""
+    workdir, good = folder / "run", args.data / case.category / "test" / "good"
+    call(
+        "train",
+        *("--config", f"configs/mvtec_resnet18.py:{case.category}"),
+        f"--config.data.root={args.data}",
+        f"--config.data.image_size={args.image_size}",
+        f"--config.data.validation={case.validation}",
+        f"--config.teacher.weights={args.weights}",
+        f"--config.train.epochs={case.epochs}",
+        f"--config.train.seed={seed}",
+        *("--workdir", workdir),
+    )
+    halves = folder / "chosen", folder / "checked"
+    for number, image in enumerate(sorted(good.iterdir())):
+        target = halves[number % 2] / image.name
+        target.parent.mkdir(exist_ok=True)
+        shutil.copy(image, target)
+    ways = (
+        ("validation", case.target, [], good),
+        ("half of test/good", case.target_of_half, ["--input", halves[0]], halves[1]),
+    )
+    rows = []
+    for source, target, inputs, checked in ways:
+        promise = (f"--target={target}", f"--confidence={case.confidence}")
+        call("threshold", "--workdir", workdir, *inputs, *promise)
+        stored = json.loads((workdir / "threshold.json").read_text())
+        output = folder / f"out {source.split()[0]}"
+        pictures = ("--noheat_maps", "--nooverlays")
+        call("predict", "--workdir", workdir, "--input", checked, "--output", output, *pictures)
+        text = (output / "scores.jsonl").read_text()
+        verdicts = [json.loads(line)["verdict"] for line in text.splitlines()]
+        false, number = verdicts.count("defective"), len(verdicts)
+        interval = stats.binomtest(false, number).proportion_ci(0.9, "exact")
+        rows.append(
+            {
+                "seed": seed,
+                "source": source,
+                **asdict(case),
+                "target": target,
+                "threshold": stored["threshold"],
+                "num_chosen_from": stored["num_images"],
+                "fpr_bound": stored["fpr_bound"],
+                "num_false": false,
+                "num_checked": number,
+                "fpr": false / number,
+                # One-sided, each with confidence 0.95.
+                "fpr_at_least": float(interval.low),
+                "fpr_at_most": float(interval.high),
+            }
+        )
+    return rows
+
+
+def call(*words: object) -> None:
+    """Runs `rdvar`; ends with its exit code where it fails."""
+    code = rdvar([str(word) for word in words])
+    if code != 0:
+        sys.exit(code)
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """Markdown."""
+    lines = [
+        "| Set | Seed | Threshold from | Target | False alarms | Rate | At least | At most |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        at_least = math.floor(1000 * row["fpr_at_least"]) / 1000
+        lines.append(
+            f"| {row['category']} | {row['seed']} | {row['num_chosen_from']}, {row['source']} "
+            f"| {row['target']:g} | {row['num_false']} of {row['num_checked']} "
+            f"| {row['fpr']:.3f} | {at_least:.3f} | {row['fpr_at_most']:.3f} |"
+        )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
