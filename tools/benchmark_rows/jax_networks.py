@@ -87,9 +87,11 @@ class Networks:
             self._state = self.parallel.replicate(init_state(self.variables, self._tx))
 
         def train() -> None:
+            done: Any = self._state
             for _ in range(calls):
-                self._state, metrics = step(self._state, frozen, data, indices)  # donated
-            jax.block_until_ready((self._state, metrics))
+                done = step(self._state, frozen, data, indices)  # the state is donated
+                self._state = done[0]
+            jax.block_until_ready(done)
 
         return train
 
