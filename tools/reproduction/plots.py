@@ -61,15 +61,13 @@ def curve_of_lambda(
 ) -> Picture:
     """`lambda.png`: AUROC against λ, with error bars."""
     figure, panels = pyplot.subplots(1, len(SHOWN), figsize=(WIDTH, 3.6), layout="constrained")
-    smallest = min(value for value in lambdas if value > 0)
+    # At even distances: 0 has no place on an axis of logarithms, and the values grow by factors.
+    places = range(len(lambdas))
     for axes, (metric, label) in zip(panels, SHOWN.items(), strict=True):
         means, errors = _means(experiment, outcomes, metric)
-        axes.errorbar(lambdas, means, yerr=errors, marker="o", capsize=4, color=COLORS[0])
+        axes.errorbar(places, means, yerr=errors, marker="o", capsize=4, color=COLORS[0])
         axes.axhline(means[0], color="#adb5bd", linestyle="--", linewidth=1)
-        # Linear up to the smallest value, so that 0 has a place beside the logarithms.
-        axes.set_xscale("symlog", linthresh=smallest)
-        axes.set_xticks(lambdas, [f"{value:g}" for value in lambdas])
-        axes.minorticks_off()
+        axes.set_xticks(places, [f"{value:g}" for value in lambdas])
         axes.set_xlabel("λ")
         axes.set_ylabel(label)
     text = "AUROC against λ, one standard deviation over seeds; the dashed line is λ = 0"
