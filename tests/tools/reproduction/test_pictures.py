@@ -61,7 +61,9 @@ def test_the_curve_of_lambda_goes_through_the_means(monkeypatch, tmp_path):
     image, pixel = drawn(monkeypatch, lambda: plots.curve_of_lambda(fig4, LAMBDAS, made, tmp_path))
     for axes, metric in ((image, "image_auroc"), (pixel, "pixel_auroc")):
         line = axes.containers[0][0]
-        assert list(line.get_xdata()) == list(LAMBDAS)
+        labels = [label.get_text() for label in axes.get_xticklabels()]
+        assert list(line.get_xdata()) == list(axes.get_xticks())
+        assert [float(label) for label in labels] == list(LAMBDAS)
         values = np.array(
             [
                 [percents(made, v.name, metric)[c][s] for c in CATEGORIES for s in SEEDS]
