@@ -119,8 +119,8 @@ def alone(rdvar, tmp_path_factory) -> Path:
 def assert_same_run(workdir: Path, expected: Path) -> None:
     """The same metrics and checkpoints, the last one of the same state.
 
-    Bounds: gradients, which make Adam's moments, 1e-3 of a leaf's largest, and statistics 5e-5. That
-    is more than after the one step of tests/training/test_step.py, since parameters moved.
+    Bounds: gradients, which make Adam's moments, 1e-3 of a leaf's largest, and statistics 5e-5.
+    That is more than after the one step of tests/training/test_step.py, since parameters moved.
     """
     lines, expected_lines = read_lines(workdir), read_lines(expected)
     assert [(x["kind"], x["step"]) for x in lines] == [
