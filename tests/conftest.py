@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from rdvar_jax.devices.parallel import AXIS_NAME
 from rdvar_jax.models.architectures import Architecture
 from rdvar_jax.models.blocks import BasicBlock
 from rdvar_jax.models.build import feature_shapes, image_shape
 from rdvar_jax.models.initialise import init_variables
 from rdvar_jax.models.student import Student
 from rdvar_jax.models.teacher import Teacher
-from rdvar_jax.parallel import AXIS_NAME
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 COMPILATION_CACHE = REPOSITORY / ".cache" / "xla-tests"

@@ -22,7 +22,7 @@ CATCH_ALL = ("utils", "util", "helpers", "helper", "common", "misc", "tools")
 
 
 def module_name(path: Path) -> str:
-    """`rdvar_jax/data/folder.py` to `rdvar_jax.data.folder`."""
+    """`rdvar_jax/data/sets/folder.py` to `rdvar_jax.data.sets.folder`."""
     parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
@@ -110,7 +110,8 @@ def edges() -> list[tuple[Path, Path]]:
 def test_the_reader_sees_every_kind_of_import():
     source = """
 import jax.numpy as jnp, rdvar_jax.main
-from rdvar_jax import train, __version__
+from rdvar_jax.commands import train
+from rdvar_jax import __version__
 from rdvar_jax.training.losses import STAGES
 def later():
     from rdvar_jax.scoring import curves
@@ -118,7 +119,7 @@ def later():
     assert read_imports(source) == {
         "jax.numpy",
         "rdvar_jax.main",
-        "rdvar_jax.train",
+        "rdvar_jax.commands.train",
         "rdvar_jax",
         "rdvar_jax.training.losses",
         "rdvar_jax.scoring.curves",
@@ -224,7 +225,7 @@ def test_scoring_loads_no_training_and_no_plotting():
     places = read_rule(r"Scoring needs .*?; these load none of")
     heavy = read_rule(r"these load none of .*?\.\n")
     names = [name for name, path in MODULES.items() if lies_in(place_of(path), places)]
-    assert "rdvar_jax.scoring.score" in names
+    assert "rdvar_jax.scoring.scores" in names
     loaded = loaded_by(names)
     assert {"jax", "flax"} <= loaded  # the reader sees what is there
     assert not loaded & set(heavy)

@@ -10,11 +10,11 @@ import jax
 import numpy as np
 import pytest
 
-from rdvar_jax.data.dataset import load_train
-from rdvar_jax.data.folder import find_category
+from rdvar_jax.data.loading.arrays import load_train
+from rdvar_jax.data.sets.folder import find_category
+from rdvar_jax.devices.parallel import AXIS_NAME, Parallel
 from rdvar_jax.models.build import build_student, build_teacher, feature_shapes, image_shape
 from rdvar_jax.models.initialise import init_variables
-from rdvar_jax.parallel import AXIS_NAME, Parallel
 from rdvar_jax.training.losses import LossSettings
 from rdvar_jax.training.step import build_optimiser, init_state, make_train_step
 
@@ -82,7 +82,7 @@ def test_wide_resnet50_takes_two_real_steps(shared):
     args = parallel.replicate((teacher_variables, images))
     losses = []
     for start in (0, 16):
-        indices = parallel.split(np.arange(start, start + 16, dtype=np.int32))
+        indices = parallel.shard_batch(np.arange(start, start + 16, dtype=np.int32))
         state, metrics = step(state, *args, indices)
         losses.append({name: float(value) for name, value in metrics.items()})
     assert int(state.step) == 2

@@ -14,8 +14,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from rdvar_jax.data.synthetic import CATEGORIES
 from rdvar_jax.main import main as rdvar
+from rdvar_jax.synthetic import CATEGORIES
 
 CONFIG = "configs/demo.py"
 COLUMNS = {"image_auroc": "image AUROC", "pixel_auroc": "pixel AUROC", "aupro": "AUPRO"}

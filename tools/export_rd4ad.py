@@ -14,7 +14,7 @@ from pathlib import Path
 from exit_code import exit_code
 
 from rdvar_jax.command_line.start import start_jax
-from rdvar_jax.workdir import Workdir, load_config
+from rdvar_jax.runs.workdir import Workdir, load_config
 
 
 def export(argv: list[str]) -> None:
@@ -27,7 +27,7 @@ def export(argv: list[str]) -> None:
     parser.add_argument("--checkpoint", choices=("latest", "best"), default="latest")
     args = parser.parse_args(argv)
     start_jax()
-    from rdvar_jax.port import export_rd4ad
+    from rdvar_jax.commands.rd4ad import export_rd4ad
 
     workdir = Workdir(args.workdir.resolve())
     export_rd4ad(load_config(workdir), workdir, args.output, args.checkpoint)

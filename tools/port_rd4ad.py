@@ -5,8 +5,8 @@
     rdvar evaluate --workdir W
 
 Without --teacher torchvision's weights are taken, from the cache or downloaded. Other settings of
-rdvar_jax/config.py may be given too, such as --config.data.image_size. Root and category may also
-be left for `rdvar evaluate`.
+rdvar_jax/runs/config.py may be given too, such as --config.data.image_size. Root and category may
+also be left for `rdvar evaluate`.
 """
 
 import sys
@@ -18,8 +18,8 @@ from exit_code import exit_code
 
 from rdvar_jax.command_line.settings import define_settings, parse_flags
 from rdvar_jax.command_line.start import start_jax
-from rdvar_jax.config import default_config, resolved
 from rdvar_jax.errors import ConfigError
+from rdvar_jax.runs.config import default_config, resolved
 
 NAMES = {
     "arch": "the backbone",
@@ -50,7 +50,7 @@ def port(argv: list[str]) -> None:
     config.teacher.arch = arch
     config.teacher.weights = teacher or config.teacher.weights
     start_jax()
-    from rdvar_jax.port import import_rd4ad
+    from rdvar_jax.commands.rd4ad import import_rd4ad
 
     workdir = import_rd4ad(resolved(config), Path(checkpoint), Path(folder))
     later = "" if config.data.root else " --config.data.root=FOLDER --config.data.category=NAME"

@@ -26,7 +26,7 @@ def convert(argv: list[str]) -> None:
     parser.add_argument("--arch", choices=tuple(ARCHITECTURES), required=True)
     parser.add_argument("--licence", default="", help="a note on the licence of the weights")
     args = parser.parse_args(argv)
-    from rdvar_jax.port import convert_teacher
+    from rdvar_jax.commands.rd4ad import convert_teacher
 
     convert_teacher(args.arch, args.source, args.output, args.licence)
     print(f"wrote {args.output}")

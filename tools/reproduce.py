@@ -43,9 +43,9 @@ from reproduction.ray_cluster import connect, num_slots, run_on_ray
 from reproduction.sweep import Plan, Progress, failures, make_plan, outcomes
 
 from rdvar_jax.command_line.settings import read_config
-from rdvar_jax.config import RANDOM_WEIGHTS, Config, resolved
-from rdvar_jax.data.folder import list_categories
+from rdvar_jax.data.sets.folder import list_categories
 from rdvar_jax.errors import ConfigError
+from rdvar_jax.runs.config import RANDOM_WEIGHTS, Config, resolved
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PAPER_CONFIG = REPOSITORY / "configs" / "mvtec_wrn50.py"

@@ -17,7 +17,7 @@ def run(argv: list[str]) -> int:
     define_workdir(values)
     config, workdir, which, extra = load_run(values, argv)
     refuse_extra(extra)
-    from rdvar_jax.evaluate import evaluate
+    from rdvar_jax.commands.evaluate import evaluate
 
     results = evaluate(config, workdir, which)
     for name, value in results["metrics"].items():

@@ -29,7 +29,7 @@ def run(argv: list[str]) -> int:
     refuse_extra(extra)
     if not values["output"].value:
         raise ConfigError("give --output with the file to write.")
-    from rdvar_jax.export import export
+    from rdvar_jax.commands.export import export
 
     output = Path(str(values["output"].value))
     threshold = values["threshold"].value

@@ -20,8 +20,8 @@ def run(argv: list[str]) -> int:
     values = flags.FlagValues()
     flags.DEFINE_string("output", None, "the contact sheet, or its folder", flag_values=values)
     config = read_config(values, argv)
-    from rdvar_jax.config import resolved
-    from rdvar_jax.inspection import inspect_set
+    from rdvar_jax.commands.inspect import inspect_set
+    from rdvar_jax.runs.config import resolved
 
     output = values["output"].value
     found = inspect_set(resolved(config), Path(output) if output else None)

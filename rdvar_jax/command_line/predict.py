@@ -34,9 +34,9 @@ def run(argv: list[str]) -> int:
     config, workdir, which, extra = load_run(values, argv)
     if not values["input"].value or not values["output"].value:
         raise ConfigError("give --input with images or folders of them, and --output FOLDER.")
-    from rdvar_jax.predict import predict
-    from rdvar_jax.verdict import Thresholds, Wanted
-    from rdvar_jax.watch import watch
+    from rdvar_jax.commands.image_writer import Outputs, Thresholds
+    from rdvar_jax.commands.predict import predict
+    from rdvar_jax.commands.watch import watch
 
     output = Path(values["output"].value)
     # `--input *.png`: the shell puts all names but the first behind, without a flag.
@@ -45,7 +45,7 @@ def run(argv: list[str]) -> int:
     fail_on_defect = bool(values["fail_on_defect"].value)
     common: dict[str, Any] = dict(
         thresholds=Thresholds(values["threshold"].value, values["pixel_threshold"].value),
-        wanted=Wanted(
+        wanted=Outputs(
             *(bool(values[name].value) for name in names),
             maps_at_own_size=values["map_size"].value == "original",
         ),

@@ -38,7 +38,7 @@ def run(argv: list[str]) -> int:
 
 
 def _draw(root: Path, values: flags.FlagValues) -> int:
-    from rdvar_jax.data.synthetic import CATEGORIES, generate
+    from rdvar_jax.synthetic import CATEGORIES, generate
 
     size, seed = (int(values[name].value or 0) for name in ("size", "seed"))
     generate(root, size=size, seed=seed)
@@ -51,10 +51,10 @@ def _pack(values: flags.FlagValues) -> int:
     manual_dir, data_dir = values["manual_dir"].value, values["data_dir"].value
     if not manual_dir or not data_dir:
         raise ConfigError("--source tfds needs --manual_dir FOLDER and --data_dir TFDS_FOLDER.")
-    from rdvar_jax.data.packed import import_tfds
+    from rdvar_jax.data.sets.tfds_read import import_tfds
 
     import_tfds()
-    from rdvar_jax.tfds_builder import build_tfds
+    from rdvar_jax.data.sets.tfds_write import build_tfds
 
     names = values["category"].value or ()
     folders = build_tfds(Path(manual_dir).absolute(), Path(data_dir).absolute(), names)

@@ -21,8 +21,8 @@ def run(argv: list[str]) -> int:
     flags.DEFINE_enum("checkpoint", "latest", ["latest", "best"], "which state", flag_values=values)
     parse_flags(values, argv)
     folder = read_workdir(values)
-    from rdvar_jax.report_page import write_report
-    from rdvar_jax.workdir import Workdir
+    from rdvar_jax.commands.report import write_report
+    from rdvar_jax.runs.workdir import Workdir
 
     output = Path(values["output"].value) if values["output"].value else None
     written = write_report(Workdir(folder.resolve()), str(values["checkpoint"].value), output)

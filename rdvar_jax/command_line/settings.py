@@ -10,8 +10,8 @@ from rdvar_jax.command_line.start import start_jax
 from rdvar_jax.errors import ConfigError
 
 if TYPE_CHECKING:  # loading these takes seconds, which --help should not
-    from rdvar_jax.config import Config
-    from rdvar_jax.workdir import Workdir
+    from rdvar_jax.runs.config import Config
+    from rdvar_jax.runs.workdir import Workdir
 
 
 def define_workdir(values: flags.FlagValues) -> None:
@@ -40,9 +40,9 @@ def load_run(values: flags.FlagValues, argv: list[str]) -> "tuple[Config, Workdi
     rest = values(argv, known_only=True)
     folder = read_workdir(values)
     start_jax()
-    from rdvar_jax.config import determining_settings, resolved
+    from rdvar_jax.runs.config import determining_settings, resolved
+    from rdvar_jax.runs.workdir import Workdir, load_config, refuse_other_settings
     from rdvar_jax.training.checkpoint import CHECKPOINTS
-    from rdvar_jax.workdir import Workdir, load_config, refuse_other_settings
 
     workdir = Workdir(folder.resolve())
     config = load_config(workdir)
@@ -93,7 +93,7 @@ def define_settings(values: flags.FlagValues, config: Any, argv: list[str]) -> N
     try:
         config_flags.DEFINE_config_dict("config", config, flag_values=values, sys_argv=argv)
     except (AttributeError, KeyError) as error:
-        raise ConfigError(f"unknown setting: {error}; see rdvar_jax/config.py.") from error
+        raise ConfigError(f"unknown setting: {error}; see rdvar_jax/runs/config.py.") from error
 
 
 def parse_flags(values: flags.FlagValues, argv: list[str]) -> None:
@@ -109,7 +109,7 @@ def register_image_size() -> None:
     """Lets `--config.data.image_size` be a number or two; to be called before flags are made."""
     from ml_collections import config_flags
 
-    from rdvar_jax.config import IMAGE_SIZE_TYPES
+    from rdvar_jax.runs.config import IMAGE_SIZE_TYPES
 
     types: Any = IMAGE_SIZE_TYPES
     config_flags.register_flag_parser_for_type(types, _ImageSizeParser())
@@ -139,7 +139,7 @@ def _parse(values: flags.FlagValues, argv: list[str]) -> list[str]:
         raise
     except (AttributeError, TypeError, KeyError) as error:
         raise ConfigError(
-            f"unknown setting, or a value of the wrong type: {error}; see rdvar_jax/config.py."
+            f"unknown setting, or a value of the wrong type: {error}; see rdvar_jax/runs/config.py."
         ) from error
     # A config file is the user's own code: anything may come out of it.
     except Exception as error:

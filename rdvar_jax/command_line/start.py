@@ -21,7 +21,7 @@ def start_logging() -> None:
 
 def start_jax() -> None:
     """Keeps compiled programs between runs; `JAX_COMPILATION_CACHE_DIR` chooses the place."""
-    from rdvar_jax.memory import keep_freed_memory
+    from rdvar_jax.devices.malloc import keep_freed_memory
 
     keep_freed_memory()  # before JAX starts its threads
     import jax

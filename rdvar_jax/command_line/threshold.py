@@ -26,7 +26,7 @@ def run(argv: list[str]) -> int:
     flags.DEFINE_float("confidence", 0.95, "that the rate is kept", flag_values=values)
     flags.DEFINE_float("quantile", 0.99, "of --method quantile", flag_values=values)
     config, workdir, which, extra = load_run(values, argv)
-    from rdvar_jax.threshold import Method, make_threshold
+    from rdvar_jax.commands.threshold import Method, make_threshold
 
     shares = (float(values[name].value or 0) for name in ("target", "confidence", "quantile"))
     inputs = [Path(name) for name in (*(values["input"].value or ()), *extra)]

@@ -11,7 +11,7 @@ from rdvar_jax.command_line.start import start_jax
 HELP = """
 rdvar train --config FILE[:CATEGORY] --workdir W [--config.SECTION.NAME=VALUE ...]
     Train on the good images of data.root/CATEGORY. The same command goes on where a stopped run
-    was. Settings and their defaults: rdvar_jax/config.py.
+    was. Settings and their defaults: rdvar_jax/runs/config.py.
 """
 
 
@@ -21,9 +21,9 @@ def run(argv: list[str]) -> int:
     define_workdir(values)
     config = read_config(values, argv)
     start_jax()
-    from rdvar_jax.config import resolved
-    from rdvar_jax.distributed import is_first, membership
-    from rdvar_jax.train import train
+    from rdvar_jax.commands.train import train
+    from rdvar_jax.devices.processes import is_main_process, membership
+    from rdvar_jax.runs.config import resolved
     from rdvar_jax.training.stop import Stopped
 
     with membership(report_error, **config.distributed):
@@ -32,6 +32,6 @@ def run(argv: list[str]) -> int:
         except Stopped as stopped:
             print(f"rdvar: {stopped}", file=sys.stderr)
             return 128 + stopped.signal_number
-        if is_first():
+        if is_main_process():
             print(f"trained; next: rdvar evaluate --workdir {values['workdir'].value}")
     return 0

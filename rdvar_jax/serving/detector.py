@@ -13,9 +13,9 @@ import jax
 import numpy as np
 from jax import export
 
-from rdvar_jax.data.geometry import Geometry
+from rdvar_jax.data.pixels.geometry import Geometry
+from rdvar_jax.devices.parallel import cpu_compiler_options
 from rdvar_jax.errors import BundleError
-from rdvar_jax.parallel import cpu_compiler_options
 from rdvar_jax.serving.archive import PROGRAM, WEIGHTS, read_bundle
 from rdvar_jax.serving.pictures import as_pictures, to_pixels
 from rdvar_jax.serving.tensors import parse_safetensors

@@ -10,10 +10,10 @@ import numpy as np
 
 from rdvar_jax.models.architectures import ARCHITECTURES, Architecture, ImageSize, height_width
 from rdvar_jax.models.blocks import BasicBlock
+from rdvar_jax.models.cosine import EPSILON
 from rdvar_jax.models.fold import norm_of
 from rdvar_jax.models.teacher import DEVIATION, MEAN
-from rdvar_jax.scoring.anomaly_map import map_matrices
-from rdvar_jax.scoring.cosine import EPSILON
+from rdvar_jax.scoring.maps import map_matrices
 from rdvar_jax.serving.onnx_graph import GraphBuilder
 
 INPUT, MAP, SCORE = "images", "maps", "scores"

@@ -8,9 +8,9 @@ from typing import Any, TypeAlias
 import numpy as np
 from PIL import Image, ImageOps
 
-from rdvar_jax.data.decode import decode_image
-from rdvar_jax.data.geometry import Geometry
-from rdvar_jax.data.image_file import as_8_bit
+from rdvar_jax.data.pixels.decode import decode_image
+from rdvar_jax.data.pixels.geometry import Geometry
+from rdvar_jax.data.pixels.image_file import as_8_bit
 from rdvar_jax.errors import DataError
 
 # A uint8 array [H, W, 3] in RGB or [H, W] in grey, a picture of Pillow's, or an image file.

@@ -13,7 +13,7 @@ from rdvar_jax.models.architectures import ImageSize, height_width
 from rdvar_jax.models.fold import fold_batch_norm
 from rdvar_jax.models.student import Student
 from rdvar_jax.models.teacher import Teacher
-from rdvar_jax.scoring.score import make_score_step
+from rdvar_jax.scoring.scores import make_score_step
 
 # Of jax.export: where the program can run.
 PLATFORMS = ("cpu", "cuda")

@@ -23,7 +23,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from rdvar_jax.distributed import is_first, wait_for_all
+from rdvar_jax.devices.processes import barrier, is_main_process
 from rdvar_jax.errors import CheckpointError
 from rdvar_jax.training.step import TrainState
 
@@ -88,9 +88,9 @@ class Checkpoints:
         Raises:
             CheckpointError: the disk refuses.
         """
-        if is_first():
+        if is_main_process():
             self._save(state, epoch, metrics, identity)
-        wait_for_all("saved")
+        barrier("saved")
 
     def _save(
         self,

@@ -11,9 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from rdvar_jax.devices.parallel import Parallel
 from rdvar_jax.models.precision import compute_dtype, with_precision
 from rdvar_jax.models.teacher import Teacher, normalise
-from rdvar_jax.parallel import Parallel
 
 
 def make_feature_step(teacher: Teacher, batch_size: int, precision: str) -> Callable:

@@ -5,9 +5,9 @@ from contextlib import contextmanager
 
 import jax
 
-from rdvar_jax.data.on_disk import ImagesOnDisk, TilesOnDisk
-from rdvar_jax.data.streaming import Batches, decoded_ahead
-from rdvar_jax.parallel import Parallel
+from rdvar_jax.data.loading.grain_reader import Batches, decoded_ahead
+from rdvar_jax.data.loading.on_disk import ImagesOnDisk, TilesOnDisk
+from rdvar_jax.devices.parallel import Parallel
 from rdvar_jax.training.loop import Schedule
 
 
@@ -45,6 +45,6 @@ def streamed_feed(
             nonlocal next_step
             assert step == next_step, f"step {step} was asked for where {next_step} was due"
             next_step += 1
-            return parallel.split_own(next(decoded))
+            return parallel.shard_own(next(decoded))
 
         yield feed

@@ -26,10 +26,10 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
-from rdvar_jax.data.stream import batch_indices, steps_at_epoch
-from rdvar_jax.distributed import is_first, wait_for_all
+from rdvar_jax.data.loading.sampling_order import batch_indices, steps_at_epoch
+from rdvar_jax.devices.parallel import Parallel
+from rdvar_jax.devices.processes import barrier, is_main_process
 from rdvar_jax.errors import UserError
-from rdvar_jax.parallel import Parallel
 from rdvar_jax.training.checkpoint import Checkpoints
 from rdvar_jax.training.data_wait import DataWait
 from rdvar_jax.training.step import METRICS, TrainState, zero_sums
@@ -143,7 +143,7 @@ def run_epochs(
             initial=step,
             desc="training",
             unit="step",
-            disable=None if is_first() else True,
+            disable=None if is_main_process() else True,
         ) as bar,
     ):
         wait = DataWait()
@@ -160,7 +160,7 @@ def run_epochs(
                 with jax.transfer_guard("disallow"):
                     if several is not None and end - step >= several.count:
                         indices = _indices_of(schedule, step, several.count)
-                        state, metrics = several.fn(state, parallel.split(indices))
+                        state, metrics = several.fn(state, parallel.shard_batch(indices))
                         step += several.count
                     else:
                         with wait.waiting():
@@ -184,7 +184,7 @@ def run_epochs(
                 results = evaluate_fn(state)
                 writer.write("evaluation", step, {"epoch": epoch, **results})
                 saved_metrics |= {f"test_{name}": value for name, value in results.items()}
-                wait_for_all("evaluated")
+                barrier("evaluated")
                 log.restart_clock()
             stopping = stop.signal_number is not None
             if schedule.is_due(schedule.checkpoint_every_epochs, epoch) or evaluate_now or stopping:
@@ -196,7 +196,7 @@ def run_epochs(
 
 
 def _make_index_feed(schedule: Schedule, parallel: Parallel) -> Callable[[int], jax.Array]:
-    return lambda step: parallel.split(_indices_of(schedule, step, 1)[:, 0])
+    return lambda step: parallel.shard_batch(_indices_of(schedule, step, 1)[:, 0])
 
 
 def _indices_of(schedule: Schedule, step: int, count: int) -> np.ndarray:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import jax.numpy as jnp
 from jax import lax
 
-from rdvar_jax.scoring.cosine import cosine_similarity
+from rdvar_jax.models.cosine import cosine_similarity
 from rdvar_jax.training.loss_settings import STAGES, LossSettings
 
 

@@ -9,10 +9,10 @@ import jax.numpy as jnp
 import optax
 from jax import lax
 
+from rdvar_jax.devices.parallel import AXIS_NAME, as_varying
 from rdvar_jax.models.precision import compute_dtype, with_precision
 from rdvar_jax.models.student import Student
 from rdvar_jax.models.teacher import Teacher, normalise
-from rdvar_jax.parallel import AXIS_NAME, as_varying
 from rdvar_jax.training.loss_settings import LossSettings
 from rdvar_jax.training.losses import total_loss
 

@@ -12,7 +12,7 @@ from rdvar_jax.weights.catalogue import CATALOGUE, fetch, refuse_v2, sha256_of
 from rdvar_jax.weights.name_map import to_flax
 from rdvar_jax.weights.procedural import PROCEDURAL, procedural_path
 from rdvar_jax.weights.safetensors_file import read_safetensors
-from rdvar_jax.weights.torch_file import read_torch_file
+from rdvar_jax.weights.torch_format.reader import read_torch_file
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ import numpy as np
 from rdvar_jax.errors import WeightsError
 from rdvar_jax.weights.architecture import architecture_of_shapes, guess_architecture
 from rdvar_jax.weights.catalogue import CATALOGUE
-from rdvar_jax.weights.wording import shown, shown_list
+from rdvar_jax.weights.printable import printable, printable_list
 
 _SEQUENTIAL = {
     ("downsample", "0"): "downsample_conv",
@@ -214,7 +214,7 @@ def _check_fit(
         if name in tensors and tensors[name].shape != shape
     ]
     faults = [
-        f"{len(items)} {what} ({shown_list(items)})"
+        f"{len(items)} {what} ({printable_list(items)})"
         for what, items in (
             ("missing", missing),
             ("unknown", unknown),
@@ -233,7 +233,7 @@ def _check_fit(
 def _to_float32(tensor: np.ndarray, name: str, source: str) -> np.ndarray:
     if not np.issubdtype(tensor.dtype, np.floating):
         raise WeightsError(
-            f"{source} holds {shown(name)} as {tensor.dtype} instead of floats; "
+            f"{source} holds {printable(name)} as {tensor.dtype} instead of floats; "
             f"give the weights as they were before quantisation"
         )
     with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinite, seen below
@@ -241,9 +241,9 @@ def _to_float32(tensor: np.ndarray, name: str, source: str) -> np.ndarray:
     bad = np.count_nonzero(~np.isfinite(array))
     if bad:
         raise WeightsError(
-            f"{source} holds {bad} values in {shown(name)} that are not finite numbers; "
+            f"{source} holds {bad} values in {printable(name)} that are not finite numbers; "
             f"give weights of a training that did not diverge"
         )
     if name.endswith(".running_var") and (array < 0).any():
-        raise WeightsError(f"{source} holds negative variances in {shown(name)}; {_COPY_AGAIN}")
+        raise WeightsError(f"{source} holds negative variances in {printable(name)}; {_COPY_AGAIN}")
     return array

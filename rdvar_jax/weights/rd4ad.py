@@ -13,8 +13,8 @@ import numpy as np
 
 from rdvar_jax.errors import WeightsError
 from rdvar_jax.weights.name_map import to_flax, to_torch, torch_name
-from rdvar_jax.weights.torch_file import read_torch_object
-from rdvar_jax.weights.wording import shown, shown_list
+from rdvar_jax.weights.printable import printable, printable_list
+from rdvar_jax.weights.torch_format.reader import read_torch_object
 
 PARTS = {"bn": "ocbe", "decoder": "decoder"}
 _UNUSED = {"bn": ("conv4.", "bn4."), "decoder": ()}
@@ -121,7 +121,7 @@ def _read_states(path: str | os.PathLike[str]) -> States:
         raise WeightsError(f"{path} holds no {' and no '.join(map(repr, missing))}; {mend}")
     unknown = [name for name in top if name not in PARTS]
     if unknown:
-        raise WeightsError(f"{path} holds unknown entries ({shown_list(unknown)}); {mend}")
+        raise WeightsError(f"{path} holds unknown entries ({printable_list(unknown)}); {mend}")
     for part, tensors in top.items():
         others = (
             [name for name, value in tensors.items() if not _is_named_tensor(name, value)]
@@ -130,7 +130,7 @@ def _read_states(path: str | os.PathLike[str]) -> States:
         )
         if others:
             raise WeightsError(
-                f"{path} ({part}) is no state dict, because of {shown_list(others)}; {mend}"
+                f"{path} ({part}) is no state dict, because of {printable_list(others)}; {mend}"
             )
     return top
 
@@ -152,13 +152,13 @@ def _steps_of(tensors: Mapping[str, np.ndarray], source: str) -> int:
             continue
         if f"{module}.running_mean" not in tensors:
             raise WeightsError(
-                f"{source} holds {shown(name)}, of no batch normalisation; save the checkpoint "
+                f"{source} holds {printable(name)}, of no batch normalisation; save the checkpoint "
                 "again from RD4AD's modules"
             )
         if tensor.shape != () or tensor.dtype.kind not in "iu" or not 0 <= tensor < 2**31:
             raise WeightsError(
-                f"{source} holds {shown(name)} that is no count of batches; save the checkpoint "
-                "again from RD4AD's modules"
+                f"{source} holds {printable(name)} that is not a count of batches; save the "
+                "checkpoint again from RD4AD's modules"
             )
         steps = max(steps, int(tensor))
     return steps

@@ -11,7 +11,7 @@ import safetensors
 import safetensors.numpy
 
 from rdvar_jax.errors import WeightsError
-from rdvar_jax.weights.wording import shown
+from rdvar_jax.weights.printable import printable
 
 _DTYPES = {
     "F64": "<f8",
@@ -51,7 +51,8 @@ def read_safetensors(
         raise WeightsError(f"{path} cannot be opened ({reason}); check its permissions") from error
     except (safetensors.SafetensorError, ValueError) as error:
         raise WeightsError(
-            f"{path} is not a whole safetensors file ({shown(error)}); download or copy it again"
+            f"{path} is not a whole safetensors file ({printable(error)}); download or copy it "
+            "again"
         ) from error
     tensors = {name: _to_array(path, name, tensor) for name, tensor in raw_tensors}
     return tensors, metadata
@@ -65,8 +66,8 @@ def _to_array(path: Path, name: str, tensor: Mapping) -> np.ndarray:
         values = np.frombuffer(tensor["data"], _DTYPES[tensor["dtype"]])
     else:
         raise WeightsError(
-            f"{path} holds {shown(name)} as {shown(tensor['dtype'])}, which cannot be read; "
-            f"convert it to float32"
+            f"{path} holds {printable(name)} as {printable(tensor['dtype'])}, which cannot be "
+            f"read; convert it to float32"
         )
     return values.reshape(tensor["shape"])
 

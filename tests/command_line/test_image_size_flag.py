@@ -6,7 +6,7 @@ import pytest
 from absl import flags
 
 from rdvar_jax.command_line.settings import define_settings, parse_flags
-from rdvar_jax.config import default_config
+from rdvar_jax.runs.config import default_config
 
 
 def read(*arguments):

@@ -36,7 +36,7 @@ def resize(path: Path) -> None:
         image.resize((40, 48)).save(path)
 
 
-# One of each place where it is found; tests/data/test_bad_files.py has all kinds.
+# One of each place where it is found; tests/data/pixels/test_bad_files.py has all kinds.
 BAD_TRAINING_DATA = {
     "truncated": (lambda d: truncate(d / "tile/train/good/003.png"), ["003.png", "damaged"]),
     "mixed sizes": (

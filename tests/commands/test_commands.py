@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 
-from rdvar_jax.data.folder import find_category, list_categories
+from rdvar_jax.data.sets.folder import find_category, list_categories
 from rdvar_jax.main import HELP, main
 from rdvar_jax.version import __version__
 

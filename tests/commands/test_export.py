@@ -14,12 +14,12 @@ from rdvar_process import assert_one_sentence
 from test_predict import read_scores
 
 from rdvar_jax import Detector
-from rdvar_jax.data.decode import decode_image
+from rdvar_jax.commands.export import export as export_run
+from rdvar_jax.data.pixels.decode import decode_image
 from rdvar_jax.errors import UserError
-from rdvar_jax.export import export as export_run
+from rdvar_jax.runs.workdir import Workdir, load_config
 from rdvar_jax.serving.archive import read_bundle
 from rdvar_jax.version import __version__
-from rdvar_jax.workdir import Workdir, load_config
 
 
 @pytest.fixture(scope="module")

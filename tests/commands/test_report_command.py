@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from rdvar_process import assert_one_sentence
 
+from rdvar_jax.commands.report import write_report
 from rdvar_jax.errors import UserError
-from rdvar_jax.report_page import write_report
-from rdvar_jax.workdir import Workdir
+from rdvar_jax.runs.workdir import Workdir
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from rdvar_process import REPOSITORY
 from test_predict import read_scores
 
 from rdvar_jax import Detector
-from rdvar_jax.data.decode import decode_image
+from rdvar_jax.data.pixels.decode import decode_image
 
 pytestmark = [pytest.mark.slow, pytest.mark.real_data]
 

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from rdvar_jax.devices.parallel import AXIS_NAME, Parallel
 from rdvar_jax.models.layers import BatchNorm, Conv, Deconv, max_pool
-from rdvar_jax.parallel import AXIS_NAME, Parallel
 
 
 def rand(*shape, seed=0, scale=1.0, offset=0.0):
@@ -133,8 +133,8 @@ def test_batch_norm_over_devices_is_that_of_the_global_batch(mode):
         split=(False, True),
         split_output=False,
     )
-    args = parallel.replicate(variables), parallel.split(x)
-    np.testing.assert_allclose(parallel.join(outputs(*args)), expected, atol=1e-5)
+    args = parallel.replicate(variables), parallel.shard_batch(x)
+    np.testing.assert_allclose(parallel.gather(outputs(*args)), expected, atol=1e-5)
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), updates(*args), expected_updates
     )

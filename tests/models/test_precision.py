@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from rdvar_jax.devices.parallel import Parallel
 from rdvar_jax.models.precision import PRECISIONS
-from rdvar_jax.parallel import Parallel
-from rdvar_jax.scoring.score import make_score_step
+from rdvar_jax.scoring.scores import make_score_step
 from rdvar_jax.training.losses import LossSettings
 from rdvar_jax.training.step import build_optimiser, init_state, make_gradient_fn, make_train_step
 
@@ -40,7 +40,7 @@ def make_wrapped(tiny, precision):
     )
     student = tiny.student_variables
     variables = student["params"], student["batch_stats"], tiny.teacher_variables
-    return fn, (*parallel.replicate(variables), parallel.split(tiny.images))
+    return fn, (*parallel.replicate(variables), parallel.shard_batch(tiny.images))
 
 
 def test_products_are_computed_as_the_precision_says(tiny):

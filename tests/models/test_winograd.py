@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from jax import lax
 
+from rdvar_jax.devices.parallel import Parallel
 from rdvar_jax.models import winograd
 from rdvar_jax.models.architectures import Architecture
 from rdvar_jax.models.blocks import BasicBlock
 from rdvar_jax.models.fold import fold_batch_norm
 from rdvar_jax.models.initialise import init_variables
 from rdvar_jax.models.student import Student
-from rdvar_jax.parallel import Parallel
-from rdvar_jax.scoring.score import make_prepare_fn, make_score_fn
+from rdvar_jax.scoring.scores import make_prepare_fn, make_score_fn
 
 
 @pytest.mark.parametrize(("height", "width"), [(2, 2), (4, 6), (10, 4)])

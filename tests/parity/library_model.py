@@ -16,18 +16,18 @@ import pytest
 from golden_files import read_golden
 from student_names import part_of, student_from_torch, student_to_torch, under
 
+import rdvar_jax.models.cosine
 import rdvar_jax.models.precision
 import rdvar_jax.models.teacher
-import rdvar_jax.scoring.cosine
 import rdvar_jax.training.losses
 import rdvar_jax.training.step
+from rdvar_jax.devices.parallel import AXIS_NAME, Parallel
 from rdvar_jax.models.architectures import ARCHITECTURES
 from rdvar_jax.models.build import build_student, build_teacher, feature_shapes, image_shape
 from rdvar_jax.models.initialise import abstract_variables
 from rdvar_jax.models.student import Decoder, OneClassBottleneck
 from rdvar_jax.models.teacher import normalise
-from rdvar_jax.parallel import AXIS_NAME, Parallel
-from rdvar_jax.scoring.score import make_score_step
+from rdvar_jax.scoring.scores import make_score_step
 from rdvar_jax.training.losses import STAGES, LossSettings, total_loss
 from rdvar_jax.training.step import build_optimiser, init_state, make_train_step
 from rdvar_jax.weights.name_map import to_flax
@@ -133,7 +133,7 @@ class LibraryModel:
             state = init_state(student, tx)
             parts = []
             for index, batch in enumerate(batches):
-                indices = parallel.split(np.arange(len(batch), dtype=np.int32))
+                indices = parallel.shard_batch(np.arange(len(batch), dtype=np.int32))
                 weight = jnp.asarray(loss.lambda_var)
                 state, metrics = wrapped(state, teacher, batch, indices, weight)
                 parts.append([metrics[name] for name in LOSS_PARTS])
@@ -199,7 +199,7 @@ def double_precision() -> Iterator[None]:
     modules = (
         rdvar_jax.models.precision,
         rdvar_jax.models.teacher,
-        rdvar_jax.scoring.cosine,
+        rdvar_jax.models.cosine,
         rdvar_jax.training.losses,
         rdvar_jax.training.step,
     )

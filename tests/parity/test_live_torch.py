@@ -31,7 +31,7 @@ from library_model import LEARNING_RATE, LibraryModel
 from PIL import Image
 
 import rdvar_jax.training.losses
-from rdvar_jax.weights.torch_file import read_torch_object
+from rdvar_jax.weights.torch_format.reader import read_torch_object
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path.append(str(REPOSITORY / "tools"))

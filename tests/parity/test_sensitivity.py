@@ -21,7 +21,7 @@ from rdvar_jax.models.initialise import abstract_variables
 from rdvar_jax.models.layers import Conv
 from rdvar_jax.models.student import Student
 from rdvar_jax.models.teacher import normalise
-from rdvar_jax.scoring import anomaly_map
+from rdvar_jax.scoring import maps as anomaly_map
 from rdvar_jax.training.losses import STAGES
 
 ARCH = "resnet50"

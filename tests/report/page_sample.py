@@ -4,7 +4,7 @@ import numpy as np
 
 from rdvar_jax.report.gallery import make_gallery
 from rdvar_jax.scoring.points import curve_points
-from rdvar_jax.scoring.threshold import best_f1_threshold
+from rdvar_jax.scoring.thresholds import best_f1_threshold
 
 NASTY = '<script>alert("1")</script> & \' ü'
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from narrow import THRESHOLD, scored, with_statistics
 
-from rdvar_jax.scoring.anomaly_map import SIGMA
+from rdvar_jax.scoring.maps import SIGMA
 from rdvar_jax.serving.archive import PROGRAM, WEIGHTS, write_bundle
 from rdvar_jax.serving.program import export_program, folded_weights
 from rdvar_jax.weights.safetensors_file import safetensors_bytes

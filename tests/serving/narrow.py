@@ -3,10 +3,10 @@
 import jax
 import numpy as np
 
+from rdvar_jax.devices.parallel import Parallel
 from rdvar_jax.models.build import build_student, build_teacher, feature_shapes, image_shape
 from rdvar_jax.models.initialise import init_variables
-from rdvar_jax.parallel import Parallel
-from rdvar_jax.scoring.score import make_score_fn
+from rdvar_jax.scoring.scores import make_score_fn
 
 THRESHOLD = 0.5
 

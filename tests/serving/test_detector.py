@@ -13,10 +13,10 @@ from PIL import Image
 
 import rdvar_jax
 from rdvar_jax import Detector
-from rdvar_jax.data.decode import decode_image
-from rdvar_jax.data.geometry import MODES, Geometry
+from rdvar_jax.data.pixels.decode import decode_image
+from rdvar_jax.data.pixels.geometry import MODES, Geometry
 from rdvar_jax.errors import BundleError, DataError
-from rdvar_jax.scoring.anomaly_map import SIGMA
+from rdvar_jax.scoring.maps import SIGMA
 from rdvar_jax.serving.archive import PROGRAM, WEIGHTS, read_bundle, write_bundle
 from rdvar_jax.serving.program import export_program
 from rdvar_jax.weights.safetensors_file import safetensors_bytes

@@ -9,7 +9,7 @@ import pytest
 from narrow import narrow, scored
 
 from rdvar_jax.models.architectures import ARCHITECTURES, IMAGENET_WIDTH, height_width
-from rdvar_jax.scoring.anomaly_map import SIGMA
+from rdvar_jax.scoring.maps import SIGMA
 from rdvar_jax.serving.onnx_graph import IR_VERSION, OPSET
 from rdvar_jax.serving.onnx_network import INPUT, MAP, SCORE, build_onnx
 from rdvar_jax.serving.program import folded_weights

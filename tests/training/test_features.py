@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from rdvar_jax.devices.parallel import MODES, Parallel
 from rdvar_jax.models.fold import fold_batch_norm
 from rdvar_jax.models.teacher import normalise
-from rdvar_jax.parallel import MODES, Parallel
 from rdvar_jax.training.features import teacher_features
 from rdvar_jax.training.losses import LossSettings
 from rdvar_jax.training.step import build_optimiser, init_state, make_train_step
@@ -49,7 +49,7 @@ def test_losses_with_kept_features_are_those_without(tiny, mode, num_devices):
     variables, data = parallel.replicate((fold_batch_norm(tiny.teacher_variables), tiny.images))
     features = teacher_features(tiny.teacher, variables, data, 3, parallel)
     # Not the order in which they lie, and one image twice.
-    indices = parallel.split(np.array([5, 1, 0, 7, 7, 2, 3, 6], np.int32))
+    indices = parallel.shard_batch(np.array([5, 1, 0, 7, 7, 2, 3, 6], np.int32))
 
     def metrics_of(teacher, variables, data):
         step = parallel.wrap(

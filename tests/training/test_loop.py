@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rdvar_jax.data.stream import batch_indices
-from rdvar_jax.parallel import Parallel
+from rdvar_jax.data.loading.sampling_order import batch_indices
+from rdvar_jax.devices.parallel import Parallel
 from rdvar_jax.training.checkpoint import Checkpoints
 from rdvar_jax.training.loop import Diverged, Schedule, SeveralSteps, run_epochs
 from rdvar_jax.training.step import METRICS, TrainState, zero_sums

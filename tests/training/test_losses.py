@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rdvar_jax.parallel import AXIS_NAME, Parallel
-from rdvar_jax.scoring.cosine import cosine_similarity
+from rdvar_jax.devices.parallel import AXIS_NAME, Parallel
+from rdvar_jax.models.cosine import cosine_similarity
 from rdvar_jax.training.losses import LossSettings, distillation_loss, total_loss, variance_loss
 
 
@@ -140,6 +140,6 @@ def test_the_mean_vector_is_that_of_the_global_batch(mode):
         split_output=False,
     )
     expected = float(variance_loss(features, settings))
-    assert fn(parallel.split(features)) == pytest.approx(expected, rel=1e-5)
+    assert fn(parallel.shard_batch(features)) == pytest.approx(expected, rel=1e-5)
     halves = (variance_loss(features[:4], settings) + variance_loss(features[4:], settings)) / 2
     assert abs(halves - expected) > 0.01

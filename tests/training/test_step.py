@@ -6,8 +6,8 @@ import jax
 import numpy as np
 import pytest
 
+from rdvar_jax.devices.parallel import MODES, Parallel
 from rdvar_jax.models.teacher import normalise
-from rdvar_jax.parallel import MODES, Parallel
 from rdvar_jax.training.losses import STAGES, LossSettings, total_loss
 from rdvar_jax.training.step import (
     METRICS,
@@ -42,7 +42,7 @@ def one_step(tiny):
         state, metrics = wrapped_step(tiny, parallel)(
             parallel.replicate(init_state(tiny.student_variables, TX)),
             *parallel.replicate((tiny.teacher_variables, tiny.images)),
-            parallel.split(np.arange(8, dtype=np.int32)),
+            parallel.shard_batch(np.arange(8, dtype=np.int32)),
         )
         gradients = jax.tree.map(lambda mu: np.asarray(mu) / (1 - B1), state.opt_state[0].mu)
         return gradients, *jax.device_get((metrics, state))
@@ -97,7 +97,7 @@ def test_two_steps_in_a_call_are_two_steps(tiny, mode):
     state = parallel.replicate(init_state(tiny.student_variables, TX))
     step, rows = wrapped_step(tiny, parallel), []
     for batch in batches:
-        state, metrics = step(state, teacher, images, parallel.split(batch))
+        state, metrics = step(state, teacher, images, parallel.shard_batch(batch))
         rows.append(jax.device_get(metrics))
     expected = jax.device_get(state)
 
@@ -111,7 +111,7 @@ def test_two_steps_in_a_call_are_two_steps(tiny, mode):
         parallel.replicate(init_state(tiny.student_variables, TX)),
         teacher,
         images,
-        parallel.split(batches.T),
+        parallel.shard_batch(batches.T),
     )
     for i, row in enumerate(rows):
         assert_close({name: metrics[name][i] for name in METRICS}, row, 1e-4)
@@ -141,7 +141,7 @@ def test_a_forgotten_mean_is_refused_by_the_replication_check(tiny):
     parallel = parallel_of("shard_map", 2)
     fn = parallel.wrap(lambda x: x.sum(), split=(True,), split_output=False)
     with pytest.raises(ValueError, match="replicat|vary"):
-        fn(parallel.split(np.ones(4, np.float32)))
+        fn(parallel.shard_batch(np.ones(4, np.float32)))
 
 
 def test_state_counts_and_sums(one_step):
@@ -171,7 +171,7 @@ def test_no_gradient_flows_into_the_teacher(tiny):
 
     fn = parallel.wrap(jax.grad(loss_of_teacher), split=(False, False, True), split_output=False)
     variables = parallel.replicate((tiny.teacher_variables, tiny.student_variables))
-    gradient = fn(*variables, parallel.split(tiny.images))
+    gradient = fn(*variables, parallel.shard_batch(tiny.images))
     assert all((np.asarray(g) == 0).all() for g in jax.tree.leaves(gradient))
 
 
@@ -180,7 +180,7 @@ def test_the_state_is_donated_and_the_host_sends_indices_only(tiny):
     state = parallel.replicate(init_state(tiny.student_variables, TX))
     args = parallel.replicate((tiny.teacher_variables, tiny.images))
     with jax.transfer_guard("disallow"):
-        indices = parallel.split(np.arange(8, dtype=np.int32))
+        indices = parallel.shard_batch(np.arange(8, dtype=np.int32))
         new, _ = wrapped_step(tiny, parallel)(state, *args, indices)
     assert jax.tree.leaves(state.params)[0].is_deleted()
     assert int(new.step) == 1

@@ -6,7 +6,7 @@ import signal
 import jax
 import pytest
 
-from rdvar_jax.parallel import MODES, Parallel
+from rdvar_jax.devices.parallel import MODES, Parallel
 from rdvar_jax.training.stop import POLLS_IN_FLIGHT, StopRequest
 
 

@@ -21,8 +21,8 @@ import psutil
 from PIL import Image
 from serve import Call, Settings, read_settings, serve
 
-from rdvar_jax.data.decode import decode_images
-from rdvar_jax.data.inputs import InputImage, find_inputs
+from rdvar_jax.data.pixels.decode import decode_images
+from rdvar_jax.data.sets.inputs import InputImage, find_inputs
 
 OURS, LOOP = "decode: this library", "decode: loop with Pillow"
 POOL = "decode: Pillow in two processes"

@@ -21,7 +21,7 @@ jax.config.update("jax_num_cpu_devices", NUM_CPU_DEVICES)
 from jax_networks import Networks
 from serve import Call, Settings, read_settings, serve
 
-from rdvar_jax.parallel import Parallel
+from rdvar_jax.devices.parallel import Parallel
 from rdvar_jax.training.losses import LossSettings
 
 

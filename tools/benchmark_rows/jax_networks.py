@@ -8,11 +8,11 @@ import jax
 import numpy as np
 from serve import Settings
 
+from rdvar_jax.devices.parallel import AXIS_NAME, Parallel
 from rdvar_jax.models.build import build_student, build_teacher, feature_shapes, image_shape
 from rdvar_jax.models.fold import fold_batch_norm
 from rdvar_jax.models.initialise import init_variables
-from rdvar_jax.parallel import AXIS_NAME, Parallel
-from rdvar_jax.scoring.score import make_prepare_fn, make_score_fn
+from rdvar_jax.scoring.scores import make_prepare_fn, make_score_fn
 from rdvar_jax.training.features import teacher_features
 from rdvar_jax.training.losses import LossSettings
 from rdvar_jax.training.step import (
@@ -75,7 +75,7 @@ class Networks:
         if steps_a_call > 1:
             train_step = make_several_steps(train_step)
             rows = np.arange(self.batch, dtype=np.int32)
-            indices = self.parallel.split(np.stack([rows] * steps_a_call, axis=1))
+            indices = self.parallel.shard_batch(np.stack([rows] * steps_a_call, axis=1))
         step = self.parallel.wrap(
             train_step,
             split=(False, False, False, True),
@@ -101,4 +101,4 @@ class Networks:
 
     @cached_property
     def _indices(self) -> jax.Array:
-        return self.parallel.split(np.arange(self.batch, dtype=np.int32))
+        return self.parallel.shard_batch(np.arange(self.batch, dtype=np.int32))

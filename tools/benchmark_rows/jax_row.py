@@ -19,7 +19,7 @@ import jax
 from jax_networks import Networks
 from serve import Call, Settings, read_settings, serve
 
-from rdvar_jax.parallel import Parallel
+from rdvar_jax.devices.parallel import Parallel
 from rdvar_jax.training.losses import LossSettings
 
 

@@ -20,7 +20,7 @@ from rd4ad_metrics import mean_pro, pixel_auroc
 from scipy import ndimage
 from serve import Call, Settings, read_settings, serve
 
-from rdvar_jax.data.decode import decode_mask
+from rdvar_jax.data.pixels.decode import decode_mask
 from rdvar_jax.scoring.metrics import aupro, auroc, pixel_metrics
 
 TWO, ALL, SLOW = "auroc, aupro: exact", "all pixel metrics: exact", "auroc, pro: RD4AD's way"

@@ -19,8 +19,8 @@ import jax
 from jax_networks import PRECISION, Networks
 from serve import Call, Settings, read_settings, serve
 
-from rdvar_jax.parallel import Parallel
-from rdvar_jax.scoring.anomaly_map import SIGMA
+from rdvar_jax.devices.parallel import Parallel
+from rdvar_jax.scoring.maps import SIGMA
 from rdvar_jax.serving.archive import PROGRAM, WEIGHTS, write_bundle
 from rdvar_jax.serving.detector import Detector
 from rdvar_jax.serving.program import export_program, folded_weights

@@ -16,8 +16,8 @@ from benchmark_rows.summary import compare, summarise
 
 IMPORTS = {
     "import: command line": "import rdvar_jax.main",
-    "import: scoring": "import rdvar_jax.scoring.score, rdvar_jax.data.inputs",
-    "import: training": "import rdvar_jax.train, rdvar_jax.config",
+    "import: scoring": "import rdvar_jax.scoring.scores, rdvar_jax.data.sets.inputs",
+    "import: training": "import rdvar_jax.commands.train, rdvar_jax.runs.config",
 }
 ANOMALIB = "import: anomalib"
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import rdvar_jax
-from rdvar_jax.config import RANDOM_WEIGHTS, Config, flatten
-from rdvar_jax.data.folder import find_category
+from rdvar_jax.data.sets.folder import find_category
 from rdvar_jax.errors import DataError
+from rdvar_jax.runs.config import RANDOM_WEIGHTS, Config, flatten
 from rdvar_jax.weights.catalogue import fetch, sha256_of
 from rdvar_jax.weights.procedural import PROCEDURAL, procedural_path
 

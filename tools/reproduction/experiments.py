@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from rdvar_jax.config import Config
 from rdvar_jax.errors import ConfigError
+from rdvar_jax.runs.config import Config
 
 LAMBDAS = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 

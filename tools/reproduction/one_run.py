@@ -22,10 +22,10 @@ import numpy as np
 from benchmark_rows.process import OthersClock
 
 from rdvar_jax.command_line.start import start_jax, start_logging
-from rdvar_jax.config import Config
 from rdvar_jax.errors import UserError
+from rdvar_jax.runs.config import Config
+from rdvar_jax.runs.workdir import Workdir, write_json
 from rdvar_jax.training.stop import Stopped
-from rdvar_jax.workdir import Workdir, write_json
 from reproduction.run_folder import RunFolder
 
 EXAMPLES = 4
@@ -96,9 +96,9 @@ def run_config(
     """
     import jax
 
-    from rdvar_jax.run import build_parallel, load_test_set, load_trained
-    from rdvar_jax.scoring.evaluate import evaluate_maps
-    from rdvar_jax.train import train
+    from rdvar_jax.commands.train import train
+    from rdvar_jax.runs.run import build_parallel, load_test_set, load_trained
+    from rdvar_jax.scoring.all_metrics import evaluate_maps
 
     others = OthersClock() if Path("/proc/stat").exists() else None  # Linux has it
     start = time.perf_counter()

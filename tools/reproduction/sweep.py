@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rdvar_jax.config import Config
+from rdvar_jax.runs.config import Config
 from reproduction.addresses import address, identity
 from reproduction.experiments import Cell, Experiment, cells
 from reproduction.run_folder import RunFolder

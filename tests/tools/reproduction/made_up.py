@@ -9,7 +9,7 @@ from reproduction.page import write_page
 from reproduction.run_folder import RunFolder
 from reproduction.sweep import Outcome
 
-from rdvar_jax.config import default_config
+from rdvar_jax.runs.config import default_config
 
 CATEGORIES = ("screw", "metal_nut", "my own part")
 SEEDS = (0, 1, 2)

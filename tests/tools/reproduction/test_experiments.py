@@ -8,8 +8,8 @@ from reproduction.addresses import address, identity
 from reproduction.experiments import EXPERIMENTS, LAMBDAS, cells
 from reproduction.sweep import make_plan
 
-from rdvar_jax.config import default_config, flatten
 from rdvar_jax.errors import ConfigError, DataError
+from rdvar_jax.runs.config import default_config, flatten
 
 
 def config(root="", **settings):

@@ -9,7 +9,7 @@ from reproduction.experiments import EXPERIMENTS, LAMBDAS, cells
 from reproduction.report import percents
 from reproduction.run_folder import RunFolder
 
-from rdvar_jax.config import default_config
+from rdvar_jax.runs.config import default_config
 
 EXPECTED = {
     "table1": {"categories.png", "losses.png"},

@@ -1,0 +1,141 @@
+"""`rdvar evaluate`: from a trained run to metrics, scores and figures."""
+
+import hashlib
+import logging
+import platform
+from importlib.metadata import version
+from typing import Any
+
+import jax
+import numpy as np
+
+from rdvar_jax.commands.threshold import read_threshold
+from rdvar_jax.report.figures import save_figures
+from rdvar_jax.report.gallery import make_gallery
+from rdvar_jax.report.results import scores_csv
+from rdvar_jax.report.scale import color_scale
+from rdvar_jax.runs.checks.commands import check_evaluation
+from rdvar_jax.runs.config import Config, flatten
+from rdvar_jax.runs.run import build_parallel, load_test_set, load_trained
+from rdvar_jax.runs.workdir import Workdir, write_json, write_skipped, write_text
+from rdvar_jax.scoring.all_metrics import evaluate_maps
+from rdvar_jax.scoring.points import curve_points
+from rdvar_jax.scoring.thresholds import best_f1_threshold
+from rdvar_jax.version import __version__
+from rdvar_jax.weights.safetensors_file import read_safetensors
+
+logger = logging.getLogger("rdvar_jax")
+
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "pillow")
+
+
+def evaluate(config: Config, workdir: Workdir, which: str = "latest") -> dict[str, Any]:
+    """Scores the test set with a saved state and writes results, scores and figures.
+
+    Args:
+        config: the run's own, as `load_config` gives it.
+        workdir: the run's folder.
+        which: "latest" is what is reported; "best" is written under names of its own, and is an
+          oracle where the config's best metric looks at the test set.
+
+    Returns:
+        What `results.json` holds.
+
+    Raises:
+        UserError: the run, its data or its weights cannot be used.
+    """
+    devices = jax.local_devices()
+    check_evaluation(config, len(devices))
+    parallel = build_parallel(config, devices)
+    trained = load_trained(config, workdir, which, parallel)
+    saved = trained.saved
+    stored = read_threshold(config, workdir, which, trained)
+    test_set = load_test_set(config)
+    maps, scores = trained.score(test_set.images, progress=True)
+    scale = color_scale(maps)
+    names = [record.name for record in test_set.records]
+    defects = [record.defect for record in test_set.records]
+    metrics = evaluate_maps(maps, scores, test_set.masks, test_set.labels, test_set.inside)
+    results = {
+        "metrics": metrics,
+        # "stored" is that of rdvar threshold, which saw no defect. "oracle_f1" was chosen with the
+        # labels of this very set: what no threshold can do better, and none to be used.
+        "thresholds": {
+            "stored": _at(stored["threshold"] if stored else None, scores, test_set.labels),
+            "oracle_f1": _at(best_f1_threshold(scores, test_set.labels), scores, test_set.labels),
+        },
+        "category": config.data.category,
+        "num_images": len(test_set.labels),
+        "num_good": int(np.sum(test_set.labels == 0)),
+        "num_defective": int(np.sum(test_set.labels == 1)),
+        # How many test images were left out (data.on_error).
+        "skipped": len(test_set.skipped),
+        # Which metrics the set cannot define, and why.
+        "undefined": test_set.undefined,
+        "checkpoint": which,
+        "chosen_by": "last step" if which == "latest" else config.train.best_metric,
+        "epoch": saved.epoch,
+        "step": saved.step,
+        # Not known of a run that was imported, as the epoch.
+        "seed": None if "imported" in saved.identity else config.train.seed,
+        "lambda_var": config.loss.lambda_var,
+        "teacher": {
+            "arch": config.teacher.arch,
+            "sha256": trained.teacher_sha256,
+            "source_sha256": read_safetensors(workdir.teacher)[1]["source_sha256"],
+        },
+        "imported": saved.identity.get("imported"),
+        "checkpoint_sha256": saved.sha256,
+        # `rdvar predict` colours with it, so that pictures of both and of all calls compare.
+        "color_scale": scale,
+        "versions": {
+            "rdvar_jax": __version__,
+            "python": platform.python_version(),
+            **{name: version(name) for name in PACKAGES},
+        },
+        "device": devices[0].device_kind,
+    }
+    rows = scores_csv(names, test_set.labels, defects, scores)
+    masks = test_set.masks if test_set.has_masks else None
+    labels = test_set.labels if test_set.has_labels else None
+    # What `rdvar report` shows and no other file holds.
+    shown = {
+        "scores_sha256": hashlib.sha256(rows.encode()).hexdigest(),
+        "settings": flatten(config),
+        "curves": curve_points(maps, scores, test_set.masks, test_set.labels, test_set.inside),
+        "gallery": make_gallery(test_set.images, masks, maps, scores, labels, scale),
+    }
+    write_text(workdir.scores(which), rows)
+    write_json(workdir.evaluation(which), shown)
+    save_figures(
+        workdir.figures(which),
+        test_set.images,
+        masks,
+        maps,
+        scores,
+        labels,
+        names,
+        config.report.max_figures,
+        scale,
+    )
+    write_skipped(workdir.skipped_test, ((s.name, s.reason) for s in test_set.skipped))
+    write_json(workdir.results(which), results)
+    return results
+
+
+def _at(threshold: float | None, scores: np.ndarray, labels: np.ndarray) -> dict[str, Any] | None:
+    """What a threshold does on the test set; None without one, or without labels."""
+    if threshold is None or (labels < 0).any():
+        return None
+    called, defective = scores > np.float32(threshold), labels == 1
+    num_found, num_false = int(np.sum(called & defective)), int(np.sum(called & ~defective))
+    num_flagged, num_defective = num_found + num_false, int(np.sum(defective))
+    both = num_flagged + num_defective
+    return {
+        "threshold": threshold,
+        "num_found": num_found,
+        "num_defective": num_defective,
+        "num_false": num_false,
+        "num_good": int(np.sum(~defective)),
+        "f1": 2 * num_found / both if both else None,
+    }

@@ -1,0 +1,168 @@
+"""`rdvar export`: from a trained run to one file that scores images on its own."""
+
+import hashlib
+import json
+import logging
+import math
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from rdvar_jax.commands.threshold import RULE, read_threshold
+from rdvar_jax.errors import BundleError, ConfigError
+from rdvar_jax.runs.checks.commands import check_prediction
+from rdvar_jax.runs.config import Config
+from rdvar_jax.runs.run import SavedRun, build_geometry, build_parallel, load_saved
+from rdvar_jax.runs.workdir import Workdir
+from rdvar_jax.serving.archive import PROGRAM, WEIGHTS, write_bundle, write_whole
+from rdvar_jax.serving.program import PLATFORMS, export_program, folded_weights
+from rdvar_jax.version import __version__
+from rdvar_jax.weights.safetensors_file import safetensors_bytes
+
+logger = logging.getLogger("rdvar_jax")
+
+METADATA = "rdvar"
+"""The entry of an ONNX model's metadata that holds, as JSON, what a bundle's manifest says."""
+
+ASPECTS = {
+    "squash": "aspect ratio not kept",
+    "crop": "aspect ratio kept, the middle cut out",
+    "pad": "aspect ratio kept, a border of the colour 124, 116, 104 around it",
+}
+"""What `data.geometry` does to an image, in words; data/pixels/geometry.py has the numbers."""
+
+SUFFIXES = {"stablehlo": ".rdvar", "onnx": ".onnx"}
+"""By format, how the file must end: no other file is written over by a slip."""
+
+
+def export(
+    config: Config,
+    workdir: Workdir,
+    output: Path,
+    which: str = "latest",
+    file_format: str = "stablehlo",
+    threshold: float | None = None,
+) -> str:
+    """Writes a saved state as one file, in one step.
+
+    Args:
+        config: the run's own, with the settings of `score` that shall hold.
+        workdir: the run's folder.
+        output: the file, with the suffix of its format; one that is there is replaced.
+        which: "latest" or "best".
+        file_format: one of `SUFFIXES`.
+        threshold: takes the place of what `rdvar threshold` found.
+
+    Returns:
+        The file's sha256.
+
+    Raises:
+        UserError: the run or the output cannot be used.
+    """
+    _check(output, file_format, threshold)
+    if config.data.geometry not in ASPECTS:
+        raise ConfigError(
+            f"a run with data.geometry={config.data.geometry} cannot be exported; only "
+            f"{', '.join(ASPECTS)} can."
+        )
+    devices = jax.local_devices()
+    check_prediction(config, len(devices))
+    run = load_saved(config, workdir, which, build_parallel(config, devices))
+    about = _about(config, run, which, _threshold(config, workdir, which, run, threshold))
+    weights = folded_weights(run.teacher_variables, run.student_variables)
+    if file_format == "onnx":
+        _write_onnx(config, weights, about, output)
+    else:
+        size, sigma = config.data.image_size, config.score.sigma
+        precision = config.compute.precision
+        program = export_program(run.teacher, run.student, weights, size, sigma, precision)
+        about["program"] = {"platforms": list(PLATFORMS)}
+        members = {PROGRAM: program, WEIGHTS: safetensors_bytes(weights, {})}
+        write_bundle(output, about, members)
+    with output.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _write_onnx(
+    config: Config, weights: dict[str, np.ndarray], about: dict[str, Any], output: Path
+) -> None:
+    # Here, since the extra "onnx" need not be installed for bundles.
+    from rdvar_jax.serving.onnx_network import build_onnx
+
+    if config.compute.precision == "bfloat16":
+        logger.warning(
+            "the run computes in bfloat16 and the ONNX model in float32: its scores differ, so set "
+            "the threshold with scores of the model"
+        )
+    properties = {METADATA: json.dumps(about, allow_nan=False)}
+    size, sigma = config.data.image_size, config.score.sigma
+    model = build_onnx(config.teacher.arch, weights, size, sigma, properties)
+    write_whole(output, lambda file: file.write(model))
+
+
+def _check(output: Path, file_format: str, threshold: float | None) -> None:
+    suffix = SUFFIXES[file_format]
+    if output.suffix != suffix:
+        raise ConfigError(f"--output {output} must end in {suffix} for --format {file_format}.")
+    if output.is_dir():
+        raise BundleError(f"--output {output} is a folder; give a file.")
+    if threshold is not None and not math.isfinite(threshold):
+        raise ConfigError(f"--threshold {threshold} must be a finite number.")
+
+
+def _threshold(
+    config: Config, workdir: Workdir, which: str, run: SavedRun, given: float | None
+) -> dict[str, Any] | None:
+    """The threshold with where it comes from, as `rdvar threshold` writes it."""
+    if given is not None:
+        # As scores are float32, so is what they are compared with.
+        return {"threshold": float(np.float32(given)), "rule": RULE, "method": "given"}
+    stored = read_threshold(config, workdir, which, run)
+    if stored is None:
+        logger.info(
+            "%s holds no threshold, so the file gives scores without verdicts; run rdvar "
+            "threshold first, or give --threshold",
+            workdir.folder,
+        )
+    return stored
+
+
+def _about(
+    config: Config, run: SavedRun, which: str, threshold: dict[str, Any] | None
+) -> dict[str, Any]:
+    """What the file says of itself."""
+    geometry = build_geometry(config)
+    return {
+        "image": {
+            "height": geometry.height,
+            "width": geometry.width,
+            "geometry": geometry.mode,
+            "channels": "RGB",
+            "type": "uint8",
+            # Before the program. Its first operation is the normalisation.
+            "resize": f"Pillow bilinear (antialiased, rounded to uint8), {ASPECTS[geometry.mode]}",
+            "normalisation": "of ImageNet, inside the program",
+        },
+        "map": {"sigma": config.score.sigma, "score": "largest value of the map"},
+        "threshold": threshold,
+        "model": {
+            "arch": config.teacher.arch,
+            "stem_width": config.teacher.stem_width,
+            "precision": config.compute.precision,
+        },
+        "run": {
+            "category": config.data.category,
+            "checkpoint": which,
+            "step": run.saved.step,
+            "epoch": run.saved.epoch,
+            "checkpoint_sha256": run.saved.sha256,
+            "teacher_sha256": run.teacher_sha256,
+        },
+        "versions": {
+            "rdvar_jax": __version__,
+            **{name: version(name) for name in ("jax", "jaxlib", "numpy", "pillow")},
+        },
+    }

@@ -1,0 +1,139 @@
+"""One image's verdict: where its map is above the thresholds, and the files that show it."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from rdvar_jax.data.pixels.decode import decode_original
+from rdvar_jax.data.pixels.geometry import Geometry
+from rdvar_jax.data.pixels.image_file import image_dimensions
+from rdvar_jax.data.sets.inputs import InputImage
+from rdvar_jax.errors import ConfigError
+from rdvar_jax.report.prediction import save_heat_map, save_mask, save_overlay
+from rdvar_jax.report.prediction_files import DEFECTIVE, GOOD, Prediction, exact
+from rdvar_jax.scoring.defects import Defect, above_threshold, find_defects
+
+HEAT_MAPS, OVERLAYS, MASKS, MAPS = "heat_maps", "overlays", "masks", "maps"
+FOLDERS = (HEAT_MAPS, OVERLAYS, MASKS, MAPS)
+MAX_REGIONS = 100  # listed, the highest first; all are counted, and all are in the mask
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Raw values; None for what is not sought.
+
+    Attributes:
+        image: an image is defective where its score is above it.
+        pixel: and a pixel where the map, at the image's size, is above this.
+    """
+
+    image: float | None = None
+    pixel: float | None = None
+
+    def check(self) -> None:
+        """Raises a ConfigError that names what cannot be used."""
+        for flag, value in (("threshold", self.image), ("pixel_threshold", self.pixel)):
+            if value is not None and not math.isfinite(value):
+                raise ConfigError(f"--{flag} {value} must be a number, as scores are.")
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """The files that each image gets, beside its row."""
+
+    heat_maps: bool = True  # the panel of image and heat map
+    overlays: bool = True  # the image at its own size with the heat over it
+    masks: bool = False  # the defective pixels at the image's size
+    maps: bool = False  # the raw map, float32 [H, W], as .npy
+    maps_at_own_size: bool = False  # that, as large as the image; NaN where it was cropped away
+
+    @property
+    def colored(self) -> bool:
+        """Whether a colour scale is needed."""
+        return self.heat_maps or self.overlays
+
+
+NO_THRESHOLDS, PICTURES = Thresholds(), Outputs()
+
+
+@dataclass(frozen=True)
+class ImageWriter:
+    """Writes what is wanted of each image under a folder, and gives its row.
+
+    `geometry` is that of scoring. `scale` are the raw map values of no heat and of full heat; None
+    where nothing is coloured.
+    """
+
+    folder: Path
+    geometry: Geometry
+    thresholds: Thresholds
+    wanted: Outputs
+    scale: tuple[float, float] | None = None
+
+    def write(
+        self, image: InputImage, pixels: np.ndarray, anomaly_map: np.ndarray, score: np.float32
+    ) -> Prediction:
+        """Writes one image's files.
+
+        Args:
+            image: which one.
+            pixels: uint8 [H, W, 3], as it was scored.
+            anomaly_map: float32 [H, W], raw.
+            score: the map's highest value.
+
+        Raises:
+            DataError: the file can no longer be read.
+            OSError: a file cannot be written.
+        """
+        if self.wanted.heat_maps and self.scale is not None:
+            path = self._path(HEAT_MAPS, image, ".png")
+            save_heat_map(path, pixels, anomaly_map, image.name, float(score), self.scale)
+        if self.wanted.maps:
+            path = self._path(MAPS, image, ".npy")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            np.save(path, self._map_to_save(image, anomaly_map))
+        defects = self._write_at_full_size(image, anomaly_map, score)
+        limit = self.thresholds.image
+        verdict = None
+        if limit is not None:
+            verdict = DEFECTIVE if score > np.float32(limit) else GOOD
+        if defects is None:
+            return Prediction(image.name, float(score), limit, verdict)
+        regions = [
+            {"box": d.box, "area": d.area, "score": float(exact(d.score))}
+            for d in defects[:MAX_REGIONS]
+        ]
+        return Prediction(image.name, float(score), limit, verdict, len(defects), regions)
+
+    def _write_at_full_size(
+        self, image: InputImage, anomaly_map: np.ndarray, score: np.float32
+    ) -> list[Defect] | None:
+        """The files at the image's own size, and its regions where they are sought."""
+        draw = self.wanted.overlays and self.scale is not None
+        limit = self.thresholds.pixel
+        if limit is None and not draw:
+            return None
+        # Read again rather than kept: of a batch of large images only those being drawn are held.
+        picture = decode_original(image.path) if draw else None
+        width, height = image_dimensions(image.path) if picture is None else picture.shape[1::-1]
+        # What was cropped away is under every threshold, and has no colour.
+        full = self.geometry.to_original(anomaly_map, (height, width), outside=-np.inf)
+        if picture is not None and self.scale is not None:
+            save_overlay(self._path(OVERLAYS, image, ".png"), picture, full, self.scale)
+        if limit is None:
+            return None
+        above = above_threshold(full, limit, float(score))
+        if self.wanted.masks:
+            save_mask(self._path(MASKS, image, ".png"), above)
+        return find_defects(above, full)
+
+    def _map_to_save(self, image: InputImage, anomaly_map: np.ndarray) -> np.ndarray:
+        if not self.wanted.maps_at_own_size:
+            return anomaly_map
+        width, height = image_dimensions(image.path)
+        return self.geometry.to_original(anomaly_map, (height, width))
+
+    def _path(self, kind: str, image: InputImage, suffix: str) -> Path:
+        return self.folder / kind / image.result_name(suffix)

@@ -1,0 +1,293 @@
+"""`rdvar inspect`: what is understood of a set, without training on it and without JAX."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from rdvar_jax.data.loading.diagnostics import counted, duplicates, kinds, problems_of, remarks_of
+from rdvar_jax.data.loading.scan import ImageStats, examine_all
+from rdvar_jax.data.loading.skipping import ON_ERROR
+from rdvar_jax.data.loading.tiles import count_inputs
+from rdvar_jax.data.pixels.geometry import MODES, Geometry, as_geometry
+from rdvar_jax.data.sets.folder import LAYOUTS, detect_layout, find_category
+from rdvar_jax.data.sets.records import Category
+from rdvar_jax.data.sets.source import SOURCES
+from rdvar_jax.data.sets.tfds_read import find_packed
+from rdvar_jax.data.sets.validation import split_validation
+from rdvar_jax.errors import ConfigError, DataError, one_line
+from rdvar_jax.report.contact_sheet import (
+    COLUMNS,
+    SIDE,
+    Picture,
+    Row,
+    draw_contact_sheet,
+    save_contact_sheet,
+)
+from rdvar_jax.runs.checks.rules import one_of
+from rdvar_jax.runs.config import Config
+
+MAX_DUPLICATES = 20
+# Channels out of a block per plane, as models/architectures.py has it, which loads JAX.
+EXPANSION = {
+    "resnet18": 1,
+    "resnet34": 1,
+    "resnet50": 4,
+    "wide_resnet50_2": 4,
+    "wide_resnet101_2": 4,
+}
+
+
+@dataclass
+class Inspection:
+    """What was found."""
+
+    lines: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)  # training or evaluation would refuse it
+
+    @property
+    def text(self) -> str:
+        return "\n".join(one_line(line) for line in self.lines)
+
+
+def inspect_set(config: Config, output: Path | None = None) -> Inspection:
+    """Decodes every image of the set once and says what it found.
+
+    Args:
+        config: of which the section `data` is read, and what the memory depends on.
+        output: where a contact sheet is written: a PNG file, or a folder.
+
+    Raises:
+        UserError: the settings cannot be used, or the contact sheet cannot be written.
+    """
+    _check_settings(config)
+    sheet_path = None if output is None else _sheet_path(config, output)
+    data = config.data
+    result = Inspection()
+    with _warnings() as warnings:
+        category = _find(config, result)
+        if category is not None:
+            geometry = _geometry(config)
+            facts = _examine(category, geometry, data.mask_threshold)
+            result.problems += problems_of(facts, geometry, data.on_error, data.allow_mixed_sizes)
+            result.lines += _table(facts) + _pixels(geometry, facts)
+            try:
+                result.lines += _memory(config, geometry, facts)
+            except DataError as error:  # an image is smaller than a tile
+                result.problems.append(str(error))
+            warnings += remarks_of(facts, data.on_error) + _duplicates(facts)
+            if sheet_path is not None:
+                title = f"{data.category} ({category.layout})"
+                save_contact_sheet(sheet_path, draw_contact_sheet(title, _rows(facts)))
+                result.lines += ["", f"contact sheet: {sheet_path}"]
+    for title, sentences in (("remarks", warnings), ("problems", result.problems)):
+        if sentences:
+            result.lines += ["", f"{title} ({len(sentences)}):"]
+            result.lines += [f"  - {sentence}" for sentence in sentences]
+    if not result.problems:
+        result.lines += ["", "no problems"]
+    return result
+
+
+def _check_settings(config: Config) -> None:
+    data = config.data
+    problems = one_of("data.layout", data.layout, LAYOUTS)
+    problems += one_of("data.mask_threshold", data.mask_threshold, ("half", "any"))
+    problems += one_of("data.on_error", data.on_error, ON_ERROR)
+    problems += one_of("data.source", data.source, SOURCES)
+    problems += one_of("teacher.arch", config.teacher.arch, tuple(EXPANSION))
+    problems += one_of("data.geometry", data.geometry, MODES)
+    sides = data.image_size if isinstance(data.image_size, tuple) else (data.image_size,) * 2
+    if len(sides) != 2 or min(sides) < 1:
+        problems.append(f"data.image_size={data.image_size} must be over 0; use 256 or 256,384.")
+    if not 0 <= data.tile_overlap < 1:
+        problems.append(f"data.tile_overlap={data.tile_overlap} must be at least 0 and under 1.")
+    if not 0 <= data.validation < 1:
+        problems.append(f"data.validation={data.validation} must be at least 0 and under 1.")
+    if not data.root:
+        problems.append(
+            "data.root is empty; give the folder of categories with --config.data.root=FOLDER."
+        )
+    if problems:
+        raise ConfigError("\n".join(problems))
+
+
+def _geometry(config: Config) -> Geometry:
+    size = as_geometry(config.data.image_size)
+    return Geometry(config.data.geometry, size.height, size.width, config.data.tile_overlap)
+
+
+def _sheet_path(config: Config, output: Path) -> Path:
+    if output.resolve().is_relative_to(Path(config.data.root).resolve()):
+        raise DataError(
+            f"--output {output} lies in data.root={config.data.root}, so the sheet would be taken "
+            "for an image; give a place outside of it."
+        )
+    if output.suffix.lower() == ".png":
+        return output
+    return output / f"{config.data.category}_contact_sheet.png"
+
+
+@contextmanager
+def _warnings() -> Iterator[list[str]]:
+    """Collects what is logged, so that it stands in the report and not before it."""
+    found: list[str] = []
+
+    def keep(record: logging.LogRecord) -> bool:
+        found.append(record.getMessage())
+        return False
+
+    logger = logging.getLogger("rdvar_jax")
+    logger.addFilter(keep)
+    try:
+        yield found
+    finally:
+        logger.removeFilter(keep)
+
+
+def _find(config: Config, result: Inspection) -> Category | None:
+    data = config.data
+    root = Path(data.root)
+    try:
+        if data.source == "tfds":
+            category = find_packed(root, data.category)
+        else:
+            category = find_category(root, data.category, data.layout, result.problems.append)
+    except DataError as error:
+        result.problems.append(str(error))
+        return None
+    detected, reason = detect_layout(category.folder)
+    if data.source == "tfds":
+        why = "named by data.source"
+    elif data.layout == "auto":
+        why = f"found out: {reason}"
+    elif detected != data.layout:
+        why = f"named by data.layout; {detected} would have been found: {reason}"
+    else:
+        why = "named by data.layout"
+    result.lines += [f"{data.category} in {root}", f"layout {category.layout} ({why})", ""]
+    try:
+        return split_validation(category, data.validation, config.train.seed)
+    except DataError as error:
+        result.problems.append(str(error))
+        return category
+
+
+def _examine(
+    category: Category, geometry: Geometry, mask_threshold: str
+) -> dict[str, list[ImageStats]]:
+    """The facts of all images, by split, with thumbnails of those that the sheet shows."""
+    splits = {"train": category.train, "validation": category.validation, "test": category.test}
+    records = [record for of_split in splits.values() for record in of_split]
+    names = [(split, one.defect) for split, of_split in splits.items() for one in of_split]
+    shown = set()
+    for name in set(names):
+        places = [index for index, other in enumerate(names) if other == name]
+        shown.update(places[i] for i in _evenly(len(places)))
+    found = iter(
+        examine_all(
+            records,
+            geometry,
+            mask_threshold,
+            lambda index: SIDE if index in shown else None,
+        )
+    )
+    return {split: [next(found) for _ in of_split] for split, of_split in splits.items()}
+
+
+def _evenly(number: int) -> list[int]:
+    """At most COLUMNS of 0 ... number - 1, from the first to the last."""
+    return sorted(
+        set(np.linspace(0, number - 1, min(COLUMNS, number)).round().astype(int).tolist())
+    )
+
+
+def _table(facts: dict[str, list[ImageStats]]) -> list[str]:
+    lines = [f"{'split':12s}{'kind':28s}{'images':>8s}{'masks':>8s}"]
+    for split, found in facts.items():
+        for kind, of_kind in kinds(found):
+            masks = sum(one.record.mask_path is not None for one in of_kind)
+            number = f"{masks:8d}" if of_kind[0].record.label else ""
+            lines.append(f"{split:12s}{kind:28s}{len(of_kind):8d}{number}")
+        if not found and split != "validation":
+            lines.append(f"{split:12s}{'-':28s}{0:8d}")
+    return [line.rstrip() for line in lines]
+
+
+def _pixels(geometry: Geometry, facts: dict[str, list[ImageStats]]) -> list[str]:
+    everything = [one for found in facts.values() for one in found]
+    read = [one for one in everything if one.size_wh is not None]
+    masked = [one for one in everything if one.record.mask_path is not None]
+    defective = [one for one in everything if one.record.label > 0]
+    usable = [one for one in masked if one.problem is None]
+    return [
+        "",
+        f"sizes       {counted('{}x{}'.format(*one.size_wh or ()) for one in read) or '-'}",
+        f"pixels      {counted(one.pixels for one in read) or '-'}",
+        f"unreadable  {len(everything) - len(read)} of {len(everything)} images",
+        f"masks       {len(masked)} of {len(defective)} defective images have one; "
+        f"{len(masked) - len(usable)} cannot be used, {sum(one.has_empty_mask for one in usable)} "
+        f"are empty at {geometry}",
+    ]
+
+
+def _memory(config: Config, geometry: Geometry, facts: dict[str, list[ImageStats]]) -> list[str]:
+    """What images and teacher features take, as `models/build.py` counts them."""
+    teacher, pixels = config.teacher, geometry.height * geometry.width
+    numbers = {
+        split: count_inputs([one.record for one in found], geometry)
+        for split, found in facts.items()
+    }
+    images = ", ".join(f"{split} {n * pixels * 3 / 1e9:.3g} GB" for split, n in numbers.items())
+    half = config.compute.precision == "bfloat16"
+    features = numbers["train"] * feature_bytes(teacher.arch, teacher.stem_width, pixels, half)
+    return [
+        f"memory      images of {geometry}: {images}; teacher features of the training images "
+        f"{features / 1e9:.3g} GB ({teacher.arch}; train.cache_budget_gb="
+        f"{config.train.cache_budget_gb:g})"
+    ]
+
+
+def feature_bytes(arch: str, stem_width: int, pixels: int, half: bool) -> int:
+    """Memory of the teacher's three maps of one image: C, 2C, 4C channels at 1/4, 1/8, 1/16."""
+    channels = stem_width * EXPANSION[arch]
+    values = sum(channels * 2**k * pixels // (4 * 2**k) ** 2 for k in range(3))
+    return values * (2 if half else 4)
+
+
+def _duplicates(facts: dict[str, list[ImageStats]]) -> list[str]:
+    lines = []
+    for (first, second), groups in duplicates(facts).items():
+        where = f"within {first}" if first == second else f"in {first} and {second}"
+        for group in groups[:MAX_DUPLICATES]:
+            lines.append(f"the same pixels {where}: {', '.join(record.name for record in group)}")
+        if len(groups) > MAX_DUPLICATES:
+            lines.append(f"the same pixels {where}: {len(groups) - MAX_DUPLICATES} more groups")
+    return lines
+
+
+def _rows(facts: dict[str, list[ImageStats]]) -> list[Row]:
+    rows = []
+    for split, found in facts.items():
+        for kind, of_kind in kinds(found):
+            shown = [of_kind[index] for index in _evenly(len(of_kind))]
+            title = f"{split} / {kind}: {len(shown)} of {len(of_kind)}"
+            rows.append(Row(title, [_picture(one) for one in shown]))
+    return rows
+
+
+def _picture(one: ImageStats) -> Picture:
+    remark = ""
+    if one.problem is not None:
+        remark = "unreadable" if one.size_wh is None else "mask not usable"
+    elif one.record.label > 0 and one.record.mask_path is None:
+        remark = "no mask"
+    elif one.has_empty_mask:
+        remark = "mask empty once resized"
+    small, name = one.thumbnail, PurePosixPath(one.record.name).name
+    if small is None:
+        return Picture(name, None, remark=remark)
+    return Picture(name, small.pixels, small.mask, remark)

@@ -1,0 +1,141 @@
+"""Runs come from RD4AD's PyTorch checkpoints, and go back into them."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from rdvar_jax.errors import CheckpointError
+from rdvar_jax.models.architectures import IMAGENET_WIDTH, SIZE_MULTIPLE
+from rdvar_jax.models.build import build_teacher, image_shape
+from rdvar_jax.models.initialise import abstract_variables
+from rdvar_jax.runs.checks.commands import check_import
+from rdvar_jax.runs.config import Config, determining_settings
+from rdvar_jax.runs.run import (
+    abstract_state,
+    build_networks,
+    build_parallel,
+    build_tx,
+    copy_teacher,
+    open_checkpoints,
+    read_teacher,
+    student_shapes,
+)
+from rdvar_jax.runs.workdir import Workdir, save_config
+from rdvar_jax.training.step import init_state
+from rdvar_jax.version import __version__
+from rdvar_jax.weights.catalogue import CATALOGUE, sha256_of
+from rdvar_jax.weights.load_teacher import load_teacher
+from rdvar_jax.weights.name_map import to_torch
+from rdvar_jax.weights.rd4ad import read_rd4ad, student_to_rd4ad, with_unused
+from rdvar_jax.weights.safetensors_file import write_safetensors
+from rdvar_jax.weights.torch_format.writer import write_torch_file
+
+CONVERTER = f"rdvar_jax {__version__}"
+TORCHVISION_LICENCE = "BSD-3-Clause, as torchvision, which trained them on ImageNet"
+UNKNOWN_LICENCE = "not known to the converter: that of the source"
+
+
+def import_rd4ad(config: Config, checkpoint: Path, workdir_path: Path) -> Workdir:
+    """Makes a workdir out of a checkpoint that RD4AD's code saved.
+
+    It can be evaluated like one that was trained here, but not trained further: Adam's moments and
+    the epoch are not in the file. So the saved state has moments of 0, the step that the batch
+    normalisations counted, no epoch and no metrics, and its identity says where it came from.
+
+    Args:
+        config: `teacher`, `data.image_size` and what scoring needs. `data.root` and
+            `data.category` may be left for the evaluation.
+        checkpoint: the `.pth` file.
+        workdir_path: made if missing; it must be empty.
+
+    Raises:
+        UserError: settings, weights or the folder cannot be used. Where the checkpoint cannot be
+            used nothing is written.
+    """
+    devices = jax.local_devices()
+    check_import(config, len(devices))
+    workdir = Workdir(workdir_path.resolve())
+    if workdir.folder.exists() and (not workdir.folder.is_dir() or any(workdir.folder.iterdir())):
+        raise CheckpointError(f"{workdir_path} is not an empty folder; give another --workdir.")
+    parallel = build_parallel(config, devices)
+    teacher, student = build_networks(config)
+    expected = abstract_variables(student, student_shapes(config), train=False)
+    found = read_rd4ad(checkpoint, expected)
+    try:
+        workdir.folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CheckpointError(
+            f"{workdir_path} cannot be made ({error.strerror}); give another --workdir."
+        ) from error
+    copy_teacher(config, workdir, teacher)
+    _, teacher_sha256 = read_teacher(config, workdir, teacher)
+    state = init_state(found.variables, build_tx(config))
+    state = parallel.replicate(replace(state, step=np.int32(found.step)))
+    identity = {
+        "settings": determining_settings(config),
+        "teacher": teacher_sha256,
+        "imported": {
+            "source": checkpoint.name,
+            "source_sha256": sha256_of(checkpoint),
+            "converter": CONVERTER,
+        },
+    }
+    open_checkpoints(config, workdir).save(state, epoch=None, metrics={}, identity=identity)
+    save_config(workdir, config)  # last: without it the folder is no run
+    return workdir
+
+
+def export_rd4ad(config: Config, workdir: Workdir, output: Path, which: str = "latest") -> None:
+    """Writes a run's networks as a checkpoint that RD4AD's code loads with strict names.
+
+    Args:
+        config: the run's own, as `load_config` gives it.
+        workdir: the run's folder.
+        output: the `.pth` file to make.
+        which: "latest" or "best".
+
+    Raises:
+        UserError: the run has no whole checkpoint, or the file is there or cannot be written.
+    """
+    if output.exists():
+        raise CheckpointError(f"{output} is there already; give another --output.")
+    _, student = build_networks(config)
+    abstract = abstract_state(config, student, build_parallel(config, jax.local_devices()))
+    restored = open_checkpoints(config, workdir).restore(abstract, which)
+    if restored is None:
+        raise CheckpointError(f"{workdir.folder} holds no {which} checkpoint; train first.")
+    state, _ = restored
+    variables = jax.device_get({"params": state.params, "batch_stats": state.batch_stats})
+    write_torch_file(output, with_unused(student_to_rd4ad(variables), int(state.step)))
+
+
+def convert_teacher(arch: str, source: Path, output: Path, licence: str = "") -> None:
+    """Writes the layers of a torchvision weight file that a teacher has, as safetensors.
+
+    The metadata holds the architecture, the source's name and sha256, the licence and the
+    converter's version.
+
+    Args:
+        arch: one of `ARCHITECTURES`.
+        source: a `.pth` or safetensors file with torchvision's names and layouts.
+        output: the file to make or replace.
+        licence: a note on the weights' licence; by default torchvision's for its own files, and for
+            others that it is not known.
+
+    Raises:
+        UserError: the source cannot be used, or the output cannot be written.
+    """
+    teacher = build_teacher(arch, IMAGENET_WIDTH)
+    expected = abstract_variables(teacher, image_shape(SIZE_MULTIPLE))
+    variables, found = load_teacher(arch, str(source), expected)
+    is_torchvisions = found.sha256.startswith(CATALOGUE[arch].sha256_prefix)
+    metadata = {
+        "arch": arch,
+        "source": found.name,
+        "source_sha256": found.sha256,
+        "licence": licence or (TORCHVISION_LICENCE if is_torchvisions else UNKNOWN_LICENCE),
+        "converter": CONVERTER,
+    }
+    write_safetensors(output, to_torch(variables), metadata)

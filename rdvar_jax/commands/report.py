@@ -1,0 +1,119 @@
+"""`rdvar report`: from an evaluated run to one HTML page."""
+
+import csv
+import hashlib
+import io
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rdvar_jax.errors import CheckpointError, ConfigError
+from rdvar_jax.report.page.render import render_page
+from rdvar_jax.runs.workdir import Workdir, load_config, write_text
+from rdvar_jax.scoring.metrics import auroc
+
+
+def write_report(workdir: Workdir, which: str = "latest", output: Path | None = None) -> Path:
+    """Writes the page of what `rdvar evaluate` found.
+
+    Args:
+        workdir: the run's folder.
+        which: "latest" or "best", as it was evaluated.
+        output: the file; by default `report.html` in the run's folder.
+
+    Returns:
+        The file.
+
+    Raises:
+        UserError: the run was not evaluated, its files cannot be read, or the page cannot be
+          written.
+    """
+    load_config(workdir)  # says what is wrong with a folder that holds no run
+    results = _read(workdir.results(which), workdir, which)
+    evaluation = _read(workdir.evaluation(which), workdir, which)
+    rows = _read_rows(workdir.scores(which), evaluation["scores_sha256"], workdir, which)
+    threshold = _read_threshold(workdir.threshold(which), results, evaluation["settings"])
+    page = render_page(results, evaluation, rows, threshold, _aurocs(rows), _read_log(workdir))
+    output = output or workdir.report(which)
+    try:
+        write_text(output, page)
+    except OSError as error:
+        raise ConfigError(
+            f"{output} cannot be written ({error.strerror}); give another --output."
+        ) from error
+    return output
+
+
+def _read(path: Path, workdir: Workdir, which: str) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError as error:
+        raise _not_evaluated(f"{path} is missing", workdir, which) from error
+    except ValueError as error:
+        raise _not_evaluated(f"{path} is damaged", workdir, which) from error
+
+
+def _not_evaluated(what: str, workdir: Workdir, which: str) -> CheckpointError:
+    choice = "" if which == "latest" else f" --checkpoint {which}"
+    return CheckpointError(f"{what}; run rdvar evaluate --workdir {workdir.folder}{choice} first.")
+
+
+def _read_rows(path: Path, sha256: str, workdir: Workdir, which: str) -> list[dict[str, Any]]:
+    """The rows of `scores.csv`, which must be those that the evaluation wrote."""
+    content = path.read_bytes() if path.exists() else b""
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise _not_evaluated(f"{path} is not what was evaluated last", workdir, which)
+    return [
+        {
+            **row,
+            "score": float(np.float32(row["score"])),
+            "label": int(row["label"]) if row["label"] else None,
+        }
+        for row in csv.DictReader(io.StringIO(content.decode(), newline=""))
+    ]
+
+
+def _read_threshold(
+    path: Path, results: dict[str, Any], settings: dict[str, Any]
+) -> dict[str, Any] | None:
+    """What `rdvar threshold` wrote for the state and the settings that were evaluated."""
+    try:
+        value = json.loads(path.read_text())
+        same_state = value["checkpoint_sha256"] == results["checkpoint_sha256"]
+        same_scores = all(settings[name] == set_to for name, set_to in value["score"].items())
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return value if same_state and same_scores else None
+
+
+def _aurocs(rows: Sequence[dict[str, Any]]) -> dict[str, float | None]:
+    """Image AUROC of each kind of defect against all good images."""
+    kinds = {row["defect"] for row in rows if row["label"] == 1}
+    return {
+        kind: auroc(
+            np.array([row["score"] for row in chosen], np.float32),
+            np.array([row["label"] for row in chosen]),
+        )
+        for kind in kinds
+        if (
+            chosen := [
+                r for r in rows if r["label"] == 0 or (r["label"] == 1 and r["defect"] == kind)
+            ]
+        )
+    }
+
+
+def _read_log(workdir: Workdir) -> list[dict[str, Any]]:
+    """The whole lines of `metrics.jsonl`; none where nothing was logged."""
+    lines = []
+    if os.path.exists(workdir.metrics):
+        for text in workdir.metrics.read_text().splitlines():
+            try:
+                lines.append(json.loads(text))
+            except ValueError:
+                pass  # a line cut off by a kill
+    return lines

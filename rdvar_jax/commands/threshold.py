@@ -1,0 +1,227 @@
+"""`rdvar threshold`: from good images to the score above which an image is called defective."""
+
+import hashlib
+import json
+import logging
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from tqdm import tqdm
+
+from rdvar_jax.data.loading.skipping import leave_out
+from rdvar_jax.data.sets.inputs import decode_batches, find_inputs
+from rdvar_jax.data.sets.records import HasPath
+from rdvar_jax.errors import CheckpointError, ConfigError, DataError
+from rdvar_jax.runs.checks.commands import check_prediction
+from rdvar_jax.runs.config import Config, flatten
+from rdvar_jax.runs.run import (
+    SavedRun,
+    TrainedRun,
+    build_geometry,
+    build_parallel,
+    find_data,
+    load_trained,
+)
+from rdvar_jax.runs.workdir import Workdir, write_json
+from rdvar_jax.scoring.thresholds import (
+    METHODS,
+    Threshold,
+    from_quantile,
+    from_tail_fit,
+    from_target_fpr,
+)
+
+logger = logging.getLogger("rdvar_jax")
+
+RULE = "defective where score > threshold"
+
+
+@dataclass(frozen=True)
+class Method:
+    """How to choose. `target` and `confidence` as in scoring/thresholds.py."""
+
+    name: str = "fpr"
+    target: float = 0.05
+    confidence: float = 0.95
+    quantile: float = 0.99
+
+    def check(self) -> None:
+        """Raises a ConfigError that names what cannot be used."""
+        problems = []
+        if self.name not in METHODS:
+            problems.append(f"--method {self.name} is not one of {', '.join(METHODS)}.")
+        for flag, value in (("target", self.target), ("confidence", self.confidence)):
+            if not 0 < value < 1:
+                problems.append(f"--{flag} {value:g} must be over 0 and under 1.")
+        if not 0 < self.quantile <= 1:
+            problems.append(f"--quantile {self.quantile:g} must be over 0 and at most 1.")
+        if self.name == "gpd" and self.target >= 0.1:
+            problems.append(
+                f"--target {self.target:g} must be under 0.1 with --method gpd, which fits the "
+                "highest tenth of the scores; use --method fpr."
+            )
+        if problems:
+            raise ConfigError("\n".join(problems))
+
+    def apply(self, scores: np.ndarray) -> Threshold:
+        """The threshold of float32 scores [N]."""
+        if self.name == "fpr":
+            return from_target_fpr(scores, self.target, self.confidence)
+        if self.name == "quantile":
+            return from_quantile(scores, self.quantile, self.confidence)
+        return from_tail_fit(scores, self.target)
+
+
+def make_threshold(
+    config: Config,
+    workdir: Workdir,
+    method: Method,
+    inputs: Sequence[Path] = (),
+    which: str = "latest",
+) -> dict[str, Any]:
+    """Scores good images with a saved state and writes `threshold.json`.
+
+    Args:
+        config: the run's own, as `load_config` gives it.
+        workdir: the run's folder.
+        method: how to choose.
+        inputs: files, folders and patterns of good images that were not trained on. Without them
+          those that `data.validation` kept from training are taken; else the training images, and
+          no bound is given, because it would not hold.
+        which: "latest" or "best".
+
+    Returns:
+        What the file holds.
+
+    Raises:
+        UserError: the run or an image cannot be used, or the images are too few.
+    """
+    method.check()
+    devices = jax.local_devices()
+    check_prediction(config, len(devices))
+    split, images = _good_images(config, inputs)
+    trained = load_trained(config, workdir, which, build_parallel(config, devices))
+    images, scores = _scores(config, trained, split, images)
+    found = method.apply(scores)
+    seen = split == "train"
+    if seen:
+        logger.warning(
+            "these are training images, whose scores are lower than those of new ones: more false "
+            "alarms will come than the threshold says; give good images that were not trained on "
+            "with --input, or keep some with data.validation when training"
+        )
+    if scores.min() == scores.max() and len(scores) > 1:
+        logger.warning(
+            "all %d scores are %g: the images or the run cannot tell parts apart, and every image "
+            "that differs at all may be called defective",
+            len(scores),
+            scores[0],
+        )
+    value = {
+        "threshold": found.value,
+        "rule": RULE,
+        "method": method.name,
+        "target_fpr": None if method.name == "quantile" else method.target,
+        "quantile": method.quantile if method.name == "quantile" else None,
+        # The true rate is at most fpr_bound with this confidence. Null: nothing is promised.
+        "fpr_bound": None if seen else found.fpr_bound,
+        "confidence": None if seen or found.fpr_bound is None else method.confidence,
+        "split": split,
+        "num_images": len(scores),
+        "num_above": found.num_above,
+        "scores_sha256": _hash(images, scores),
+        "checkpoint": which,
+        "step": trained.saved.step,
+        "checkpoint_sha256": trained.saved.sha256,
+        "score": score_settings(config),
+    }
+    write_json(workdir.threshold(which), value)
+    return value
+
+
+def read_threshold(
+    config: Config, workdir: Workdir, which: str, trained: TrainedRun | SavedRun
+) -> dict[str, Any] | None:
+    """What `make_threshold` wrote for this state; None where it was never called.
+
+    Raises:
+        CheckpointError: the file is damaged, or is of another state or other score settings.
+    """
+    path = workdir.threshold(which)
+    try:
+        value = json.loads(path.read_text())
+        threshold = float(value["threshold"])
+        made_with = value["checkpoint_sha256"], value["score"], value["step"]
+        if not math.isfinite(threshold):
+            raise ValueError("not finite")
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(
+            f"{path} cannot be read; run rdvar threshold again, or remove the file."
+        ) from error
+    if made_with[0] != trained.saved.sha256:
+        raise CheckpointError(
+            f"{path} was made with the state of step {made_with[2]}, and this is another one, of "
+            f"step {trained.saved.step}; run rdvar threshold again, or remove the file."
+        )
+    if made_with[1] != score_settings(config):
+        raise CheckpointError(
+            f"{path} was made with the settings {made_with[1]}, now {score_settings(config)}; "
+            "run rdvar threshold with these settings, or leave them as they were."
+        )
+    return value
+
+
+def _good_images(config: Config, inputs: Sequence[Path]) -> tuple[str, Sequence[HasPath]]:
+    if inputs:
+        return "input", find_inputs(inputs)
+    if not config.data.root:
+        raise ConfigError("this run has no data.root; give good images with --input.")
+    category = find_data(config)
+    split = "validation" if category.validation else "train"
+    return split, category.validation or category.train
+
+
+def _scores(
+    config: Config, trained: TrainedRun, split: str, images: Sequence[HasPath]
+) -> tuple[list[HasPath], np.ndarray]:
+    """The images that could be read, with their scores; see `data.on_error`."""
+    failures: dict[int, DataError] = {}
+    index_of = {image.name: index for index, image in enumerate(images)}
+
+    def skip(image: HasPath, reason: str) -> None:
+        failures[index_of[image.name]] = DataError(reason)
+
+    read, scores = [], []
+    with tqdm(total=len(images), desc="good images", unit="img", disable=None) as bar:
+        geometry, batch_size = build_geometry(config), config.score.batch_size
+        may_skip = skip if config.data.on_error == "skip" else None
+        for batch, pixels in decode_batches(images, geometry, batch_size, may_skip):
+            read += batch
+            scores.append(trained.score(pixels)[1])
+            bar.update(len(batch))
+    leave_out(images, failures, split)
+    return read, np.concatenate(scores)
+
+
+def score_settings(config: Config) -> dict[str, Any]:
+    """The settings that scores depend on and that may differ from call to call."""
+    return {
+        name: value
+        for name, value in flatten(config).items()
+        if name.startswith("score.") and name != "score.batch_size"
+    }
+
+
+def _hash(images: Sequence[HasPath], scores: np.ndarray) -> str:
+    digest = hashlib.sha256()
+    for image, score in zip(images, scores.astype("<f4"), strict=True):
+        digest.update(os.fsencode(image.name) + b"\0" + score.tobytes())
+    return digest.hexdigest()

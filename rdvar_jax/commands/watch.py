@@ -1,0 +1,206 @@
+"""`rdvar predict --watch`: scores images as they are dropped into a folder, until it is stopped."""
+
+import json
+import logging
+import os
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from rdvar_jax.commands.image_writer import (
+    NO_THRESHOLDS,
+    PICTURES,
+    ImageWriter,
+    Outputs,
+    Thresholds,
+)
+from rdvar_jax.commands.predict import (
+    Counts,
+    check_output,
+    check_thresholds,
+    complete_thresholds,
+    find_scale,
+    make_output,
+    writing,
+)
+from rdvar_jax.commands.threshold import score_settings
+from rdvar_jax.data.sets.drop_folder import DropFolder
+from rdvar_jax.data.sets.inputs import InputImage, decode_batches
+from rdvar_jax.errors import CheckpointError, ConfigError, DataError
+from rdvar_jax.report.prediction_files import ScoreLines, add_skipped, continued_scores
+from rdvar_jax.runs.checks.commands import check_prediction
+from rdvar_jax.runs.config import Config
+from rdvar_jax.runs.run import TrainedRun, build_geometry, build_parallel, load_trained
+from rdvar_jax.runs.workdir import Workdir, write_json
+from rdvar_jax.training.stop import StopRequest
+
+logger = logging.getLogger("rdvar_jax")
+
+MARK = "watch.json"  # in the output: with which state its rows were made
+LONGEST_SLEEP = 0.1  # seconds, after which a signal is looked for
+
+
+def watch(
+    config: Config,
+    workdir: Workdir,
+    folder: Path,
+    output: Path,
+    which: str = "latest",
+    *,
+    interval: float = 1.0,
+    thresholds: Thresholds = NO_THRESHOLDS,
+    wanted: Outputs = PICTURES,
+    scale: tuple[float, float] | None = None,
+    need_verdicts: bool = False,
+) -> Counts:
+    """Scores what comes into a folder, and appends to the output, until SIGINT or SIGTERM.
+
+    A row is written when all else of its image is. Images that cannot be read are listed in
+    `skipped.csv`, and tried again when their files change. The same call goes on where an earlier
+    one was stopped, or killed: what has a row is not scored again.
+
+    Args:
+        config, workdir, which, thresholds, wanted, need_verdicts: as in `predict`.
+        folder: looked into at any depth.
+        output: empty, not there, or of an earlier call with the same state and settings.
+        interval: seconds between two looks. A file is taken when it did not change in one.
+        scale: the colour scale; None for that of the run's evaluation, which then must be there.
+
+    Returns:
+        What came of this call.
+
+    Raises:
+        UserError: the run, the folder or the output cannot be used. What is written stays.
+    """
+    thresholds.check()
+    if not folder.is_dir():
+        raise DataError(f"--watch needs a folder, and {folder} is none; give one that is there.")
+    if not interval > 0:
+        raise ConfigError(f"--interval {interval:g} must be over 0 seconds.")
+    devices = jax.local_devices()
+    check_prediction(config, len(devices))
+    continues = (output / MARK).exists()
+    check_output(output, [folder], may_hold_files=continues)
+    with StopRequest() as stop:
+        trained = load_trained(config, workdir, which, build_parallel(config, devices))
+        thresholds = complete_thresholds(thresholds, config, workdir, which, trained)
+        check_thresholds(thresholds, wanted, need_verdicts)
+        if wanted.colored and scale is None:
+            scale = find_scale(workdir, which, trained)
+            if scale is None:
+                raise ConfigError(
+                    "the colour scale must be known before the first image comes; call rdvar "
+                    "evaluate, give --color_scale LOW,HIGH, or --noheat_maps --nooverlays."
+                )
+        mark = _mark(config, trained)
+        if continues:
+            _refuse_other_state(output / MARK, mark)
+        make_output(output)
+        with writing(output):
+            if not continues:
+                write_json(output / MARK, mark)
+            writer = ImageWriter(output, build_geometry(config), thresholds, wanted, scale)
+            watcher = _Watcher(config.score.batch_size, trained, writer)
+            return watcher.run(folder, interval, stop)
+
+
+class _Watcher:
+    def __init__(self, batch_size: int, trained: TrainedRun, writer: ImageWriter):
+        self._batch_size, self._trained, self._writer = batch_size, trained, writer
+        self._geometry = writer.geometry
+        self._counts = Counts()
+        self._names: dict[str, str] = {}  # of the images' results: who has them
+
+    def run(self, folder: Path, interval: float, stop: StopRequest) -> Counts:
+        # Compiled now, so that the first image does not wait for it.
+        self._trained.score(np.zeros((1, self._geometry.height, self._geometry.width, 3), np.uint8))
+        with (
+            continued_scores(self._writer.folder) as (lines, done),
+            ThreadPoolExecutor(os.cpu_count()) as executor,
+        ):
+            for name in done:
+                self._names[InputImage(folder / name, name).result_name("")] = name
+            drop = DropFolder(folder, done)
+            logger.info(
+                "watching %s every %g s, %d images have their row; Ctrl-C ends",
+                *(folder, interval, len(done)),
+            )
+            while stop.signal_number is None:
+                images = drop.poll()
+                for start in range(0, len(images), self._batch_size):
+                    batch = images[start : start + self._batch_size]
+                    self._take(batch, drop, lines, executor)
+                    if stop.signal_number is not None:
+                        break
+                _wait(interval, stop)
+        return self._counts
+
+    def _take(
+        self,
+        images: Sequence[InputImage],
+        drop: DropFolder,
+        lines: ScoreLines,
+        executor: ThreadPoolExecutor,
+    ) -> None:
+        """Scores and writes a batch."""
+
+        def skip(image: InputImage, reason: str) -> None:
+            logger.warning("skipped: %s", reason)
+            add_skipped(self._writer.folder, image.name, reason)
+            drop.give_again_if_changed(image)
+            self._counts.num_skipped += 1
+
+        mine = []
+        for image in images:
+            other = self._names.setdefault(image.result_name(""), image.name)
+            if other == image.name:
+                mine.append(image)
+            else:
+                skip(image, f"{image.path} would be written as {other} was; rename it.")
+        for batch, pixels in decode_batches(mine, self._geometry, self._batch_size, skip):
+            maps, scores = self._trained.score(pixels)
+            jobs = [
+                executor.submit(self._writer.write, *each)
+                for each in zip(batch, pixels, maps, scores, strict=True)
+            ]
+            for image, job in zip(batch, jobs, strict=True):
+                try:
+                    prediction = job.result()
+                except DataError as error:  # moved away since it was scored
+                    skip(image, str(error))
+                    continue
+                lines.add(prediction)
+                self._counts.add(prediction.verdict)
+                logger.info("%s: %s", image.name, prediction.verdict or prediction.score)
+
+
+def _mark(config: Config, trained: TrainedRun) -> dict[str, Any]:
+    saved = trained.saved
+    return {
+        "step": saved.step,
+        "checkpoint_sha256": saved.sha256,
+        "score": score_settings(config),
+    }
+
+
+def _refuse_other_state(path: Path, now: dict[str, Any]) -> None:
+    try:
+        made_with = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path} cannot be read; give another --output.") from error
+    if made_with != now:
+        raise CheckpointError(
+            f"{path.parent} was made with another state or other settings of score ({made_with}, "
+            f"now {now}), and their scores do not compare; give another --output."
+        )
+
+
+def _wait(interval: float, stop: StopRequest) -> None:
+    end = time.monotonic() + interval
+    while stop.signal_number is None and (left := end - time.monotonic()) > 0:
+        time.sleep(min(left, LONGEST_SLEEP))

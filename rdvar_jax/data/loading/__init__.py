@@ -1,0 +1,1 @@
+"""Many image files: arrays, order, tiles, streams."""

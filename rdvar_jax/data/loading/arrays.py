@@ -1,0 +1,227 @@
+"""A category's images, ready for training and for testing.
+
+They are held in memory where they fit into a budget: MVTec AD's largest category, 391 images of
+256 x 256, is 77 MB. Else they stay on disk, and what is done with them is the same, bit for bit.
+"""
+
+import dataclasses
+import hashlib
+import math
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from rdvar_jax.data.loading.on_disk import ImagesOnDisk, TilesOnDisk
+from rdvar_jax.data.loading.skipping import Skipped, leave_out
+from rdvar_jax.data.pixels.decode import decode_images, decode_masks
+from rdvar_jax.data.pixels.geometry import Size, as_geometry
+from rdvar_jax.data.pixels.image_file import image_dimensions
+from rdvar_jax.data.sets.records import UNLABELLED, Category, ImageRecord
+from rdvar_jax.errors import DataError
+
+Images: TypeAlias = np.ndarray | ImagesOnDisk
+Inputs: TypeAlias = Images | TilesOnDisk  # what the networks see
+
+
+@dataclass(frozen=True, eq=False)  # eq of arrays is no truth value
+class TrainSet:
+    """Good images. N images of H x W, in the order of `records`."""
+
+    records: tuple[ImageRecord, ...]
+    images: Images  # uint8 [N, H, W, 3]
+    fingerprint: str  # of names and pixels: a resumed run notices changed data
+    skipped: tuple[Skipped, ...] = ()  # what was left out, with on_error "skip"
+
+
+@dataclass(frozen=True, eq=False)
+class TestSet:
+    """Good and defective images. N images of H x W, in the order of `records`."""
+
+    __test__ = False  # not a test class, whatever pytest reads from its name
+
+    records: tuple[ImageRecord, ...]
+    images: Images  # uint8 [N, H, W, 3]
+    masks: np.ndarray  # bool [N, H, W], True where defective
+    labels: np.ndarray  # int32 [N], 0 good, 1 defective, UNLABELLED where nothing says so
+    # bool [N, H, W], False in the border that "pad" adds; None where no image has one.
+    inside: np.ndarray | None = None
+    skipped: tuple[Skipped, ...] = ()  # what was left out, with on_error "skip"
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether defects are marked in pixels."""
+        return any(record.mask_path is not None for record in self.records)
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether it is known of every image if it is good."""
+        return bool((self.labels != UNLABELLED).all())
+
+    @property
+    def undefined(self) -> dict[str, str]:
+        """Which metrics the set cannot define, `image` or `pixel`, and why."""
+        if not self.has_labels:
+            return dict.fromkeys(("image", "pixel"), "the test images have no labels")
+        reasons = {}
+        for label, kind in ((1, "defective"), (0, "good")):
+            if not (self.labels == label).any():
+                reasons["image"] = f"there is no {kind} test image"
+        if not (self.labels == 1).any():
+            reasons["pixel"] = reasons["image"]
+        elif not self.has_masks:
+            reasons["pixel"] = "the set has no masks"
+        return reasons
+
+
+def image_bytes(number: int, size: Size) -> int:
+    """Bytes that `number` decoded images take."""
+    geometry = as_geometry(size)
+    return number * geometry.height * geometry.width * 3
+
+
+def load_train(
+    category: Category,
+    size: Size,
+    *,
+    memory_budget: float = math.inf,
+    num_workers: int | None = None,
+    progress: bool = True,
+    allow_mixed_sizes: bool = False,
+    on_error: str = "fail",
+    split: str = "train",
+) -> TrainSet:
+    """Decode the training images of `category` to uint8 [N, H, W, 3].
+
+    With `on_error` "skip", images that cannot be read are left out; see `leave_out`, which names
+    the split in its words.
+
+    Over a `memory_budget` in bytes the images stay on disk. They are all decoded once even so, a
+    few at a time: for the fingerprint, and because a bad file is better found now than hours later.
+
+    Raises:
+        DataError: see `decode_images` and `leave_out`.
+    """
+    records = category.train
+    options = {"num_workers": num_workers, "progress": progress}
+    options |= {"allow_mixed_sizes": allow_mixed_sizes}
+    failures = {} if on_error == "skip" else None
+    if image_bytes(len(records), size) > memory_budget:
+        images = ImagesOnDisk(records, size)
+        blocks = images.blocks(**options, failures=failures)
+        fingerprint = _hash(records, images.shape, blocks)
+        skipped = leave_out(records, failures or {}, split)
+        if skipped:
+            records, images = _without(failures, records, images)
+            fingerprint = _hash(records, images.shape, images.blocks(**options))
+        return TrainSet(records, images, fingerprint, skipped)
+    images = decode_images(records, size, **options, failures=failures)
+    skipped = leave_out(records, failures or {}, split)
+    records, images = _without(failures, records, images)
+    return TrainSet(records, images, compute_fingerprint(records, images), skipped)
+
+
+def load_validation(
+    category: Category,
+    size: Size,
+    *,
+    num_workers: int | None = None,
+    progress: bool = True,
+    allow_mixed_sizes: bool = False,
+    on_error: str = "fail",
+) -> TrainSet:
+    """As `load_train`, of the good images that `split_validation` kept from training; N may be 0.
+
+    Raises:
+        DataError: see `load_train`.
+    """
+    return load_train(
+        dataclasses.replace(category, train=category.validation),
+        size,
+        num_workers=num_workers,
+        progress=progress,
+        allow_mixed_sizes=allow_mixed_sizes,
+        on_error=on_error,
+        split="validation",
+    )
+
+
+def load_test(
+    category: Category,
+    size: Size,
+    *,
+    threshold: str = "half",
+    memory_budget: float = math.inf,
+    num_workers: int | None = None,
+    progress: bool = True,
+    allow_mixed_sizes: bool = False,
+    on_error: str = "fail",
+) -> TestSet:
+    """Decode the test images of `category`, and their masks, to `size`.
+
+    With `on_error` "skip", images that cannot be read are left out, or whose masks cannot be used;
+    see `leave_out`. Over a `memory_budget` the images stay on disk, as in `load_train`; the masks
+    do not.
+
+    Raises:
+        DataError: see `decode_images`, `decode_masks` and `leave_out`.
+    """
+    failures = {} if on_error == "skip" else None
+    options = {"num_workers": num_workers, "progress": progress}
+    options |= {"allow_mixed_sizes": allow_mixed_sizes, "failures": failures}
+    images: Images
+    if image_bytes(len(category.test), size) > memory_budget:
+        images = ImagesOnDisk(category.test, size)
+        for _ in images.blocks(**options):
+            pass  # to find bad files before anything is scored
+    else:
+        images = decode_images(category.test, size, **options)
+    masks = decode_masks(
+        category.test,
+        size,
+        threshold=threshold,
+        num_workers=num_workers,
+        progress=progress,
+        failures=failures,
+    )
+    skipped = leave_out(category.test, failures or {}, "test")
+    records, images, masks = _without(failures, category.test, images, masks)
+    labels = np.array([record.label for record in records], np.int32)
+    geometry, inside = as_geometry(size), None
+    if geometry.pads:
+        inside = np.stack([geometry.inside(image_dimensions(one.path)) for one in records])
+    return TestSet(records, images, masks, labels, inside, skipped)
+
+
+def _without(
+    failures: dict[int, DataError] | None, records: tuple[ImageRecord, ...], *arrays: Images
+) -> tuple[Any, ...]:
+    """Records and arrays [N, ...] without those that failed."""
+    if not failures:
+        return records, *arrays
+    kept = [index for index in range(len(records)) if index not in failures]
+    return tuple(records[index] for index in kept), *(
+        array.only(kept) if isinstance(array, ImagesOnDisk) else array[kept] for array in arrays
+    )
+
+
+def compute_fingerprint(records: Sequence[ImageRecord], images: np.ndarray) -> str:
+    """sha256 in hex over the shape, each record's name, and the decoded pixels, in order.
+
+    Over decoded pixels, and not over files, because they are what a run depends on: another size
+    or another JPEG decoder changes it, another PNG compression does not.
+    """
+    return _hash(records, images.shape, [images])
+
+
+def _hash(
+    records: Sequence[ImageRecord], shape: tuple[int, ...], blocks: Iterable[np.ndarray]
+) -> str:
+    digest = hashlib.sha256(repr(shape).encode())
+    for record in records:
+        digest.update(os.fsencode(record.name) + b"\0")
+    for images in blocks:
+        digest.update(np.ascontiguousarray(images).data)
+    return digest.hexdigest()

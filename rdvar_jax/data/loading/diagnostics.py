@@ -1,0 +1,111 @@
+"""What the facts of a set's files mean: what is wrong, and what should be known."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+
+from rdvar_jax.data.loading.scan import ImageStats
+from rdvar_jax.data.loading.skipping import leave_out
+from rdvar_jax.data.pixels.decode import check_one_size
+from rdvar_jax.data.pixels.geometry import Geometry
+from rdvar_jax.data.sets.records import UNLABELLED, ImageRecord
+from rdvar_jax.errors import DataError
+
+SPLITS = ("train", "validation", "test")
+
+
+def problems_of(
+    facts: dict[str, list[ImageStats]], geometry: Geometry, on_error: str, allow_mixed_sizes: bool
+) -> list[str]:
+    """A sentence for each thing because of which training or evaluation would refuse the set.
+
+    Args:
+        facts: those of each split.
+        geometry: how images are resized.
+        on_error: "fail" or "skip".
+        allow_mixed_sizes: files may differ in width and height.
+    """
+    problems = []
+    for split, found in facts.items():
+        bad = {i: one.problem for i, one in enumerate(found) if one.problem is not None}
+        if on_error == "fail":
+            problems += bad.values()
+        else:
+            failures = {index: DataError(problem) for index, problem in bad.items()}
+            problems += _raised(leave_out, [one.record for one in found], failures, split)
+        read = [one for one in found if one.size_wh is not None]
+        if not allow_mixed_sizes:
+            sizes = [one.size_wh for one in read]
+            problems += _raised(check_one_size, [one.record for one in read], sizes, geometry)
+    return problems
+
+
+def remarks_of(facts: dict[str, list[ImageStats]], on_error: str) -> list[str]:
+    """A sentence for each thing that is allowed, and that the user should know."""
+    everything = [one for found in facts.values() for one in found]
+    remarks = []
+    if on_error == "skip":
+        remarks += [f"left out: {one.problem}" for one in everything if one.problem is not None]
+    remarks += [
+        f"The mask of {one.record.path} is empty once it is resized: the image counts as "
+        "defective, but none of its pixels does."
+        for one in everything
+        if one.has_empty_mask
+    ]
+    return remarks + _missing(facts)
+
+
+def duplicates(
+    facts: dict[str, list[ImageStats]],
+) -> dict[tuple[str, str], list[list[ImageRecord]]]:
+    """Groups of images with the same pixels, by the first two splits that hold one of them."""
+    groups: dict[bytes, list[tuple[str, ImageRecord]]] = defaultdict(list)
+    for split, found in facts.items():
+        for one in found:
+            if one.digest:
+                groups[one.digest].append((split, one.record))
+    found_in: dict[tuple[str, str], list[list[ImageRecord]]] = defaultdict(list)
+    for group in groups.values():
+        if len(group) > 1:
+            splits = sorted({split for split, _ in group}, key=SPLITS.index)
+            found_in[splits[0], splits[min(1, len(splits) - 1)]].append([r for _, r in group])
+    return dict(found_in)
+
+
+def kinds(found: Sequence[ImageStats]) -> list[tuple[str, list[ImageStats]]]:
+    """The images of each kind of defect; good ones first."""
+    by_kind: dict[str, list[ImageStats]] = defaultdict(list)
+    for one in found:
+        by_kind[one.record.defect].append(one)
+    return sorted(by_kind.items(), key=lambda item: (item[1][0].record.label > 0, item[0]))
+
+
+def counted(values: Iterable[str]) -> str:
+    """ "RGB 300, grey 20": the most frequent first."""
+    numbers = Counter(values).most_common()
+    return ", ".join(f"{value} {number}" for value, number in numbers)
+
+
+def _missing(facts: dict[str, list[ImageStats]]) -> list[str]:
+    """What the test images cannot define, and so is not measured."""
+    records = [one.record for one in facts.get("test", [])]
+    labels = {record.label for record in records}
+    if not records:
+        return ["There are no test images: the set can be trained on, and not evaluated."]
+    if UNLABELLED in labels:
+        return ["The test images have no labels: they get scores and no metrics."]
+    if 1 not in labels:
+        return ["There is no defective test image: scores and a threshold, but no AUROC."]
+    remarks = []
+    if 0 not in labels:
+        remarks.append("There is no good test image: no image AUROC.")
+    if not any(record.mask_path for record in records):
+        remarks.append("There are no masks: image metrics only, no pixel metrics.")
+    return remarks
+
+
+def _raised(check, *arguments) -> list[str]:
+    try:
+        check(*arguments)
+    except DataError as error:
+        return [str(error)]
+    return []

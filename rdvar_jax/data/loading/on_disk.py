@@ -1,0 +1,106 @@
+"""Images that stay on disk: decoded when they are asked for, and forgotten again."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from tqdm import tqdm
+
+from rdvar_jax.data.pixels.decode import check_one_size, decode_block, decode_image
+from rdvar_jax.data.pixels.geometry import Size, as_geometry
+from rdvar_jax.data.sets.records import HasPath
+from rdvar_jax.errors import DataError
+
+BLOCK = 64
+"""Images that are decoded at once where all of them are wanted, in order."""
+
+
+class ImagesOnDisk:
+    """What the array of all images would give, uint8 [N, H, W, 3]: an image, or a slice of them.
+
+    Each is decoded anew each time. Can be pickled, for other processes to decode with.
+    """
+
+    def __init__(self, records: Sequence[HasPath], size: Size):
+        self.records = records
+        self._geometry = as_geometry(size)
+        self.shape = (len(records), self._geometry.height, self._geometry.width, 3)
+        self.dtype = np.dtype(np.uint8)
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, index: int | slice | Sequence[int]) -> np.ndarray:
+        """Image [H, W, 3], or images [n, H, W, 3], which are decoded in threads."""
+        if isinstance(index, slice):
+            return decode_block(self.records[index], self._geometry)[0]
+        if isinstance(index, Sequence):
+            return decode_block(self._records(index), self._geometry)[0]
+        return decode_image(self.records[index].path, self._geometry)
+
+    def only(self, indices: Sequence[int]) -> "ImagesOnDisk":
+        """The set of these images alone; nothing is decoded."""
+        return ImagesOnDisk(self._records(indices), self._geometry)
+
+    def take(self, indices: np.ndarray) -> np.ndarray:
+        """The images of `indices` in that order, [n, H, W, 3], decoded in this thread alone."""
+        return np.stack([self[int(index)] for index in indices])
+
+    def blocks(
+        self,
+        *,
+        num_workers: int | None = None,
+        progress: bool = True,
+        allow_mixed_sizes: bool = False,
+        failures: dict[int, DataError] | None = None,
+    ) -> Iterator[np.ndarray]:
+        """All images in their order, uint8 [n, H, W, 3] with n at most `BLOCK`.
+
+        Args: as those of `decode_images`.
+
+        Raises:
+            DataError: as `decode_images` does; different sizes are reported after the last block.
+        """
+        sizes_wh: dict[int, tuple[int, int]] = {}
+        # disable=None is tqdm's "only on a terminal".
+        disable = None if progress else True
+        with tqdm(total=len(self), desc="Checking images", disable=disable) as bar:
+            for start in range(0, len(self), BLOCK):
+                records = self.records[start : start + BLOCK]
+                failed = None if failures is None else {}
+                images, sizes = decode_block(
+                    records, self._geometry, num_workers=num_workers, failures=failed
+                )
+                sizes_wh |= {start + index: size for index, size in sizes.items()}
+                if failures is not None and failed:
+                    failures.update({start + index: error for index, error in failed.items()})
+                yield images
+                bar.update(len(images))
+        if not allow_mixed_sizes:
+            seen = self._records(list(sizes_wh))
+            check_one_size(seen, list(sizes_wh.values()), self._geometry)
+
+    def _records(self, indices: Sequence[int]) -> list[HasPath]:
+        return [self.records[index] for index in indices]
+
+
+class TilesOnDisk:
+    """The tiles [N T, H, W, 3] of images that stay on disk, those of an image together."""
+
+    def __init__(self, images: ImagesOnDisk, places: Sequence[tuple[slice, slice]]):
+        self._images = images
+        self._places = places
+        rows, columns = places[0]
+        tile = rows.stop - rows.start, columns.stop - columns.start
+        self.shape = (len(images) * len(places), *tile, 3)
+        self.dtype = images.dtype
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        image, tile = divmod(index, len(self._places))
+        return self._images[image][self._places[tile]]
+
+    def take(self, indices: np.ndarray) -> np.ndarray:
+        """The tiles of `indices` in that order, [n, H, W, 3], decoded in this thread alone."""
+        return np.stack([self[int(index)] for index in indices])

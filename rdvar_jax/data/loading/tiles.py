@@ -1,0 +1,160 @@
+"""Large images as tiles that overlap, and the maps of tiles as one map.
+
+Images are decoded at their own size (`own_size`); the networks see their tiles.
+Tiles are cut from the image at its own resolution, and stand evenly: the first and the last ones
+touch the borders, so nothing is padded and nothing left out. Where tiles overlap, their maps are
+averaged with weights that fall linearly towards a tile's border: there a network sees least of what
+is around a pixel, and a seam would show.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from tqdm import tqdm
+
+from rdvar_jax.data.loading.on_disk import ImagesOnDisk, TilesOnDisk
+from rdvar_jax.data.pixels.geometry import Geometry
+from rdvar_jax.data.pixels.image_file import image_dimensions
+from rdvar_jax.data.sets.records import HasPath, ImageFile
+from rdvar_jax.errors import DataError
+
+
+def own_size(path: ImageFile, geometry: Geometry) -> Geometry:
+    """The geometry that leaves an image as large as it is.
+
+    Raises:
+        DataError: the file cannot be read, or the image is smaller than a tile of `geometry`.
+    """
+    width, height = image_dimensions(path)
+    if height < geometry.height or width < geometry.width:
+        raise DataError(
+            f"{path} has {width}x{height} pixels, fewer than a tile of {geometry}; make "
+            "data.image_size smaller, or choose another data.geometry than tile."
+        )
+    return Geometry("tile", height, width)
+
+
+def common_size(records: Sequence[HasPath], geometry: Geometry) -> Geometry:
+    """`own_size` of a set whose images are all as large; one that cannot be read is passed over.
+
+    Raises:
+        DataError: no image can be read, or the images are smaller than a tile.
+    """
+    for number, record in enumerate(records):
+        try:
+            image_dimensions(record.path)
+        except DataError:
+            if number == len(records) - 1:
+                raise
+        else:
+            return own_size(record.path, geometry)
+    return geometry
+
+
+def tile_starts(length: int, tile: int, overlap: float) -> list[int]:
+    """Where the tiles begin along one side.
+
+    Args:
+        length: of the image's side, at least `tile`.
+        tile: pixels of a tile.
+        overlap: the least share of a tile that the next one covers too, from 0 to under 1.
+    """
+    step = max(1, math.floor(tile * (1 - overlap)))
+    last = length - tile
+    number = math.ceil(last / step)
+    return [round(last * index / number) for index in range(number + 1)] if number else [0]
+
+
+def tile_places(
+    shape: tuple[int, int], tile: tuple[int, int], overlap: float
+) -> list[tuple[slice, slice]]:
+    """Rows and columns of each tile, row by row, for an image of this height and width.
+
+    Raises:
+        ValueError: the image is smaller than a tile.
+    """
+    if shape[0] < tile[0] or shape[1] < tile[1]:
+        raise ValueError(f"an image of {shape} is smaller than a tile of {tile}")
+    return [
+        (slice(top, top + tile[0]), slice(left, left + tile[1]))
+        for top in tile_starts(shape[0], tile[0], overlap)
+        for left in tile_starts(shape[1], tile[1], overlap)
+    ]
+
+
+def count_inputs(records: Sequence[HasPath], geometry: Geometry) -> int:
+    """How many images the networks see of these: tiles, where they are tiled.
+
+    Raises:
+        DataError: see `common_size`.
+    """
+    if not geometry.is_tiled or not records:
+        return len(records)
+    whole = common_size(records, geometry)
+    shape, tile = (whole.height, whole.width), (geometry.height, geometry.width)
+    return len(records) * len(tile_places(shape, tile, geometry.overlap))
+
+
+def cut_tiles(image: np.ndarray, tile: tuple[int, int], overlap: float) -> np.ndarray:
+    """The tiles [T, H, W, ...] of an image [h, w, ...]."""
+    places = tile_places((image.shape[0], image.shape[1]), tile, overlap)
+    return np.stack([image[place] for place in places])
+
+
+def cut_all(images: np.ndarray | ImagesOnDisk, geometry: Geometry) -> np.ndarray | TilesOnDisk:
+    """All tiles [N T, H, W, 3] of images [N, h, w, 3], those of an image together."""
+    tile = geometry.height, geometry.width
+    _, height, width, _ = images.shape
+    places = tile_places((height, width), tile, geometry.overlap)
+    if isinstance(images, ImagesOnDisk):
+        return TilesOnDisk(images, places)
+    tiles = np.empty((len(images), len(places), *tile, 3), images.dtype)
+    for number, place in enumerate(places):
+        tiles[:, number] = images[:, *place]
+    return tiles.reshape(-1, *tile, 3)
+
+
+def stitch(maps: np.ndarray, shape: tuple[int, int], overlap: float) -> np.ndarray:
+    """One map, float32 of `shape`, from the maps [T, H, W] of the tiles that `cut_tiles` gives."""
+    tile = maps.shape[1], maps.shape[2]
+    weight = np.outer(_tent(tile[0]), _tent(tile[1])).astype(np.float64)
+    total, weights = np.zeros(shape), np.zeros(shape)
+    for place, one in zip(tile_places(shape, tile, overlap), maps, strict=True):
+        total[place] += weight * one
+        weights[place] += weight
+    return (total / weights).astype(np.float32)
+
+
+def score_in_tiles(
+    score: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
+    images: np.ndarray | ImagesOnDisk,
+    tile: tuple[int, int],
+    overlap: float,
+    progress: bool = False,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Maps [N, h, w] and scores [N] of images [N, h, w, 3], the tiles of one image at a time.
+
+    Args:
+        score: gives maps [T, H, W] of tiles [T, H, W, 3], and their scores.
+        images: at their own size.
+        tile: H and W.
+        overlap: as in `tile_starts`.
+        progress: draw a progress bar, if standard error is a terminal.
+
+    Returns:
+        float32; a score is the largest value of the stitched map.
+    """
+    number, height, width, _ = images.shape
+    maps = np.empty((number, height, width), np.float32)
+    disable = None if progress else True  # None is tqdm's "only on a terminal"
+    for index in tqdm(range(number), desc="scoring", unit="img", disable=disable):
+        tiles = cut_tiles(images[index], tile, overlap)
+        maps[index] = stitch(score(tiles)[0], (height, width), overlap)
+    return maps, maps.max(axis=(1, 2))
+
+
+def _tent(side: int) -> np.ndarray:
+    """1, 2, ..., 2, 1: over 0 everywhere, as a border of the image has no other tile."""
+    position = np.arange(side)
+    return np.minimum(position + 1, side - position)

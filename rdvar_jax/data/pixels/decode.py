@@ -1,0 +1,267 @@
+"""Image files become uint8 arrays and masks become boolean ones; every failure is a DataError.
+
+Images become RGB, masks grey, both of H x W pixels as `geometry.py` says; a `size` that is a number
+S stretches them to S x S, as RD4AD does. Scaling to 0-1 and the ImageNet statistics come later, on
+the device.
+"""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from rdvar_jax.data.loading.threads import in_threads
+from rdvar_jax.data.pixels.geometry import Geometry, Size, as_geometry
+from rdvar_jax.data.pixels.image_file import as_8_bit, image_dimensions, load_image
+from rdvar_jax.data.sets.listing import images_in
+from rdvar_jax.data.sets.records import HasPath, ImageFile, ImageRecord
+from rdvar_jax.errors import DataError
+
+_logger = logging.getLogger("rdvar_jax")
+
+_MAX_SIZES_SHOWN = 8
+
+
+def decode_image(path: ImageFile, size: Size) -> np.ndarray:
+    """One image as RGB, uint8 [H, W, 3].
+
+    PNG, JPEG, BMP and TIFF; grey, 1-bit, palette, RGB, CMYK, with or without alpha (dropped), 8 or
+    16 bits. 16-bit grey is divided by 257 and rounded, where Pillow's own conversion would clip it
+    to white; of 16-bit colour Pillow gives the high byte. EXIF orientation is applied. Several
+    pages in one file are refused: the first alone would be a silent guess.
+
+    Raises:
+        DataError: the file cannot be read as such an image; the message says why.
+    """
+    return _decode(path, as_geometry(size))[0]
+
+
+def decode_original(path: Path) -> np.ndarray:
+    """One image at its own size, upright, as RGB, uint8 [H, W, 3]; the kinds of `decode_image`.
+
+    Raises:
+        DataError: the file cannot be read as such an image; the message says why.
+    """
+    return np.array(as_8_bit(load_image(path), path, "RGB"))
+
+
+def decode_mask(
+    path: ImageFile,
+    size: Size,
+    image_size_wh: tuple[int, int] | None,
+    threshold: str = "half",
+    *,
+    image_path: ImageFile | None = None,
+    nonzero: bool = False,
+) -> np.ndarray:
+    """One ground-truth mask, bool [H, W], True where defective.
+
+    The mask is resized as the image is and then binarised (RD4AD): "half" takes what is above 0.5
+    of the full value, "any" what is above 0.
+
+    Args:
+        path: The mask's file.
+        size: S, (H, W) or a Geometry.
+        image_size_wh: Width and height of the image it belongs to, as `image_dimensions` gives
+            them; None leaves the comparison out.
+        threshold: "half" or "any".
+        image_path: The image's file, to be named in an error.
+        nonzero: Every value over 0 counts as the full value, before anything is resized.
+
+    Raises:
+        DataError: the file cannot be read, or its own width and height are not the image's.
+        ValueError: there is no such threshold.
+    """
+    mask = load_mask(path, image_size_wh, image_path=image_path, nonzero=nonzero)
+    return shrink_mask(mask, as_geometry(size), threshold)
+
+
+def load_mask(
+    path: ImageFile,
+    image_size_wh: tuple[int, int] | None,
+    *,
+    image_path: ImageFile | None = None,
+    nonzero: bool = False,
+) -> Image.Image:
+    """A mask as grey at its own size; arguments and errors as of `decode_mask`."""
+    mask = as_8_bit(load_image(path), path, "L", nonzero)
+    if image_size_wh is not None and mask.size != image_size_wh:
+        image = "its image" if image_path is None else f"its image {image_path}"
+        raise DataError(
+            f"The mask {path} has {_by(mask.size)} pixels but {image} has "
+            f"{_by(image_size_wh)}; give both the same size."
+        )
+    return mask
+
+
+def shrink_mask(mask: Image.Image, geometry: Geometry, threshold: str) -> np.ndarray:
+    """A grey mask brought to H x W and then binarised, bool [H, W]."""
+    return geometry.apply_mask(mask) > mask_limit(threshold)
+
+
+def decode_images(
+    records: Sequence[HasPath],
+    size: Size,
+    *,
+    num_workers: int | None = None,
+    progress: bool = True,
+    allow_mixed_sizes: bool = False,
+    failures: dict[int, DataError] | None = None,
+) -> np.ndarray:
+    """All images of `records` in their order, uint8 [N, H, W, 3], each decoded once.
+
+    Args:
+        records: The images.
+        size: S, (H, W) or a Geometry.
+        num_workers: Threads; None takes one for each usable CPU.
+        progress: Draw a progress bar, if standard error is a terminal.
+        allow_mixed_sizes: Accept files of different widths and heights.
+        failures: Gets the error of each image that cannot be read, by its index, in place of one
+            being raised; what the result holds there means nothing.
+
+    Raises:
+        DataError: an image cannot be read (the first such record is reported), or the files'
+            sizes differ and `allow_mixed_sizes` is not set.
+    """
+    geometry = as_geometry(size)
+    images, sizes_wh = decode_block(
+        records, geometry, num_workers=num_workers, progress=progress, failures=failures
+    )
+    if not allow_mixed_sizes:
+        check_one_size([records[index] for index in sizes_wh], list(sizes_wh.values()), geometry)
+    return images
+
+
+def decode_block(
+    records: Sequence[HasPath],
+    geometry: Geometry,
+    *,
+    num_workers: int | None = None,
+    progress: bool = False,
+    failures: dict[int, DataError] | None = None,
+) -> tuple[np.ndarray, dict[int, tuple[int, int]]]:
+    """As `decode_images`, with each file's own width and height by index; they are not compared."""
+    images = np.empty((len(records), geometry.height, geometry.width, 3), np.uint8)
+
+    def decode(index: int) -> tuple[int, int]:
+        pixels, size_wh = _decode(records[index].path, geometry)
+        if pixels.shape == images.shape[1:]:  # else `check_one_size` says so
+            images[index] = pixels
+        return size_wh
+
+    indices = range(len(records))
+    return images, in_threads(decode, indices, "Decoding images", num_workers, progress, failures)
+
+
+def decode_masks(
+    records: Sequence[ImageRecord],
+    size: Size,
+    *,
+    threshold: str = "half",
+    num_workers: int | None = None,
+    progress: bool = True,
+    failures: dict[int, DataError] | None = None,
+) -> np.ndarray:
+    """The masks of `records` in their order, bool [N, H, W]; all False where there is none.
+
+    Where a record's mask is a folder, its files are parts of one mask.
+
+    A defect that is too small to survive the resize, or is cropped away, is named in a warning: its
+    image still counts as defective, but none of its pixels does.
+
+    Where `failures` is given, the records in it are passed over, and it gets the error of each mask
+    that cannot be used, by its record's index, in place of one being raised.
+
+    Raises:
+        DataError: a mask cannot be read or has another size than its image; of several the first
+            record's is reported.
+    """
+    geometry = as_geometry(size)
+    masks = np.zeros((len(records), geometry.height, geometry.width), np.bool_)
+    masked = [
+        index
+        for index, record in enumerate(records)
+        if record.mask_path is not None and index not in (failures or {})
+    ]
+
+    def decode(index: int) -> None:
+        record = records[index]
+        image_size_wh = image_dimensions(record.path)
+        for path in mask_files(record):
+            masks[index] |= decode_mask(
+                path,
+                geometry,
+                image_size_wh,
+                threshold,
+                image_path=record.path,
+                nonzero=record.mask_nonzero,
+            )
+
+    read = in_threads(decode, masked, "Decoding masks", num_workers, progress, failures)
+    for index in read:
+        if not masks[index].any():
+            _logger.warning(
+                "The mask %s is empty once it is resized to %s and thresholded (%s): its image "
+                "counts as defective, but none of its pixels does.",
+                records[index].mask_path,
+                geometry,
+                threshold,
+            )
+    return masks
+
+
+def mask_files(record: ImageRecord) -> Sequence[ImageFile]:
+    """The files of a record's mask: none, one, or those of its folder.
+
+    Raises:
+        DataError: the folder holds none.
+    """
+    path = record.mask_path
+    if path is None:
+        return []
+    files = images_in(path) if isinstance(path, Path) and path.is_dir() else [path]
+    if not files:
+        raise DataError(f"The folder {path} holds no mask; add the masks of {record.path}.")
+    return files
+
+
+def _decode(path: ImageFile, geometry: Geometry) -> tuple[np.ndarray, tuple[int, int]]:
+    """RGB at H x W, and the file's own width and height."""
+    image = load_image(path)
+    size_wh = image.size
+    return geometry.apply_image(as_8_bit(image, path, "RGB")), size_wh
+
+
+def mask_limit(threshold: str) -> int:
+    """The uint8 value above which a mask's pixel is defective."""
+    # In uint8, 127 is 0.498 of the full value and 128 is 0.502.
+    limits = {"half": 127, "any": 0}
+    if threshold not in limits:
+        raise ValueError(f"threshold must be 'half' or 'any', not {threshold!r}")
+    return limits[threshold]
+
+
+def check_one_size(
+    records: Sequence[HasPath], sizes_wh: Sequence[tuple[int, int]], geometry: Geometry
+) -> None:
+    """Raises a DataError that counts the files' sizes where they differ."""
+    examples: dict[tuple[int, int], list[ImageFile]] = {}
+    for record, size_wh in zip(records, sizes_wh, strict=True):
+        examples.setdefault(size_wh, []).append(record.path)
+    if len(examples) <= 1:
+        return
+    by_count = sorted(examples.items(), key=lambda item: (-len(item[1]), item[0]))
+    parts = [f"{_by(wh)} (count {len(paths)}, such as {paths[0]})" for wh, paths in by_count]
+    if len(parts) > _MAX_SIZES_SHOWN:
+        parts[_MAX_SIZES_SHOWN:] = [f"{len(parts) - _MAX_SIZES_SHOWN} other sizes"]
+    problem = f"The images have different pixel sizes: {', '.join(parts)}; make them equal, or set"
+    if geometry.is_tiled:
+        raise DataError(f"{problem} another data.geometry than tile, which does not resize them.")
+    word = {"squash": "stretched to", "crop": "cropped to", "pad": "padded to"}[geometry.mode]
+    raise DataError(f"{problem} data.allow_mixed_sizes=True to have each {word} {geometry}.")
+
+
+def _by(size_wh: tuple[int, int]) -> str:
+    return f"{size_wh[0]}x{size_wh[1]}"

@@ -1,0 +1,100 @@
+"""What Pillow says of a bad file becomes one sentence that names the file and the way out."""
+
+import errno
+import os
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from PIL import Image, UnidentifiedImageError
+
+from rdvar_jax.data.sets.records import ImageFile
+from rdvar_jax.errors import DataError
+
+
+@contextmanager
+def explaining_errors(path: ImageFile) -> Iterator[None]:
+    """Turn whatever Pillow raises on a bad file into one sentence about that file."""
+    try:
+        if isinstance(path, Path) and path.exists() and not (path.is_file() or path.is_dir()):
+            # Opening a pipe that nobody writes to would wait for ever.
+            raise DataError(f"{path} is a pipe or a device and no file; remove it.")
+        with pillow_warnings():
+            yield
+    except DataError:
+        raise
+    # Everything: the file is not to be trusted, and Pillow promises no closed set of exceptions
+    # (OSError, SyntaxError, ValueError, struct.error, zlib.error and more have been seen).
+    except Exception as error:
+        raise DataError(_explain(path, error)) from error
+
+
+def _explain(path: ImageFile, error: Exception) -> str:
+    match error:
+        case FileNotFoundError() if isinstance(path, Path) and path.is_symlink():
+            return (
+                f"{path} is a link to {os.readlink(path)}, which does not exist; mend or remove "
+                "the link."
+            )
+        case OSError(errno=errno.ELOOP):
+            return f"{path} is a link that leads back to itself; mend or remove it."
+        case FileNotFoundError():
+            return f"{path} does not exist; put the file back or correct its path."
+        case IsADirectoryError():
+            return f"{path} is a folder where an image file is expected; remove or rename it."
+        case PermissionError():
+            return f"{path} cannot be read (permission denied); grant read access to it."
+        case Image.DecompressionBombError() | Image.DecompressionBombWarning():
+            return (
+                f"{path} claims more pixels than Pillow's safety limit of {Image.MAX_IMAGE_PIXELS};"
+                " make the image smaller, or remove it if it is not meant to be so large."
+            )
+        case UnidentifiedImageError() if _is_empty(path):
+            return f"{path} is empty (0 bytes); copy it again from its source or remove it."
+        case UnidentifiedImageError():
+            return (
+                f"{path} cannot be recognised as a PNG, JPEG, BMP or TIFF image, because it is "
+                "damaged or of another kind than its name says; save it as one of these, or "
+                "remove it."
+            )
+        case _:
+            return (
+                f"{path} is damaged or cannot be decoded ({error or type(error).__name__}); copy "
+                "it again from its source or remove it."
+            )
+
+
+def _is_empty(path: ImageFile) -> bool:
+    with path.open("rb") as file:
+        return not file.read(1)
+
+
+_filters_lock = threading.Lock()
+_filters_users = 0
+_filters = warnings.catch_warnings()
+
+
+@contextmanager
+def pillow_warnings() -> Iterator[None]:
+    """A too large image is an error, and Pillow's remarks on odd but readable files are silenced.
+
+    `warnings.catch_warnings` changes filters that all threads share, and restores wrong ones when
+    its uses overlap. So the first user of many enters and the last one leaves.
+    """
+    global _filters, _filters_users
+    with _filters_lock:
+        if _filters_users == 0:
+            _filters = warnings.catch_warnings()
+            _filters.__enter__()
+            warnings.filterwarnings("ignore", module=r"PIL\.")
+            warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
+        _filters_users += 1
+    try:
+        yield
+    finally:
+        with _filters_lock:
+            _filters_users -= 1
+            if _filters_users == 0:
+                _filters.__exit__(None, None, None)

@@ -1,0 +1,176 @@
+"""Find images that nothing is known about: files, folders and patterns, and their batches."""
+
+import glob
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TypeVar
+
+import numpy as np
+
+from rdvar_jax.data.loading.tiles import own_size
+from rdvar_jax.data.pixels.decode import decode_images
+from rdvar_jax.data.pixels.geometry import Geometry, Size, as_geometry
+from rdvar_jax.data.sets.listing import IMAGE_SUFFIXES, folder_entries, image_suffixes, some_names
+from rdvar_jax.data.sets.records import HasPath
+from rdvar_jax.errors import DataError
+
+_Image = TypeVar("_Image", bound=HasPath)
+
+_logger = logging.getLogger("rdvar_jax")
+
+
+@dataclass(frozen=True)
+class InputImage:
+    """One image file, and what it is called in the results."""
+
+    path: Path
+    name: str  # inside the folder that was given, with forward slashes; of a file its own name
+
+    def result_name(self, suffix: str) -> str:
+        """The name with another suffix: "sub/a.png" for "sub/a.jpg"."""
+        return PurePosixPath(self.name).with_suffix(suffix).as_posix()
+
+
+def find_inputs(inputs: Sequence[Path]) -> list[InputImage]:
+    """All images of the files, folders and patterns, in their order; those of one sorted.
+
+    A file is taken whatever its suffix. A folder is searched at any depth; files that are no images
+    are left out with a warning, hidden ones without. What does not exist and has one of `*?[` in
+    its name is a pattern, in which `**` stands for any folders; of what it matches images are taken
+    and named from the last folder without such a sign.
+
+    Raises:
+        DataError: a path does not exist, a folder or pattern gives no image, or two images have one
+            `result_name`.
+    """
+    images: list[InputImage] = []
+    for path in inputs:
+        if path.is_dir():
+            found = list(_walk(path, ()))
+            if not found:
+                raise DataError(
+                    f"The folder {path} holds no image ({image_suffixes()}), at any depth; give "
+                    "another folder."
+                )
+            images += [InputImage(file, file.relative_to(path).as_posix()) for file in found]
+        elif path.exists():
+            images.append(InputImage(path, path.name))
+        elif glob.has_magic(str(path)):
+            images += _matches(path)
+        else:
+            raise DataError(f"{path} does not exist; give an image file or a folder of them.")
+    if not images:
+        raise DataError("No input is given; give an image file or a folder of them.")
+    _check_names(images)
+    return images
+
+
+def decode_batches(
+    images: Sequence[_Image],
+    size: Size,
+    batch_size: int,
+    skip: Callable[[_Image, str], None] | None = None,
+) -> Iterator[tuple[Sequence[_Image], np.ndarray]]:
+    """The images with their pixels, uint8 [B, H, W, 3], one batch at a time in memory.
+
+    The last batch may be smaller. Files may have any size: each is brought to H x W. Tiled images
+    keep their own size, and come one at a time.
+
+    Args:
+        images: which ones.
+        size: H x W, and how images are brought to it.
+        batch_size: B.
+        skip: called with each image that cannot be read, and why; the image is left out.
+
+    Raises:
+        DataError: an image cannot be read and there is no `skip`; raised when its batch is due.
+    """
+    geometry = as_geometry(size)
+    batch_size = 1 if geometry.is_tiled else batch_size
+    for start in range(0, len(images), batch_size):
+        batch = images[start : start + batch_size]
+        try:
+            pixels = _decode(batch, geometry)
+        except DataError:
+            if skip is None:
+                raise
+            batch, pixels = _decode_readable(batch, geometry, skip)
+        if batch:
+            yield batch, pixels
+
+
+def _decode(batch: Sequence[HasPath], geometry: Geometry) -> np.ndarray:
+    if geometry.is_tiled:
+        geometry = own_size(batch[0].path, geometry)
+    return decode_images(batch, geometry, progress=False, allow_mixed_sizes=True)
+
+
+def _decode_readable(
+    batch: Sequence[_Image], geometry: Geometry, skip: Callable[[_Image, str], None]
+) -> tuple[list[_Image], np.ndarray]:
+    """One by one, which is slower, but tells the bad images from the good ones."""
+    readable, parts = [], []
+    for image in batch:
+        try:
+            parts.append(_decode([image], geometry))
+            readable.append(image)
+        except DataError as error:
+            skip(image, str(error))
+    empty = np.empty((0, geometry.height, geometry.width, 3), np.uint8)
+    return readable, np.concatenate(parts) if parts else empty
+
+
+def _matches(pattern: Path) -> list[InputImage]:
+    """The images that a pattern stands for."""
+    parts = pattern.parts
+    fixed = next(number for number, part in enumerate(parts) if glob.has_magic(part))
+    base = Path(*parts[:fixed])
+    files = [Path(name) for name in sorted(glob.glob(str(pattern), recursive=True))]
+    files = [path for path in files if not path.is_dir() and not _is_round_trip(base, path)]
+    images = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
+    if not images:
+        raise DataError(
+            f"The pattern {pattern} matches no image ({image_suffixes()}); give another pattern, "
+            "an image file or a folder of them."
+        )
+    if len(images) < len(files):
+        names = some_names([path.name for path in files if path not in set(images)])
+        _logger.warning("%s: not used, because they are no images: %s", pattern, names)
+    return [InputImage(path, path.relative_to(base).as_posix()) for path in images]
+
+
+def _is_round_trip(base: Path, path: Path) -> bool:
+    """Whether a link leads back to a folder above it on the way from `base` to the file."""
+    if not any(folder.is_symlink() for folder in path.parents):
+        return False
+    way = [folder.resolve() for folder in path.parents if folder.is_relative_to(base)]
+    return len(set(way)) < len(way)
+
+
+def _walk(folder: Path, above: tuple[Path, ...]) -> Iterator[Path]:
+    above = (*above, folder.resolve())
+    entries = folder_entries(folder)
+    if entries.others:
+        names = some_names([path.name for path in entries.others])
+        _logger.warning("%s: not used, because they are no images: %s", folder, names)
+    yield from entries.images
+    for inner in entries.folders:
+        # A link to a folder above would lead round for ever.
+        if inner.resolve() in above:
+            _logger.warning("%s: not entered, because it links to a folder above it", inner)
+        else:
+            yield from _walk(inner, above)
+
+
+def _check_names(images: Sequence[InputImage]) -> None:
+    seen: dict[str, InputImage] = {}
+    for image in images:
+        other = seen.setdefault(image.result_name(""), image)
+        if other is not image:
+            raise DataError(
+                f"{other.path} and {image.path} would both be written as "
+                f"{image.result_name('.png')}; leave one out, rename it, or give the folder that "
+                "holds both."
+            )

@@ -1,0 +1,222 @@
+"""Devices, and the two ways to run one per-device function on all of them.
+
+The devices may be those of several processes. Each process then calls the same functions in the
+same order, feeds its own devices' rows of each batch, and holds whatever is replicated on its own
+devices: as arrays of all devices under shard_map, of its own devices under pmap, as pmap wants it.
+
+A function is written once, for one device's share of the batch, with collectives over `AXIS_NAME`.
+`pmap` and `shard_map` wrap it without a change to its body. Values that every device holds alike
+(state, weights, the data set) are ordinary replicated arrays in both modes, so checkpoints and
+host reads need no care.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+from typing import Any, Literal
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+AXIS_NAME = "data"
+MODES = ("pmap", "shard_map")
+
+
+@dataclass(frozen=True)
+class Parallel:
+    """Data parallelism over some devices of this process, or all devices of all processes.
+
+    Attributes:
+        mode: "pmap", or "shard_map" with its check that replicated outputs are truly replicated.
+        devices: the devices; the batch is split into equal shares in their order, in which those
+          of one process stand together.
+    """
+
+    mode: Literal["pmap", "shard_map"]
+    devices: tuple[Any, ...]
+
+    @property
+    def num_devices(self) -> int:
+        return len(self.devices)
+
+    @cached_property
+    def local_devices(self) -> tuple[Any, ...]:
+        """The devices of this process."""
+        return tuple(d for d in self.devices if d.process_index == jax.process_index())
+
+    @property
+    def spans_processes(self) -> bool:
+        """Whether some devices belong to other processes."""
+        return len(self.local_devices) < self.num_devices
+
+    def wrap(
+        self,
+        fn: Callable,
+        *,
+        split: Sequence[bool],
+        split_output: bool,
+        donate_argnums: tuple[int, ...] = (),
+    ) -> Callable:
+        """Makes `fn`, written for one device, run on all of them.
+
+        Args:
+            fn: takes arrays; an argument that is split arrives as one device's share.
+            split: for each argument, whether its leading axis is split over the devices (made with
+              `self.shard_batch`) or every device sees all of it (made with `self.replicate`).
+            split_output: whether the outputs are shares of a batch. If not, `fn` must give the same
+              values on every device.
+            donate_argnums: arguments whose memory the outputs may take over.
+
+        Returns:
+            The jitted function. Split outputs have the global batch in front once they went
+            through `self.gather`.
+        """
+        options = cpu_compiler_options() if self.devices[0].platform == "cpu" else None
+        if self.mode == "pmap":
+            mapped = jax.pmap(
+                fn,
+                AXIS_NAME,
+                in_axes=tuple(0 if s else None for s in split),
+                out_axes=0 if split_output else None,
+                devices=self.devices,
+                donate_argnums=donate_argnums,
+            )
+            if self.spans_processes:
+                return mapped  # inside a jit it would see this process's devices only
+            # pmap takes no compiler options; the jit around it does.
+            return jax.jit(mapped, donate_argnums=donate_argnums, compiler_options=options)
+        shards, whole = PartitionSpec(AXIS_NAME), PartitionSpec()
+        return jax.jit(
+            jax.shard_map(
+                fn,
+                mesh=self._mesh,
+                in_specs=tuple(shards if s else whole for s in split),
+                out_specs=shards if split_output else whole,
+            ),
+            donate_argnums=donate_argnums,
+            compiler_options=options,
+        )
+
+    def replicate(self, tree: Any) -> Any:
+        """Puts host arrays, alike in every process, on every device."""
+        if self.spans_processes and self.mode == "shard_map":
+            # device_put would compare the processes' values, a whole data set too.
+            return jax.tree.map(self._put_whole, tree)
+        return jax.device_put(tree, self.replicated)
+
+    def _put_whole(self, x: Any) -> jax.Array:
+        x = np.asarray(x)
+        return _join_shards(x.shape, self.replicated, {d: x for d in self.local_devices})
+
+    def shard_batch(self, batch: np.ndarray) -> jax.Array:
+        """Puts a host array [B, ...] on the devices, B / D rows on each.
+
+        With several processes all give the whole batch, and each puts its own rows.
+        """
+        return self.shard_own(batch[self.own_rows(len(batch))])
+
+    def own_rows(self, batch_size: int) -> slice:
+        """The rows of a batch that the devices of this process take."""
+        share, rest = divmod(batch_size, self.num_devices)
+        if rest:
+            raise ValueError(f"{batch_size} rows cannot be split over {self.num_devices} devices")
+        first = self.devices.index(self.local_devices[0])
+        return slice(first * share, (first + len(self.local_devices)) * share)
+
+    def shard_own(self, rows: np.ndarray) -> jax.Array:
+        """As `shard_batch`, given the process's `own_rows` alone."""
+        if self.mode == "pmap":
+            rows = rows.reshape(len(self.local_devices), -1, *rows.shape[1:])
+        sharding = NamedSharding(self._mesh, PartitionSpec(AXIS_NAME))
+        if self.spans_processes and self.mode == "shard_map":
+            shares = np.split(rows, len(self.local_devices))
+            shape = (len(shares[0]) * self.num_devices, *rows.shape[1:])
+            return _join_shards(shape, sharding, dict(zip(self.local_devices, shares, strict=True)))
+        return jax.device_put(rows, sharding)
+
+    def gather(self, tree: Any) -> Any:
+        """Fetches split outputs to the host as arrays [B, ...]."""
+        tree = jax.device_get(tree)
+        if self.mode == "pmap":
+            return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), tree)
+        return tree
+
+    def make_max(self) -> Callable[[int], jax.Array]:
+        """Makes the function of a number that gives the largest of all processes' numbers.
+
+        Every process must call it alike. It does not wait for the result.
+        """
+        largest = self.wrap(
+            lambda x: jax.lax.pmax(x.max(), AXIS_NAME), split=(True,), split_output=False
+        )
+        return lambda value: largest(self.shard_batch(np.full(self.num_devices, value, np.int32)))
+
+    def local(self) -> "Parallel":
+        """This process's own devices, for work that it does without the others."""
+        return Parallel("shard_map", self.local_devices) if self.spans_processes else self
+
+    def to_local(self, tree: Any) -> Any:
+        """Replicated arrays as those of `local()`, without a copy."""
+        if not self.spans_processes:
+            return tree
+        sharding = self.local().replicated
+        return jax.tree.map(
+            lambda x: jax.make_array_from_single_device_arrays(
+                x.shape, sharding, [shard.data for shard in x.addressable_shards]
+            ),
+            tree,
+        )
+
+    @property
+    def replicated(self) -> NamedSharding:
+        """The sharding of values that every device holds."""
+        return NamedSharding(self._mesh, PartitionSpec())
+
+    @property
+    def _mesh(self) -> Mesh:
+        """Of the arrays that go into wrapped functions."""
+        devices = self.local_devices if self.mode == "pmap" else self.devices
+        return Mesh(np.array(devices), (AXIS_NAME,))
+
+
+def _join_shards(
+    shape: tuple[int, ...], sharding: NamedSharding, shares: dict[Any, np.ndarray]
+) -> jax.Array:
+    # Not make_array_from_callback: the transfer guard takes its copies for implicit ones.
+    shards = [jax.device_put(share, device) for device, share in shares.items()]
+    return jax.make_array_from_single_device_arrays(shape, sharding, shards)
+
+
+def as_varying(tree: Any) -> Any:
+    """Marks replicated values as one device's own, so that gradients are one device's too.
+
+    Under shard_map's replication check the gradient with respect to replicated values is already
+    summed over the devices; under pmap it is not. Differentiating with respect to the marked
+    values and averaging the gradients is right under both. Has no effect under pmap.
+    """
+    return jax.tree.map(_as_varying, tree)
+
+
+def _as_varying(x: jax.Array) -> jax.Array:
+    return jax.lax.pcast(x, AXIS_NAME, to="varying")
+
+
+# Which operations XLA on CPU hands to the library YNNPACK: not the convolutions, which it runs
+# through Eigen two to three times faster where they have a stride or are gradients
+# (docs/performance.md).
+CPU_OPTIONS = {
+    "xla_cpu_experimental_ynn_fusion_type": (
+        "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT,LIBRARY_FUSION_TYPE_REDUCE"
+    )
+}
+
+
+@cache
+def cpu_compiler_options() -> dict[str, str] | None:
+    """`CPU_OPTIONS` for `jax.jit`, or None where this version of XLA knows no such option."""
+    try:
+        jax.jit(lambda: 0, compiler_options=CPU_OPTIONS).lower().compile()
+    except jax.errors.JaxRuntimeError:
+        return None
+    return CPU_OPTIONS

@@ -1,0 +1,168 @@
+"""Where a run keeps its files, and how they are written so that a stop loses nothing."""
+
+import csv
+import io
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rdvar_jax.errors import CheckpointError, ConfigError
+from rdvar_jax.runs.config import Config, config_from_json, default_config, determining_settings
+
+
+@dataclass(frozen=True)
+class Workdir:
+    """Paths inside one run's folder."""
+
+    folder: Path
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "config.json"
+
+    @property
+    def teacher(self) -> Path:
+        return self.folder / "teacher.safetensors"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.folder / "checkpoints"
+
+    @property
+    def metrics(self) -> Path:
+        return self.folder / "metrics.jsonl"
+
+    @property
+    def tensorboard(self) -> Path:
+        return self.folder / "tensorboard"
+
+    @property
+    def skipped_train(self) -> Path:
+        return self.folder / "skipped.csv"
+
+    @property
+    def skipped_test(self) -> Path:
+        return self.folder / "skipped_test.csv"
+
+    def results(self, checkpoint: str) -> Path:
+        return self.folder / f"results{_suffix(checkpoint)}.json"
+
+    def scores(self, checkpoint: str) -> Path:
+        return self.folder / f"scores{_suffix(checkpoint)}.csv"
+
+    def evaluation(self, checkpoint: str) -> Path:
+        return self.folder / f"evaluation{_suffix(checkpoint)}.json"
+
+    def threshold(self, checkpoint: str) -> Path:
+        return self.folder / f"threshold{_suffix(checkpoint)}.json"
+
+    def figures(self, checkpoint: str) -> Path:
+        return self.folder / f"figures{_suffix(checkpoint)}"
+
+    def report(self, checkpoint: str) -> Path:
+        return self.folder / f"report{_suffix(checkpoint)}.html"
+
+
+def _suffix(checkpoint: str) -> str:
+    # The last epoch is what is reported; anything else carries its name.
+    return "" if checkpoint == "latest" else f"_{checkpoint}"
+
+
+def open_workdir(folder: Path, config: Config) -> Workdir:
+    """Makes the folder and writes `config.json`, or enters it again with the same settings.
+
+    Raises:
+        CheckpointError: the folder cannot be written, or holds a run whose settings differ in
+          something that changes the trained parameters. Nothing is changed then.
+    """
+    workdir = Workdir(folder.resolve())
+    if workdir.config.exists():
+        return enter_workdir(folder, config)
+    try:
+        workdir.folder.mkdir(parents=True, exist_ok=True)
+        save_config(workdir, config)
+    except OSError as error:
+        raise CheckpointError(
+            f"{folder} cannot be written ({error.strerror}); give another --workdir."
+        ) from error
+    return workdir
+
+
+def enter_workdir(folder: Path, config: Config) -> Workdir:
+    """Enters a folder that `open_workdir` made, here or in another process.
+
+    Raises:
+        ConfigError: there is no such folder.
+        CheckpointError: it holds a run of other settings.
+    """
+    workdir = Workdir(folder.resolve())
+    saved = determining_settings(load_config(workdir))
+    refuse_other_settings(saved, determining_settings(config), f"{folder}")
+    return workdir
+
+
+def save_config(workdir: Workdir, config: Config) -> None:
+    """Writes `config.json`, without what holds for one process of one job only."""
+    values = json.loads(config.to_json())
+    del values["distributed"]
+    write_text(workdir.config, json.dumps(values, indent=2) + "\n")
+
+
+def refuse_other_settings(saved: dict[str, Any], now: dict[str, Any], where: str) -> None:
+    """Raises a CheckpointError that names each setting in which a saved run differs."""
+    # A setting that is newer than the saved run had its default's effect then.
+    saved = {**determining_settings(default_config()), **saved}
+    names = [name for name in now if saved[name] != now[name]]
+    if saved.get("data.category") == "":  # an imported run need not say what it was trained on
+        names = [name for name in names if name != "data.category"]
+    if names:
+        differences = ", ".join(f"{name} was {saved[name]!r}, now {now[name]!r}" for name in names)
+        raise CheckpointError(
+            f"{where} holds a run of another configuration ({differences}); go on with the saved "
+            "settings, or give another --workdir."
+        )
+
+
+def load_config(workdir: Workdir) -> Config:
+    """Reads `config.json`.
+
+    Raises:
+        ConfigError: it is missing or cannot be read.
+    """
+    try:
+        return config_from_json(workdir.config.read_text())
+    except OSError as error:
+        raise ConfigError(
+            f"{workdir.config} cannot be read ({error.strerror}); --workdir must be a folder that "
+            "`rdvar train` made, and that all processes of a job see."
+        ) from error
+    except ConfigError as error:
+        raise ConfigError(f"{workdir.config} is damaged: {error}; restore the file.") from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replaces a file in one step: after a stop it is the old one or the new one, whole."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    # As the file system has it: names of files that are no UTF-8 keep their bytes.
+    temporary.write_text(text, encoding="utf-8", errors="surrogateescape")
+    os.replace(temporary, path)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes JSON in one step; infinities and NaN are refused."""
+    write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def write_skipped(path: Path, skipped: Iterable[tuple[str, str]]) -> None:
+    """Writes path and reason of each image that was left out; without one there is no file."""
+    rows = list(skipped)
+    if not rows:
+        path.unlink(missing_ok=True)
+        return
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerows([("path", "reason"), *rows])
+    write_text(path, text.getvalue())

@@ -1,0 +1,90 @@
+"""From feature maps to anomaly maps.
+
+After the cosine everything is linear and acts on rows and columns alone, so upsampling and blur
+are one matrix product from either side: map = sum over scales of B m C^T with B = G U, G the
+Gaussian blur and U the bilinear upsampling, of the rows, and C the same of the columns.
+"""
+
+from collections.abc import Sequence
+
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from rdvar_jax.models.cosine import cosine_similarity
+
+# RD4AD's blur, in pixels of the map; scipy cuts the kernel off after four deviations.
+SIGMA = 4.0
+TRUNCATE = 4.0
+
+
+def upsampling_matrix(size_out: int, size_in: int) -> np.ndarray:
+    """Bilinear upsampling with aligned corners as a matrix [size_out, size_in], float64.
+
+    torch's `interpolate(mode="bilinear", align_corners=True)`, which RD4AD uses.
+    `jax.image.resize` aligns half-pixel centres and is something else.
+    """
+    position = np.arange(size_out) * ((size_in - 1) / max(size_out - 1, 1))
+    low = np.minimum(position.astype(int), size_in - 1)
+    high = np.minimum(low + 1, size_in - 1)
+    matrix = np.zeros((size_out, size_in))
+    rows = np.arange(size_out)
+    np.add.at(matrix, (rows, low), 1 - (position - low))
+    np.add.at(matrix, (rows, high), position - low)
+    return matrix
+
+
+def blur_matrix(size: int, sigma: float = SIGMA) -> np.ndarray:
+    """Gaussian blur as a matrix [size, size], float64.
+
+    `scipy.ndimage.gaussian_filter` with its defaults: truncate 4, borders mirrored with the edge
+    pixel repeated. A sigma of 0 is the identity.
+    """
+    if sigma == 0:
+        return np.eye(size)
+    radius = int(TRUNCATE * sigma + 0.5)
+    offsets = np.arange(-radius, radius + 1)
+    kernel = np.exp(-0.5 * (offsets / sigma) ** 2)
+    kernel /= kernel.sum()
+    columns = (np.arange(size)[:, None] + offsets[None, :]) % (2 * size)
+    columns = np.where(columns < size, columns, 2 * size - 1 - columns)
+    matrix = np.zeros((size, size))
+    np.add.at(matrix, (np.arange(size)[:, None], columns), kernel[None, :])
+    return matrix
+
+
+def map_matrices(size_out: int, sizes_in: Sequence[int], sigma: float = SIGMA) -> list[np.ndarray]:
+    """B = G U for each scale, [size_out, size_in] float32, computed in float64."""
+    blur = blur_matrix(size_out, sigma)
+    return [(blur @ upsampling_matrix(size_out, size)).astype(np.float32) for size in sizes_in]
+
+
+def anomaly_maps(
+    teacher_features: Sequence,
+    student_features: Sequence,
+    rows: Sequence[np.ndarray],
+    columns: Sequence[np.ndarray] | None = None,
+):
+    """Anomaly maps [B, H, W] float32: higher where the student does not give the teacher back.
+
+    Args:
+        teacher_features: maps [B, h_k, w_k, C_k], one a scale.
+        student_features: maps of the same shapes.
+        rows: [H, h_k] for each scale, from `map_matrices`.
+        columns: [W, w_k] likewise; None where they are as `rows`.
+
+    References:
+        RD4AD, equation 3: 1 - cos over channels at each position, upsampled and summed over the
+        scales, then blurred.
+    """
+    maps = []
+    columns = rows if columns is None else columns
+    for teacher, student, left, right in zip(
+        teacher_features, student_features, rows, columns, strict=True
+    ):
+        distance = 1 - cosine_similarity(teacher, student, axis=-1)
+        # The map is cheap: full precision also where convolutions run in TF32.
+        maps.append(
+            jnp.einsum("sh,bhw,tw->bst", left, distance, right, precision=lax.Precision.HIGHEST)
+        )
+    return sum(maps[1:], start=maps[0])

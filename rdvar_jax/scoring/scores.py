@@ -1,0 +1,153 @@
+"""The scoring function: uint8 images in, anomaly maps and image scores out."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from tqdm import tqdm
+
+from rdvar_jax.devices.parallel import Parallel
+from rdvar_jax.models.architectures import ImageSize, height_width
+from rdvar_jax.models.fold import fold_batch_norm
+from rdvar_jax.models.precision import compute_dtype, with_precision
+from rdvar_jax.models.student import Student
+from rdvar_jax.models.teacher import Teacher, normalise
+from rdvar_jax.models.winograd import with_winograd
+from rdvar_jax.scoring.maps import SIGMA, anomaly_maps, map_matrices
+
+
+def make_score_step(
+    teacher: Teacher,
+    student: Student,
+    image_size: ImageSize,
+    sigma: float = SIGMA,
+    precision: str = "tf32",
+) -> Callable:
+    """Makes (teacher_variables, student_variables, images) -> (maps, scores), pure.
+
+    The variables may be those of `make_prepare_fn`, which is faster.
+
+    `images` is uint8 [B, H, W, 3]; maps are [B, H, W] and scores [B], float32. The score is the
+    largest value of the blurred map (RD4AD). Neither is clamped or rescaled.
+    """
+    height, width = height_width(image_size)
+    rows = map_matrices(height, [height // 4, height // 8, height // 16], sigma)
+    columns = rows
+    if width != height:
+        columns = map_matrices(width, [width // 4, width // 8, width // 16], sigma)
+    dtype = compute_dtype(precision)
+
+    def score_step(teacher_variables, student_variables, images):
+        targets = teacher.apply(teacher_variables, normalise(images, dtype))
+        features = student.apply(student_variables, targets, train=False)
+        maps = anomaly_maps(targets, features, rows, columns)
+        return maps, maps.max(axis=(1, 2))
+
+    return with_precision(precision, score_step)
+
+
+def make_prepare_fn(
+    teacher: Teacher,
+    student: Student,
+    image_size: ImageSize,
+    batch_size: int,
+    parallel: Parallel,
+    precision: str = "tf32",
+) -> Callable[[Any, Any], tuple[Any, Any]]:
+    """Makes the jitted function that gives variables the form that is scored fastest.
+
+    Batch normalisation is folded into the convolutions. On CPU, in float32, kernels of 3x3
+    convolutions are transformed too (`models/winograd.py`).
+
+    Args:
+        teacher: the teacher's module.
+        student: the student's module.
+        image_size: S or (H, W).
+        batch_size: images a call, on all devices together.
+        parallel: the devices.
+        precision: one of `PRECISIONS`.
+
+    Returns:
+        (teacher_variables, student_variables) -> the same, for scoring alone.
+    """
+    dtype = compute_dtype(precision)
+    images = jax.ShapeDtypeStruct(
+        (max(1, batch_size // parallel.num_devices), *height_width(image_size), 3), dtype
+    )
+    on_cpu = parallel.devices[0].platform == "cpu"
+
+    def prepare(teacher_variables, student_variables):
+        folded_teacher, folded_student = (
+            fold_batch_norm(variables) if "batch_stats" in variables else variables
+            for variables in (teacher_variables, student_variables)
+        )
+        if not on_cpu or dtype != jnp.float32:
+            return folded_teacher, folded_student
+        features = jax.eval_shape(teacher.apply, folded_teacher, images)
+        return (
+            with_winograd(teacher, folded_teacher, images),
+            with_winograd(student, folded_student, features, train=False),
+        )
+
+    return jax.jit(prepare)
+
+
+def make_score_fn(
+    teacher: Teacher,
+    student: Student,
+    image_size: ImageSize,
+    batch_size: int,
+    parallel: Parallel,
+    sigma: float = SIGMA,
+    precision: str = "tf32",
+) -> Callable[..., tuple[np.ndarray, np.ndarray]]:
+    """Makes the jitted, batched function that scores any number of images.
+
+    Args:
+        teacher: the teacher's module.
+        student: the student's module.
+        image_size: S or (H, W).
+        batch_size: images a call of the compiled function, a multiple of the number of devices. The
+          last batch is padded to it, so there is one compiled program.
+        parallel: devices over which each batch is split.
+        sigma: of the blur, in pixels.
+        precision: one of `PRECISIONS`.
+
+    Returns:
+        score_images(teacher_variables, student_variables, images, progress=False) with replicated
+        variables, both as in training or both prepared (`make_prepare_fn`), and uint8 images
+        [N, H, W, 3] on the host, or what gives slices of such an array. It gives maps [N, H, W] and
+        scores [N], float32 numpy.
+    """
+    step = parallel.wrap(
+        make_score_step(teacher, student, image_size, sigma, precision),
+        split=(False, False, True),
+        split_output=True,
+    )
+    prepare = make_prepare_fn(teacher, student, image_size, batch_size, parallel, precision)
+
+    def score_images(
+        teacher_variables: Any, student_variables: Any, images: np.ndarray, progress: bool = False
+    ) -> tuple[np.ndarray, np.ndarray]:
+        maps = np.empty((len(images), *height_width(image_size)), np.float32)
+        scores = np.empty(len(images), np.float32)
+        if "batch_stats" in student_variables:
+            teacher_variables, student_variables = prepare(teacher_variables, student_variables)
+        with tqdm(
+            total=len(images), desc="scoring", unit="img", disable=None if progress else True
+        ) as bar:
+            for start in range(0, len(images), batch_size):
+                batch = images[start : start + batch_size]
+                count = len(batch)
+                if count < batch_size:
+                    batch = np.pad(batch, ((0, batch_size - count), (0, 0), (0, 0), (0, 0)))
+                out = step(teacher_variables, student_variables, parallel.shard_batch(batch))
+                batch_maps, batch_scores = parallel.gather(out)
+                maps[start : start + count] = batch_maps[:count]
+                scores[start : start + count] = batch_scores[:count]
+                bar.update(count)
+        return maps, scores
+
+    return score_images

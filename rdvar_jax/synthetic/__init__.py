@@ -1,0 +1,11 @@
+"""Photographs of parts that do not exist: a data set that needs no download and no licence.
+
+Four categories, each with its own normal variation (light, place, angle, texture, tolerances,
+noise) and its own defects with exact masks. A part is a height field with materials (`surface`),
+lit (`light`) and photographed (`camera`); defects change the field, and the mask is where they did.
+"""
+
+from rdvar_jax.synthetic.picture import CATEGORIES, DEFECTS, render
+from rdvar_jax.synthetic.write import generate
+
+__all__ = ["CATEGORIES", "DEFECTS", "generate", "render"]
