@@ -16,12 +16,11 @@ import pytest
 from PIL import Image
 
 from rdvar_jax.devices.parallel import AXIS_NAME
-from rdvar_jax.models.architectures import Architecture
-from rdvar_jax.models.blocks import BasicBlock
 from rdvar_jax.models.build import feature_shapes, image_shape
 from rdvar_jax.models.initialise import init_variables
 from rdvar_jax.models.student import Student
 from rdvar_jax.models.teacher import Teacher
+from rdvar_jax.weights.architectures import Architecture
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 COMPILATION_CACHE = REPOSITORY / ".cache" / "xla-tests"
@@ -56,7 +55,7 @@ def pytest_runtest_makereport():
 @pytest.fixture(scope="session")
 def tiny() -> "Tiny":
     """A narrow pair of one block a stage at 32 px, and eight images: compiles in seconds."""
-    return Tiny.make(Architecture(BasicBlock, (1, 1, 1), ocbe_blocks=1))
+    return Tiny.make(Architecture("basic", (1, 1, 1), ocbe_blocks=1))
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from rdvar_jax.data.sets.folder import find_category
 from rdvar_jax.devices.parallel import AXIS_NAME, Parallel
 from rdvar_jax.models.build import build_student, build_teacher, feature_shapes, image_shape
 from rdvar_jax.models.initialise import init_variables
-from rdvar_jax.training.losses import LossSettings
+from rdvar_jax.training.losses import RDVarLoss
 from rdvar_jax.training.step import build_optimiser, init_state, make_train_step
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -73,7 +73,7 @@ def test_wide_resnet50_takes_two_real_steps(shared):
     parallel = Parallel("pmap", (jax.local_devices()[0],))
     tx = build_optimiser(0.005, 0.5, 0.999)
     step = parallel.wrap(
-        make_train_step(teacher, student, LossSettings(), tx),
+        make_train_step(teacher, student, RDVarLoss(), tx),
         split=(False, False, False, True),
         split_output=False,
         donate_argnums=(0,),

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from exit_code import exit_code
 
-from rdvar_jax.models.architectures import ARCHITECTURES
+from rdvar_jax.weights.architectures import ARCHITECTURES
 
 
 def convert(argv: list[str]) -> None:

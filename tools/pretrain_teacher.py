@@ -27,9 +27,10 @@ from pretrain.recipes import RECIPES
 from tqdm import tqdm
 
 from rdvar_jax.errors import UserError
-from rdvar_jax.models.architectures import ARCHITECTURES, SIZE_MULTIPLE
 from rdvar_jax.models.build import build_teacher, feature_shapes
+from rdvar_jax.models.image_size import SIZE_MULTIPLE
 from rdvar_jax.models.initialise import abstract_variables, init_variables
+from rdvar_jax.weights.architectures import ARCHITECTURES
 from rdvar_jax.weights.load_teacher import load_teacher
 from rdvar_jax.weights.name_map import to_torch
 from rdvar_jax.weights.safetensors_file import write_safetensors

@@ -6,7 +6,6 @@ import platform
 from importlib.metadata import version
 from typing import Any
 
-import jax
 import numpy as np
 
 from rdvar_jax.commands.threshold import read_threshold
@@ -14,9 +13,9 @@ from rdvar_jax.report.figures import save_figures
 from rdvar_jax.report.gallery import make_gallery
 from rdvar_jax.report.results import scores_csv
 from rdvar_jax.report.scale import color_scale
-from rdvar_jax.runs.checks.commands import check_evaluation
 from rdvar_jax.runs.config import Config, flatten
-from rdvar_jax.runs.run import build_parallel, load_test_set, load_trained
+from rdvar_jax.runs.recipe import Recipe
+from rdvar_jax.runs.run import Run
 from rdvar_jax.runs.workdir import Workdir, write_json, write_skipped, write_text
 from rdvar_jax.scoring.all_metrics import evaluate_maps
 from rdvar_jax.scoring.points import curve_points
@@ -44,13 +43,11 @@ def evaluate(config: Config, workdir: Workdir, which: str = "latest") -> dict[st
     Raises:
         UserError: the run, its data or its weights cannot be used.
     """
-    devices = jax.local_devices()
-    check_evaluation(config, len(devices))
-    parallel = build_parallel(config, devices)
-    trained = load_trained(config, workdir, which, parallel)
+    recipe = Recipe.for_evaluation(config)
+    trained = Run(recipe, workdir).load_scorer(which)
     saved = trained.saved
     stored = read_threshold(config, workdir, which, trained)
-    test_set = load_test_set(config)
+    test_set = recipe.load_test()
     maps, scores = trained.score(test_set.images, progress=True)
     scale = color_scale(maps)
     names = [record.name for record in test_set.records]
@@ -78,7 +75,9 @@ def evaluate(config: Config, workdir: Workdir, which: str = "latest") -> dict[st
         "step": saved.step,
         # Not known of a run that was imported, as the epoch.
         "seed": None if "imported" in saved.identity else config.train.seed,
-        "lambda_var": config.loss.lambda_var,
+        # Not known of a loss that no setting names (`fit`).
+        "lambda_var": None if "own_loss" in saved.identity else config.loss.lambda_var,
+        "own_loss": saved.identity.get("own_loss"),
         "teacher": {
             "arch": config.teacher.arch,
             "sha256": trained.teacher_sha256,
@@ -93,7 +92,7 @@ def evaluate(config: Config, workdir: Workdir, which: str = "latest") -> dict[st
             "python": platform.python_version(),
             **{name: version(name) for name in PACKAGES},
         },
-        "device": devices[0].device_kind,
+        "device": recipe.parallel.devices[0].device_kind,
     }
     rows = scores_csv(names, test_set.labels, defects, scores)
     masks = test_set.masks if test_set.has_masks else None

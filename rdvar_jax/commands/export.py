@@ -8,14 +8,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
 from rdvar_jax.commands.threshold import RULE, read_threshold
 from rdvar_jax.errors import BundleError, ConfigError
-from rdvar_jax.runs.checks.commands import check_prediction
 from rdvar_jax.runs.config import Config
-from rdvar_jax.runs.run import SavedRun, build_geometry, build_parallel, load_saved
+from rdvar_jax.runs.recipe import Recipe
+from rdvar_jax.runs.run import Run, SavedRun
 from rdvar_jax.runs.workdir import Workdir
 from rdvar_jax.serving.archive import PROGRAM, WEIGHTS, write_bundle, write_whole
 from rdvar_jax.serving.program import PLATFORMS, export_program, folded_weights
@@ -68,17 +67,17 @@ def export(
             f"a run with data.geometry={config.data.geometry} cannot be exported; only "
             f"{', '.join(ASPECTS)} can."
         )
-    devices = jax.local_devices()
-    check_prediction(config, len(devices))
-    run = load_saved(config, workdir, which, build_parallel(config, devices))
-    about = _about(config, run, which, _threshold(config, workdir, which, run, threshold))
-    weights = folded_weights(run.teacher_variables, run.student_variables)
+    recipe = Recipe.for_prediction(config)
+    run = Run(recipe, workdir).load(which)
+    about = _about(recipe, run, which, _threshold(config, workdir, which, run, threshold))
+    model = run.model
+    weights = folded_weights(model.teacher_variables, model.student_variables)
     if file_format == "onnx":
         _write_onnx(config, weights, about, output)
     else:
         size, sigma = config.data.image_size, config.score.sigma
         precision = config.compute.precision
-        program = export_program(run.teacher, run.student, weights, size, sigma, precision)
+        program = export_program(model.teacher, model.student, weights, size, sigma, precision)
         about["program"] = {"platforms": list(PLATFORMS)}
         members = {PROGRAM: program, WEIGHTS: safetensors_bytes(weights, {})}
         write_bundle(output, about, members)
@@ -131,10 +130,10 @@ def _threshold(
 
 
 def _about(
-    config: Config, run: SavedRun, which: str, threshold: dict[str, Any] | None
+    recipe: Recipe, run: SavedRun, which: str, threshold: dict[str, Any] | None
 ) -> dict[str, Any]:
     """What the file says of itself."""
-    geometry = build_geometry(config)
+    config, geometry = recipe.config, recipe.geometry
     return {
         "image": {
             "height": geometry.height,

@@ -10,12 +10,10 @@ import numpy as np
 
 from rdvar_jax.data.loading.diagnostics import counted, duplicates, kinds, problems_of, remarks_of
 from rdvar_jax.data.loading.scan import ImageStats, examine_all
-from rdvar_jax.data.loading.skipping import ON_ERROR
 from rdvar_jax.data.loading.tiles import count_inputs
-from rdvar_jax.data.pixels.geometry import MODES, Geometry, as_geometry
-from rdvar_jax.data.sets.folder import LAYOUTS, detect_layout, find_category
+from rdvar_jax.data.pixels.geometry import Geometry, as_geometry
+from rdvar_jax.data.sets.folder import detect_layout, find_category
 from rdvar_jax.data.sets.records import Category
-from rdvar_jax.data.sets.source import SOURCES
 from rdvar_jax.data.sets.tfds_read import find_packed
 from rdvar_jax.data.sets.validation import split_validation
 from rdvar_jax.errors import ConfigError, DataError, one_line
@@ -27,18 +25,11 @@ from rdvar_jax.report.contact_sheet import (
     draw_contact_sheet,
     save_contact_sheet,
 )
-from rdvar_jax.runs.checks.rules import one_of
 from rdvar_jax.runs.config import Config
+from rdvar_jax.runs.data_checks import EMPTY_ROOT, data_problems, one_of
+from rdvar_jax.weights.architectures import ARCHITECTURES, find_architecture, get_architecture
 
 MAX_DUPLICATES = 20
-# Channels out of a block per plane, as models/architectures.py has it, which loads JAX.
-EXPANSION = {
-    "resnet18": 1,
-    "resnet34": 1,
-    "resnet50": 4,
-    "wide_resnet50_2": 4,
-    "wide_resnet101_2": 4,
-}
 
 
 @dataclass
@@ -93,24 +84,11 @@ def inspect_set(config: Config, output: Path | None = None) -> Inspection:
 
 
 def _check_settings(config: Config) -> None:
-    data = config.data
-    problems = one_of("data.layout", data.layout, LAYOUTS)
-    problems += one_of("data.mask_threshold", data.mask_threshold, ("half", "any"))
-    problems += one_of("data.on_error", data.on_error, ON_ERROR)
-    problems += one_of("data.source", data.source, SOURCES)
-    problems += one_of("teacher.arch", config.teacher.arch, tuple(EXPANSION))
-    problems += one_of("data.geometry", data.geometry, MODES)
-    sides = data.image_size if isinstance(data.image_size, tuple) else (data.image_size,) * 2
-    if len(sides) != 2 or min(sides) < 1:
-        problems.append(f"data.image_size={data.image_size} must be over 0; use 256 or 256,384.")
-    if not 0 <= data.tile_overlap < 1:
-        problems.append(f"data.tile_overlap={data.tile_overlap} must be at least 0 and under 1.")
-    if not 0 <= data.validation < 1:
-        problems.append(f"data.validation={data.validation} must be at least 0 and under 1.")
-    if not data.root:
-        problems.append(
-            "data.root is empty; give the folder of categories with --config.data.root=FOLDER."
-        )
+    problems = data_problems(config)
+    if find_architecture(config.teacher.arch) is None:
+        problems += one_of("teacher.arch", config.teacher.arch, tuple(ARCHITECTURES))
+    if not config.data.root:
+        problems.append(EMPTY_ROOT)
     if problems:
         raise ConfigError("\n".join(problems))
 
@@ -243,19 +221,13 @@ def _memory(config: Config, geometry: Geometry, facts: dict[str, list[ImageStats
     }
     images = ", ".join(f"{split} {n * pixels * 3 / 1e9:.3g} GB" for split, n in numbers.items())
     half = config.compute.precision == "bfloat16"
-    features = numbers["train"] * feature_bytes(teacher.arch, teacher.stem_width, pixels, half)
+    values = get_architecture(teacher.arch).num_features(teacher.stem_width, pixels)
+    features = numbers["train"] * values * (2 if half else 4)
     return [
         f"memory      images of {geometry}: {images}; teacher features of the training images "
         f"{features / 1e9:.3g} GB ({teacher.arch}; train.cache_budget_gb="
         f"{config.train.cache_budget_gb:g})"
     ]
-
-
-def feature_bytes(arch: str, stem_width: int, pixels: int, half: bool) -> int:
-    """Memory of the teacher's three maps of one image: C, 2C, 4C channels at 1/4, 1/8, 1/16."""
-    channels = stem_width * EXPANSION[arch]
-    values = sum(channels * 2**k * pixels // (4 * 2**k) ** 2 for k in range(3))
-    return values * (2 if half else 4)
 
 
 def _duplicates(facts: dict[str, list[ImageStats]]) -> list[str]:

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import jax
 import numpy as np
 from tqdm import tqdm
 
@@ -28,9 +27,9 @@ from rdvar_jax.data.sets.inputs import InputImage, decode_batches, find_inputs
 from rdvar_jax.errors import CheckpointError, ConfigError, DataError
 from rdvar_jax.report.prediction_files import DEFECTIVE, SKIPPED, add_skipped, new_scores
 from rdvar_jax.report.scale import RunningScale
-from rdvar_jax.runs.checks.commands import check_prediction
 from rdvar_jax.runs.config import Config
-from rdvar_jax.runs.run import TrainedRun, build_geometry, build_parallel, load_trained
+from rdvar_jax.runs.recipe import Recipe
+from rdvar_jax.runs.run import Run, TrainedRun
 from rdvar_jax.runs.workdir import Workdir
 
 logger = logging.getLogger("rdvar_jax")
@@ -95,15 +94,14 @@ def predict(
         UserError: the run, an input or the output cannot be used.
     """
     thresholds.check()
-    devices = jax.local_devices()
-    check_prediction(config, len(devices))
+    recipe = Recipe.for_prediction(config)
     images = find_inputs(inputs)
     check_output(output, inputs)
     with _whole_or_nothing(output):
-        trained = load_trained(config, workdir, which, build_parallel(config, devices))
+        trained = Run(recipe, workdir).load_scorer(which)
         thresholds = complete_thresholds(thresholds, config, workdir, which, trained)
         check_thresholds(thresholds, wanted, need_verdicts)
-        geometry, skipped = build_geometry(config), dict[InputImage, str]()
+        geometry, skipped = recipe.geometry, dict[InputImage, str]()
 
         def scored(description: str) -> Iterator[Scored]:
             def skip(image: InputImage, reason: str) -> None:

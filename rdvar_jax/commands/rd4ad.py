@@ -7,24 +7,17 @@ import jax
 import numpy as np
 
 from rdvar_jax.errors import CheckpointError
-from rdvar_jax.models.architectures import IMAGENET_WIDTH, SIZE_MULTIPLE
-from rdvar_jax.models.build import build_teacher, image_shape
+from rdvar_jax.models.build import build_teacher, feature_shapes, image_shape
+from rdvar_jax.models.image_size import SIZE_MULTIPLE
 from rdvar_jax.models.initialise import abstract_variables
-from rdvar_jax.runs.checks.commands import check_import
 from rdvar_jax.runs.config import Config, determining_settings
-from rdvar_jax.runs.run import (
-    abstract_state,
-    build_networks,
-    build_parallel,
-    build_tx,
-    copy_teacher,
-    open_checkpoints,
-    read_teacher,
-    student_shapes,
-)
+from rdvar_jax.runs.recipe import Recipe
+from rdvar_jax.runs.run import Run
 from rdvar_jax.runs.workdir import Workdir, save_config
+from rdvar_jax.training.fit import student_of
 from rdvar_jax.training.step import init_state
 from rdvar_jax.version import __version__
+from rdvar_jax.weights.architectures import IMAGENET_WIDTH
 from rdvar_jax.weights.catalogue import CATALOGUE, sha256_of
 from rdvar_jax.weights.load_teacher import load_teacher
 from rdvar_jax.weights.name_map import to_torch
@@ -54,14 +47,12 @@ def import_rd4ad(config: Config, checkpoint: Path, workdir_path: Path) -> Workdi
         UserError: settings, weights or the folder cannot be used. Where the checkpoint cannot be
             used nothing is written.
     """
-    devices = jax.local_devices()
-    check_import(config, len(devices))
+    recipe = Recipe.for_import(config)
     workdir = Workdir(workdir_path.resolve())
     if workdir.folder.exists() and (not workdir.folder.is_dir() or any(workdir.folder.iterdir())):
         raise CheckpointError(f"{workdir_path} is not an empty folder; give another --workdir.")
-    parallel = build_parallel(config, devices)
-    teacher, student = build_networks(config)
-    expected = abstract_variables(student, student_shapes(config), train=False)
+    shapes = feature_shapes(recipe.architecture, recipe.stem_width, config.data.image_size)
+    expected = abstract_variables(recipe.student, shapes, train=False)
     found = read_rd4ad(checkpoint, expected)
     try:
         workdir.folder.mkdir(parents=True, exist_ok=True)
@@ -69,21 +60,21 @@ def import_rd4ad(config: Config, checkpoint: Path, workdir_path: Path) -> Workdi
         raise CheckpointError(
             f"{workdir_path} cannot be made ({error.strerror}); give another --workdir."
         ) from error
-    copy_teacher(config, workdir, teacher)
-    _, teacher_sha256 = read_teacher(config, workdir, teacher)
-    state = init_state(found.variables, build_tx(config))
-    state = parallel.replicate(replace(state, step=np.int32(found.step)))
-    identity = {
+    run = Run(recipe, workdir)
+    run.keep_teacher()
+    state = init_state(found.variables, recipe.tx)
+    state = recipe.parallel.replicate(replace(state, step=np.int32(found.step)))
+    provenance = {
         "settings": determining_settings(config),
-        "teacher": teacher_sha256,
+        "teacher": run.read_model()[1],
         "imported": {
             "source": checkpoint.name,
             "source_sha256": sha256_of(checkpoint),
             "converter": CONVERTER,
         },
     }
-    open_checkpoints(config, workdir).save(state, epoch=None, metrics={}, identity=identity)
-    save_config(workdir, config)  # last: without it the folder is no run
+    run.checkpoints.save(state, epoch=None, metrics={}, identity=provenance)
+    save_config(workdir, config)  # last: without it the folder is not a run
     return workdir
 
 
@@ -101,13 +92,12 @@ def export_rd4ad(config: Config, workdir: Workdir, output: Path, which: str = "l
     """
     if output.exists():
         raise CheckpointError(f"{output} is there already; give another --output.")
-    _, student = build_networks(config)
-    abstract = abstract_state(config, student, build_parallel(config, jax.local_devices()))
-    restored = open_checkpoints(config, workdir).restore(abstract, which)
+    run = Run(Recipe.for_prediction(config), workdir)
+    restored = run.checkpoints.restore(run.recipe.abstract_state, which)
     if restored is None:
         raise CheckpointError(f"{workdir.folder} holds no {which} checkpoint; train first.")
     state, _ = restored
-    variables = jax.device_get({"params": state.params, "batch_stats": state.batch_stats})
+    variables = jax.device_get(student_of(state))
     write_torch_file(output, with_unused(student_to_rd4ad(variables), int(state.step)))
 
 

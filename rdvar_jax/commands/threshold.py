@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 from tqdm import tqdm
 
@@ -18,16 +17,10 @@ from rdvar_jax.data.loading.skipping import leave_out
 from rdvar_jax.data.sets.inputs import decode_batches, find_inputs
 from rdvar_jax.data.sets.records import HasPath
 from rdvar_jax.errors import CheckpointError, ConfigError, DataError
-from rdvar_jax.runs.checks.commands import check_prediction
 from rdvar_jax.runs.config import Config, flatten
-from rdvar_jax.runs.run import (
-    SavedRun,
-    TrainedRun,
-    build_geometry,
-    build_parallel,
-    find_data,
-    load_trained,
-)
+from rdvar_jax.runs.data_checks import find_data
+from rdvar_jax.runs.recipe import Recipe
+from rdvar_jax.runs.run import Run, SavedRun, TrainedRun
 from rdvar_jax.runs.workdir import Workdir, write_json
 from rdvar_jax.scoring.thresholds import (
     METHODS,
@@ -103,11 +96,10 @@ def make_threshold(
         UserError: the run or an image cannot be used, or the images are too few.
     """
     method.check()
-    devices = jax.local_devices()
-    check_prediction(config, len(devices))
+    recipe = Recipe.for_prediction(config)
     split, images = _good_images(config, inputs)
-    trained = load_trained(config, workdir, which, build_parallel(config, devices))
-    images, scores = _scores(config, trained, split, images)
+    trained = Run(recipe, workdir).load_scorer(which)
+    images, scores = _scores(recipe, trained, split, images)
     found = method.apply(scores)
     seen = split == "train"
     if seen:
@@ -190,7 +182,7 @@ def _good_images(config: Config, inputs: Sequence[Path]) -> tuple[str, Sequence[
 
 
 def _scores(
-    config: Config, trained: TrainedRun, split: str, images: Sequence[HasPath]
+    recipe: Recipe, trained: TrainedRun, split: str, images: Sequence[HasPath]
 ) -> tuple[list[HasPath], np.ndarray]:
     """The images that could be read, with their scores; see `data.on_error`."""
     failures: dict[int, DataError] = {}
@@ -201,8 +193,8 @@ def _scores(
 
     read, scores = [], []
     with tqdm(total=len(images), desc="good images", unit="img", disable=None) as bar:
-        geometry, batch_size = build_geometry(config), config.score.batch_size
-        may_skip = skip if config.data.on_error == "skip" else None
+        geometry, batch_size = recipe.geometry, recipe.config.score.batch_size
+        may_skip = skip if recipe.config.data.on_error == "skip" else None
         for batch, pixels in decode_batches(images, geometry, batch_size, may_skip):
             read += batch
             scores.append(trained.score(pixels)[1])

@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
 from rdvar_jax.commands.image_writer import (
@@ -33,9 +32,9 @@ from rdvar_jax.data.sets.drop_folder import DropFolder
 from rdvar_jax.data.sets.inputs import InputImage, decode_batches
 from rdvar_jax.errors import CheckpointError, ConfigError, DataError
 from rdvar_jax.report.prediction_files import ScoreLines, add_skipped, continued_scores
-from rdvar_jax.runs.checks.commands import check_prediction
 from rdvar_jax.runs.config import Config
-from rdvar_jax.runs.run import TrainedRun, build_geometry, build_parallel, load_trained
+from rdvar_jax.runs.recipe import Recipe
+from rdvar_jax.runs.run import Run, TrainedRun
 from rdvar_jax.runs.workdir import Workdir, write_json
 from rdvar_jax.training.stop import StopRequest
 
@@ -82,12 +81,11 @@ def watch(
         raise DataError(f"--watch needs a folder, and {folder} is none; give one that is there.")
     if not interval > 0:
         raise ConfigError(f"--interval {interval:g} must be over 0 seconds.")
-    devices = jax.local_devices()
-    check_prediction(config, len(devices))
+    recipe = Recipe.for_prediction(config)
     continues = (output / MARK).exists()
     check_output(output, [folder], may_hold_files=continues)
     with StopRequest() as stop:
-        trained = load_trained(config, workdir, which, build_parallel(config, devices))
+        trained = Run(recipe, workdir).load_scorer(which)
         thresholds = complete_thresholds(thresholds, config, workdir, which, trained)
         check_thresholds(thresholds, wanted, need_verdicts)
         if wanted.colored and scale is None:
@@ -104,7 +102,7 @@ def watch(
         with writing(output):
             if not continues:
                 write_json(output / MARK, mark)
-            writer = ImageWriter(output, build_geometry(config), thresholds, wanted, scale)
+            writer = ImageWriter(output, recipe.geometry, thresholds, wanted, scale)
             watcher = _Watcher(config.score.batch_size, trained, writer)
             return watcher.run(folder, interval, stop)
 

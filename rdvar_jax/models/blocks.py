@@ -68,10 +68,13 @@ class Bottleneck(nn.Module):
         )
 
 
+BLOCKS = {"basic": BasicBlock, "bottleneck": Bottleneck}
+
+
 class Stage(nn.Module):
     """`num_blocks` residual blocks; only the first one changes the resolution or the channels."""
 
-    block: type[BasicBlock] | type[Bottleneck]
+    block: Literal["basic", "bottleneck"]
     num_blocks: int
     features: int
     width: int
@@ -82,7 +85,7 @@ class Stage(nn.Module):
     def __call__(self, x, train: bool):
         for index in range(self.num_blocks):
             resample = self.resample if index == 0 else "none"
-            block = self.block(
+            block = BLOCKS[self.block](
                 self.features, self.width, resample, self.axis_name, name=f"block{index}"
             )
             x = block(x, train)

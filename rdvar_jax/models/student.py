@@ -4,9 +4,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from rdvar_jax.models.architectures import Architecture
 from rdvar_jax.models.blocks import Stage
 from rdvar_jax.models.layers import BatchNorm, Conv
+from rdvar_jax.weights.architectures import Architecture
 
 
 class OneClassBottleneck(nn.Module):

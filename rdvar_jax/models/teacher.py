@@ -5,9 +5,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rdvar_jax.models.architectures import Architecture
 from rdvar_jax.models.blocks import Stage
 from rdvar_jax.models.layers import BatchNorm, Conv, max_pool
+from rdvar_jax.weights.architectures import Architecture
 
 # Of ImageNet, by channel in RGB, for values from 0 to 1.
 MEAN = np.array([0.485, 0.456, 0.406])

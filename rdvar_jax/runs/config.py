@@ -4,7 +4,6 @@ A file in `configs/` changes some of these defaults. Only the modules beside thi
 read a config; what lies in the rooms below takes plain arguments.
 """
 
-import dataclasses
 import json
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -12,7 +11,6 @@ from typing import Any, TypeAlias
 from ml_collections import ConfigDict, FieldReference
 
 from rdvar_jax.errors import ConfigError
-from rdvar_jax.training.loss_settings import LossSettings
 from rdvar_jax.weights.procedural import PROCEDURAL
 
 # A ConfigDict; its sections and settings are only known at run time.
@@ -23,7 +21,7 @@ IMAGE_SIZE_TYPES = (int, tuple)
 
 # teacher.weights: anything else is a path.
 RANDOM_WEIGHTS = "random"
-WEIGHTS_BY_NAME = ("", RANDOM_WEIGHTS, PROCEDURAL)
+WEIGHTS_BY_NAME = ("", "imagenet", RANDOM_WEIGHTS, PROCEDURAL)
 
 BEST_METRICS = {
     # name: the metric in a checkpoint's manifest, and whether higher is better. What looks at test
@@ -99,9 +97,9 @@ def default_config() -> Config:
             },
             "teacher": {
                 "arch": "wide_resnet50_2",
-                # Path of a .pth or .safetensors file; "" looks in the cache, then downloads
-                # torchvision's IMAGENET1K_V1; "procedural" is the small one in the package (a
-                # resnet18 of stem_width 32); "random" is an untrained one, for tests.
+                # Path of a .pth or .safetensors file; "" or "imagenet" looks in the cache, then
+                # downloads torchvision's IMAGENET1K_V1; "procedural" is the small one in the
+                # package (a resnet18 of stem_width 32); "random" is an untrained one, for tests.
                 "weights": "",
                 # 64 in every torchvision net; narrower ones need weights of their own.
                 "stem_width": 64,
@@ -184,6 +182,8 @@ def resolved(config: Config) -> Config:
             config.data.image_size = size[0]
     if config.data.root:
         config.data.root = str(Path(config.data.root).expanduser().absolute())
+    if config.teacher.weights == "imagenet":
+        config.teacher.weights = ""
     if config.teacher.weights not in WEIGHTS_BY_NAME:
         config.teacher.weights = str(Path(config.teacher.weights).expanduser().absolute())
     return config
@@ -193,12 +193,6 @@ def stages(config: Config) -> tuple[str, ...]:
     """loss.stages as single names; the command line gives "d1,d2" or "d1+d2" as one."""
     names = (name for item in config.loss.stages for name in item.replace("+", ",").split(","))
     return tuple(name.strip().lower() for name in names)
-
-
-def loss_settings(config: Config) -> LossSettings:
-    """The `loss` section for the functions that compute it."""
-    values = {f.name: config.loss[f.name] for f in dataclasses.fields(LossSettings)}
-    return LossSettings(**{**values, "stages": stages(config)})
 
 
 def flatten(config: Config) -> dict[str, Any]:

@@ -1,32 +1,35 @@
-"""What training, evaluation and prediction make from a config."""
+"""A run's folder: opened, filled by training, and read again."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
-from rdvar_jax.data.loading.arrays import TestSet, TrainSet, load_test, load_validation
-from rdvar_jax.data.loading.tiles import common_size, score_in_tiles
+from rdvar_jax.data.loading.arrays import TrainSet
+from rdvar_jax.data.loading.tiles import score_in_tiles
 from rdvar_jax.data.pixels.geometry import Geometry
-from rdvar_jax.data.sets.records import Category
-from rdvar_jax.data.sets.source import find_images
-from rdvar_jax.data.sets.validation import split_validation
-from rdvar_jax.devices.parallel import AXIS_NAME, Parallel
-from rdvar_jax.errors import CheckpointError, DataError
-from rdvar_jax.models.architectures import height_width
-from rdvar_jax.models.build import build_student, build_teacher, feature_shapes, image_shape
-from rdvar_jax.models.initialise import abstract_variables, init_variables
-from rdvar_jax.models.student import Student
-from rdvar_jax.models.teacher import Teacher
-from rdvar_jax.runs.config import BEST_METRICS, RANDOM_WEIGHTS, Config, determining_settings
-from rdvar_jax.runs.workdir import Workdir, refuse_other_settings
-from rdvar_jax.scoring.scores import make_prepare_fn, make_score_fn
+from rdvar_jax.devices.processes import barrier, is_main_process
+from rdvar_jax.errors import CheckpointError
+from rdvar_jax.models.reverse_distillation import ReverseDistillation, read_teacher
+from rdvar_jax.runs.config import BEST_METRICS, Config, determining_settings, resolved
+from rdvar_jax.runs.recipe import Recipe
+from rdvar_jax.runs.workdir import (
+    Workdir,
+    enter_workdir,
+    load_config,
+    open_workdir,
+    refuse_other_settings,
+    save_config,
+    write_skipped,
+)
+from rdvar_jax.scoring.evaluation import make_scorer
 from rdvar_jax.training.checkpoint import Checkpoints, SavedStep
-from rdvar_jax.training.step import TrainState, build_optimiser, init_state
+from rdvar_jax.training.fit import first_state, student_of
+from rdvar_jax.training.step import TrainState
 from rdvar_jax.weights.load_teacher import load_teacher
 from rdvar_jax.weights.name_map import to_torch
 from rdvar_jax.weights.safetensors_file import write_safetensors
@@ -34,212 +37,238 @@ from rdvar_jax.weights.safetensors_file import write_safetensors
 logger = logging.getLogger("rdvar_jax")
 
 
-def build_parallel(config: Config, devices: Sequence[Any]) -> Parallel:
-    """The devices that `parallel.num_devices` asks for."""
-    number = config.parallel.num_devices or len(devices)
-    return Parallel(config.parallel.mode, tuple(devices[:number]))
-
-
-def build_networks(config: Config) -> tuple[Teacher, Student]:
-    """Teacher and student of the config's architecture."""
-    arch, width = config.teacher.arch, config.teacher.stem_width
-    return build_teacher(arch, width), build_student(arch, width, AXIS_NAME)
-
-
-def build_tx(config: Config):
-    """The config's optimiser."""
-    return build_optimiser(config.train.learning_rate, config.train.beta1, config.train.beta2)
-
-
-def student_shapes(config: Config) -> list[jax.ShapeDtypeStruct]:
-    """What the student is called with."""
-    return feature_shapes(config.teacher.arch, config.teacher.stem_width, config.data.image_size)
-
-
-def abstract_state(config: Config, student: Student, parallel: Parallel) -> TrainState:
-    """Shapes, dtypes and shardings of the run's state; nothing is computed."""
-    variables = abstract_variables(student, student_shapes(config), train=False)
-    state = jax.eval_shape(lambda v: init_state(v, build_tx(config)), variables)
-    return jax.tree.map(
-        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=parallel.replicated), state
-    )
-
-
-def open_checkpoints(config: Config, workdir: Workdir) -> Checkpoints:
-    """The run's checkpoints, ranked by the config's best metric."""
-    return Checkpoints(workdir.checkpoints, *BEST_METRICS[config.train.best_metric])
-
-
-def build_geometry(config: Config) -> Geometry:
-    """How images become what the networks see, and how maps go back."""
-    data = config.data
-    return Geometry(data.geometry, *height_width(data.image_size), data.tile_overlap)
-
-
-def decode_geometry(config: Config, category: Category) -> Geometry:
-    """How the images of a set are decoded: those that are tiled at their own size, one for all.
-
-    Raises:
-        DataError: no image can be read, or they are smaller than a tile.
-    """
-    geometry = build_geometry(config)
-    if not geometry.is_tiled:
-        return geometry
-    return common_size((*category.train, *category.test), geometry)
-
-
-def find_data(config: Config) -> Category:
-    """The category's images, with the share of `data.validation` kept from training.
-
-    Raises:
-        DataError: see `find_images` and `split_validation`.
-    """
-    data = config.data
-    category = find_images(Path(data.root), data.category, data.layout, data.source)
-    return split_validation(category, config.data.validation, config.train.seed)
-
-
-def memory_budget(config: Config) -> float:
-    """Bytes up to which a set's decoded images are held in memory."""
-    return config.data.memory_budget_gb * 1e9
-
-
-def load_validation_set(config: Config) -> TrainSet:
-    """The good images of `data.validation`, decoded; none of them was trained on."""
-    category = find_data(config)
-    return load_validation(
-        category,
-        decode_geometry(config, category),
-        allow_mixed_sizes=config.data.allow_mixed_sizes,
-        on_error=config.data.on_error,
-    )
-
-
-def load_test_set(config: Config) -> TestSet:
-    """The category's test images and masks, and a warning where they cannot define all metrics.
-
-    Raises:
-        DataError: there are none, or one cannot be read.
-    """
-    category = find_data(config)
-    if not category.test:
-        raise DataError(
-            f"{category.folder} holds no test images; put some into {category.folder / 'test'}, or "
-            "score images with rdvar predict."
-        )
-    test_set = load_test(
-        category,
-        decode_geometry(config, category),
-        threshold=config.data.mask_threshold,
-        memory_budget=memory_budget(config),
-        allow_mixed_sizes=config.data.allow_mixed_sizes,
-        on_error=config.data.on_error,
-    )
-    for kind, reason in test_set.undefined.items():
-        logger.warning("%s: %s metrics are undefined, because %s", category.name, kind, reason)
-    return test_set
-
-
-def copy_teacher(config: Config, workdir: Workdir, teacher: Teacher) -> None:
-    """Puts what the teacher needs into the workdir, from where `teacher.weights` says.
-
-    From then on the run is independent of that place. A copy that is there already is kept.
-    """
-    if workdir.teacher.exists():
-        return
-    arch, weights = config.teacher.arch, config.teacher.weights
-    shape = image_shape(config.data.image_size)
-    if weights == RANDOM_WEIGHTS:
-        logger.warning("teacher.weights=random: an untrained teacher, good for tests only")
-        variables = init_variables(teacher, shape, seed=0)
-        source = {"source_sha256": "random"}
-    else:
-        variables, found = load_teacher(arch, weights, abstract_variables(teacher, shape))
-        source = {"source_sha256": found.sha256}
-    # Nothing of where the file was: the copy's own hash is the identity of the weights.
-    write_safetensors(workdir.teacher, to_torch(variables), {"arch": arch, **source})
-
-
-def read_teacher(config: Config, workdir: Workdir, teacher: Teacher) -> tuple[dict[str, Any], str]:
-    """The teacher's variables and their file's sha256, from the workdir's copy."""
-    expected = abstract_variables(teacher, image_shape(config.data.image_size))
-    variables, copy = load_teacher(config.teacher.arch, str(workdir.teacher), expected)
-    return variables, copy.sha256
-
-
-def refuse_to_train_imported(config: Config, workdir: Workdir) -> None:
-    """Raises a CheckpointError where the run was trained elsewhere."""
-    saved = open_checkpoints(config, workdir).find()
-    if saved is not None and "imported" in saved.identity:
-        source = saved.identity["imported"]["source"]
-        raise CheckpointError(
-            f"{workdir.folder} holds a run that was imported from {source} and cannot be trained "
-            "further, because that file has neither Adam's moments nor the epoch; give another "
-            "--workdir to train from the start."
-        )
-
-
-def refuse_other_run(saved: SavedStep, identity: dict[str, Any], workdir: Workdir) -> None:
-    """Raises a CheckpointError when a checkpoint comes from other settings, data or weights.
-
-    Args:
-        saved: of the checkpoint.
-        identity: of this run. What it does not hold is not compared.
-        workdir: named in the error.
-    """
-    where = f"the checkpoint of step {saved.step} in {workdir.folder}"
-    refuse_other_settings(saved.identity["settings"], identity["settings"], where)
-    if saved.identity["teacher"] != identity["teacher"]:
-        raise CheckpointError(
-            f"{where} was trained with another teacher than {workdir.teacher}; restore that file, "
-            "or give another --workdir."
-        )
-    if "data" in identity and saved.identity["data"] != identity["data"]:
-        raise CheckpointError(
-            f"{where} was trained on other images than those now in data.root; restore the "
-            "training images, or give another --workdir."
-        )
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SavedRun:
-    """A saved state of a run, whole: networks and their variables as in training."""
+    """A saved state of a run.
 
-    teacher: Teacher
-    student: Student
-    teacher_variables: dict[str, Any]
-    student_variables: dict[str, Any]
+    Attributes:
+        model: with the saved state's student; its teacher is on the host.
+        saved: what the state's manifest says.
+        teacher_sha256: of the run's copy of the teacher.
+    """
+
+    model: ReverseDistillation
     saved: SavedStep
     teacher_sha256: str
 
 
-def load_saved(config: Config, workdir: Workdir, which: str, parallel: Parallel) -> SavedRun:
-    """Reads the run's saved state and its teacher.
+@dataclass(frozen=True, eq=False)
+class TrainedRun:
+    """A saved state of a run, ready to score images."""
 
-    Args:
-        config: the run's own.
-        workdir: the run's folder.
-        which: "latest" or "best".
-        parallel: the devices that get the state; the teacher stays on the host.
+    # (uint8 [N, H, W, 3], progress=False) -> maps [N, H, W] and scores [N], float32, raw. Of tiled
+    # images all are at their own size.
+    score: Callable[..., tuple[np.ndarray, np.ndarray]]
+    saved: SavedStep
+    teacher_sha256: str
 
-    Raises:
-        CheckpointError: there is no such state, or it comes from other settings or weights.
-        WeightsError: the workdir's copy of the teacher cannot be read.
+
+class Run:
+    """One run: its folder, and what its settings make.
+
+    Attributes:
+        recipe: the settings, built.
+        workdir: the paths in the folder.
     """
-    teacher, student = build_networks(config)
-    checkpoints = open_checkpoints(config, workdir)
-    if checkpoints.find(which) is None:
-        raise CheckpointError(
-            f"{workdir.folder} holds no {which} checkpoint; train first, until an epoch is saved."
+
+    def __init__(self, recipe: Recipe, workdir: Workdir):
+        self.recipe = recipe
+        self.workdir = workdir
+
+    @classmethod
+    def open(cls, folder: str | Path) -> "Run":
+        """Opens the folder of a trained run, to use it.
+
+        Args:
+            folder: what `rdvar train` or `Fitted.save` made.
+
+        Raises:
+            ConfigError: it is not a run's folder, or its settings cannot be used here.
+
+        Example:
+            >>> Run.open("W").model().features(images)
+        """
+        workdir = Workdir(Path(folder).resolve())
+        return cls(Recipe.for_prediction(resolved(load_config(workdir))), workdir)
+
+    @classmethod
+    def create(cls, folder: Path, recipe: Recipe) -> "Run":
+        """Makes a run's folder for training, or enters it again; called by all processes.
+
+        Raises:
+            CheckpointError: it cannot be written, or holds a run that these settings cannot go on
+              with. Nothing is changed then.
+        """
+        cls(recipe, Workdir(folder.resolve()))._refuse_if_not_resumable()
+        if is_main_process():
+            open_workdir(folder, recipe.config)
+        barrier("workdir")
+        return cls(recipe, enter_workdir(folder, recipe.config))
+
+    @property
+    def config(self) -> Config:
+        return self.recipe.config
+
+    @cached_property
+    def checkpoints(self) -> Checkpoints:
+        """The saved states, ranked by the config's best metric."""
+        best = BEST_METRICS[self.config.train.best_metric]
+        return Checkpoints(self.workdir.checkpoints, *best)
+
+    def keep_teacher(self) -> None:
+        """Puts what the teacher needs into the folder; called by all processes.
+
+        From then on the run is independent of where `teacher.weights` leads. A copy that is there
+        already is kept.
+
+        Raises:
+            WeightsError: the weights cannot be had, or do not fit.
+        """
+        recipe = self.recipe
+        if is_main_process() and not self.workdir.teacher.exists():
+            variables, source = read_teacher(
+                recipe.architecture, recipe.stem_width, self.config.teacher.weights
+            )
+            self.write_teacher(variables, source)
+        barrier("teacher")
+
+    def write_teacher(self, variables: Mapping[str, Any], source: str) -> None:
+        """Writes the run's copy of the teacher."""
+        # Nothing of where the file was: the copy's own hash is the identity of the weights.
+        metadata = {"arch": self.recipe.architecture.name, "source_sha256": source}
+        write_safetensors(self.workdir.teacher, to_torch(variables), metadata)
+
+    def read_model(self) -> tuple[ReverseDistillation, str]:
+        """Reads the run's copy of the teacher.
+
+        Returns:
+            A model with it, its student not trained, and the sha256 of the copy.
+
+        Raises:
+            WeightsError: the copy cannot be read.
+        """
+        recipe, path = self.recipe, str(self.workdir.teacher)
+        variables, found = load_teacher(recipe.architecture.name, path, recipe.abstract_teacher)
+        model = ReverseDistillation.from_teacher(
+            recipe.architecture, recipe.stem_width, variables, found.sha256, self.config.train.seed
         )
-    teacher_variables, teacher_sha256 = read_teacher(config, workdir, teacher)
-    restored = checkpoints.restore(abstract_state(config, student, parallel), which)
-    assert restored is not None  # restore raises where find found something
-    state, saved = restored
-    identity = {"settings": determining_settings(config), "teacher": teacher_sha256}
-    refuse_other_run(saved, identity, workdir)
-    student_variables = {"params": state.params, "batch_stats": state.batch_stats}
-    return SavedRun(teacher, student, teacher_variables, student_variables, saved, teacher_sha256)
+        return model, found.sha256
+
+    def provenance(self, teacher_sha256: str, fingerprint: str) -> dict[str, Any]:
+        """What the trained parameters depend on, as each checkpoint's manifest keeps it."""
+        return {
+            "settings": determining_settings(self.config),
+            "data": fingerprint,
+            "teacher": teacher_sha256,
+        }
+
+    def restore_or_start(
+        self, model: ReverseDistillation, provenance: dict[str, Any]
+    ) -> tuple[TrainState, SavedStep | None]:
+        """Restores the newest state that is whole, or makes the first; called by all processes.
+
+        Raises:
+            CheckpointError: what is saved comes from other settings, images or weights, or none of
+              it is whole.
+        """
+        found = self.checkpoints.find()
+        if found is not None:
+            self._refuse_another(found, provenance)
+        if is_main_process():
+            self.checkpoints.set_aside_unfinished()
+        barrier("unfinished checkpoints")
+        restored = self.checkpoints.restore(self.recipe.abstract_state)
+        if restored is None:
+            return first_state(model, self.recipe.tx, self.recipe.loss, self.recipe.parallel), None
+        state, saved = restored
+        logger.info("going on from step %d (epoch %g)", saved.step, saved.epoch)
+        return state, saved
+
+    def begin(self, train_set: TrainSet) -> None:
+        """Writes the settings, which may differ from before in what changes no step."""
+        if is_main_process():
+            save_config(self.workdir, self.config)
+            skipped = ((one.name, one.reason) for one in train_set.skipped)
+            write_skipped(self.workdir.skipped_train, skipped)
+
+    def load(self, checkpoint: str = "latest") -> SavedRun:
+        """Reads a saved state and the run's teacher.
+
+        Args:
+            checkpoint: "latest" or "best".
+
+        Raises:
+            CheckpointError: there is no such state, or it comes from other settings or weights.
+            WeightsError: the copy of the teacher cannot be read.
+        """
+        if self.checkpoints.find(checkpoint) is None:
+            raise CheckpointError(
+                f"{self.workdir.folder} holds no {checkpoint} checkpoint; train first, until an "
+                "epoch is saved."
+            )
+        model, teacher_sha256 = self.read_model()
+        restored = self.checkpoints.restore(self.recipe.abstract_state, checkpoint)
+        assert restored is not None  # restore raises where find found something
+        state, saved = restored
+        here = {"settings": determining_settings(self.config), "teacher": teacher_sha256}
+        self._refuse_another(saved, here)
+        return SavedRun(model.with_student(student_of(state)), saved, teacher_sha256)
+
+    def load_scorer(self, checkpoint: str = "latest") -> TrainedRun:
+        """Reads a saved state as a function that scores images; see `load`."""
+        found, recipe = self.load(checkpoint), self.recipe
+        score = make_scorer(
+            found.model,
+            self.config.data.image_size,
+            self.config.score.batch_size,
+            recipe.parallel,
+            sigma=self.config.score.sigma,
+            precision=self.config.compute.precision,
+        )
+        return TrainedRun(tiled(score, recipe.geometry), found.saved, found.teacher_sha256)
+
+    def model(self, checkpoint: str = "latest") -> ReverseDistillation:
+        """Reads the trained model; see `load`.
+
+        Example:
+            >>> evaluate(Run.open("W").model(), load_category("mvtec/screw").test)
+        """
+        return self.load(checkpoint).model
+
+    def _refuse_if_not_resumable(self) -> None:
+        """Raises a CheckpointError where the run holds a state that these settings do not make."""
+        saved = self.checkpoints.find()
+        if saved is None:
+            return
+        if "imported" in saved.identity:
+            source = saved.identity["imported"]["source"]
+            what = f"was imported from {source} and cannot be trained further, because that file"
+            why = "has neither Adam's moments nor the epoch"
+        elif "own_loss" in saved.identity:
+            what = f"was trained with the loss {saved.identity['own_loss']} and cannot be trained"
+            why = "further here, because no setting names that loss"
+        else:
+            return
+        raise CheckpointError(
+            f"{self.workdir.folder} holds a run that {what} {why}; give another --workdir to train "
+            "from the start."
+        )
+
+    def _refuse_another(self, saved: SavedStep, provenance: dict[str, Any]) -> None:
+        """Raises a CheckpointError when a state comes from other settings, data or weights."""
+        workdir = self.workdir
+        where = f"the checkpoint of step {saved.step} in {workdir.folder}"
+        refuse_other_settings(saved.identity["settings"], provenance["settings"], where)
+        if saved.identity["teacher"] != provenance["teacher"]:
+            raise CheckpointError(
+                f"{where} was trained with another teacher than {workdir.teacher}; restore that "
+                "file, or give another --workdir."
+            )
+        if "data" in provenance and saved.identity["data"] != provenance["data"]:
+            raise CheckpointError(
+                f"{where} was trained on other images than those now in data.root; restore the "
+                "training images, or give another --workdir."
+            )
 
 
 def tiled(score: Callable, geometry: Geometry) -> Callable:
@@ -252,42 +281,3 @@ def tiled(score: Callable, geometry: Geometry) -> Callable:
         return score_in_tiles(score, images, tile, geometry.overlap, progress)
 
     return score_whole
-
-
-@dataclass(frozen=True)
-class TrainedRun:
-    """A saved state of a run, ready to score images."""
-
-    # (uint8 [N, H, W, 3], progress=False) -> maps [N, H, W] and scores [N], float32, raw. Of tiled
-    # images all are at their own size.
-    score: Callable[..., tuple[np.ndarray, np.ndarray]]
-    saved: SavedStep
-    teacher_sha256: str
-
-
-def load_trained(config: Config, workdir: Workdir, which: str, parallel: Parallel) -> TrainedRun:
-    """The run's saved state with its teacher, as a function of images.
-
-    Args:
-        config: the run's own, with the settings of `score` that shall hold now.
-        workdir: the run's folder.
-        which: "latest" or "best".
-        parallel: the devices that score.
-
-    Raises:
-        CheckpointError, WeightsError: see `load_saved`.
-    """
-    run = load_saved(config, workdir, which, parallel)
-    size, batch_size = config.data.image_size, config.score.batch_size
-    precision = config.compute.precision
-    score_images = make_score_fn(
-        run.teacher, run.student, size, batch_size, parallel, config.score.sigma, precision
-    )
-    # Once, not in each call: prediction calls this for every batch.
-    prepare = make_prepare_fn(run.teacher, run.student, size, batch_size, parallel, precision)
-    variables = prepare(parallel.replicate(run.teacher_variables), run.student_variables)
-
-    def score(images: np.ndarray, progress: bool = False) -> tuple[np.ndarray, np.ndarray]:
-        return score_images(*variables, images, progress=progress)
-
-    return TrainedRun(tiled(score, build_geometry(config)), run.saved, run.teacher_sha256)

@@ -9,8 +9,8 @@ import numpy as np
 from tqdm import tqdm
 
 from rdvar_jax.devices.parallel import Parallel
-from rdvar_jax.models.architectures import ImageSize, height_width
 from rdvar_jax.models.fold import fold_batch_norm
+from rdvar_jax.models.image_size import ImageSize, height_width
 from rdvar_jax.models.precision import compute_dtype, with_precision
 from rdvar_jax.models.student import Student
 from rdvar_jax.models.teacher import Teacher, normalise

@@ -8,13 +8,13 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from rdvar_jax.models.architectures import ARCHITECTURES, Architecture, ImageSize, height_width
-from rdvar_jax.models.blocks import BasicBlock
 from rdvar_jax.models.cosine import EPSILON
 from rdvar_jax.models.fold import norm_of
+from rdvar_jax.models.image_size import ImageSize, height_width
 from rdvar_jax.models.teacher import DEVIATION, MEAN
 from rdvar_jax.scoring.maps import map_matrices
 from rdvar_jax.serving.onnx_graph import GraphBuilder
+from rdvar_jax.weights.architectures import Architecture, get_architecture
 
 INPUT, MAP, SCORE = "images", "maps", "scores"
 
@@ -29,7 +29,7 @@ def build_onnx(
     """The model of one run.
 
     Args:
-        arch: one of `ARCHITECTURES`.
+        arch: name of the backbone.
         weights: from `folded_weights`.
         image_size: S or (H, W).
         sigma: of the map's blur, in pixels.
@@ -39,7 +39,7 @@ def build_onnx(
         A serialised model with the input "images", uint8 [B, H, W, 3], and the outputs "maps"
         [B, H, W] and "scores" [B], float32, for any B.
     """
-    network = _Network(ARCHITECTURES[arch], weights)
+    network = _Network(get_architecture(arch), weights)
     graph = network.graph
     targets = network.teacher(_normalised(graph))
     features = network.decoder(network.bottleneck(targets))
@@ -104,7 +104,7 @@ class _Network:
 
     def _block(self, x: str, path: str, stride: int) -> str:
         """A residual block; it has a deconvolution where the weights say so."""
-        if self._arch.block is BasicBlock:
+        if self._arch.block == "basic":
             y = self.graph.relu(self._conv(x, f"{path}/conv1", stride))
             y = self._conv(y, f"{path}/conv2")
         else:

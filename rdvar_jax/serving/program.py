@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import export
 
-from rdvar_jax.models.architectures import ImageSize, height_width
 from rdvar_jax.models.fold import fold_batch_norm
+from rdvar_jax.models.image_size import ImageSize, height_width
 from rdvar_jax.models.student import Student
 from rdvar_jax.models.teacher import Teacher
 from rdvar_jax.scoring.scores import make_score_step

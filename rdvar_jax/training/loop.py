@@ -20,7 +20,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
 import numpy as np
@@ -30,13 +30,15 @@ from rdvar_jax.data.loading.sampling_order import batch_indices, steps_at_epoch
 from rdvar_jax.devices.parallel import Parallel
 from rdvar_jax.devices.processes import barrier, is_main_process
 from rdvar_jax.errors import UserError
-from rdvar_jax.training.checkpoint import Checkpoints
 from rdvar_jax.training.data_wait import DataWait
-from rdvar_jax.training.step import METRICS, TrainState, zero_sums
+from rdvar_jax.training.step import TrainState, zero_sums
 from rdvar_jax.training.stop import Stopped, StopRequest
-from rdvar_jax.training.writer import MetricsWriter
 
 logger = logging.getLogger("rdvar_jax")
+
+# (kind, step, values), and (state, epoch, metrics of that epoch).
+Write: TypeAlias = Callable[[str, int, dict[str, Any]], None]
+Save: TypeAlias = Callable[[TrainState, float, dict[str, float]], None]
 
 # Steps handed to the device before the host waits for the oldest of them: enough that the device
 # never waits, few enough that the clock, the progress bar and Ctrl-C tell the truth.
@@ -44,6 +46,10 @@ MAX_STEPS_IN_FLIGHT = 2
 
 # Where there is no terminal for a progress bar.
 SECONDS_A_LINE = 10
+
+
+def _write_nothing(kind: str, step: int, values: dict[str, Any]) -> None:
+    """Drops the metrics."""
 
 
 class Diverged(UserError):
@@ -103,12 +109,12 @@ def run_epochs(
     schedule: Schedule,
     *,
     parallel: Parallel,
-    writer: MetricsWriter,
-    checkpoints: Checkpoints,
-    identity: dict[str, Any],
+    write: Write = _write_nothing,
+    save: Save | None = None,
     evaluate_fn: Callable[[TrainState], dict[str, float]] | None = None,
     feed: Callable[[int], jax.Array] | None = None,
     several: SeveralSteps | None = None,
+    progress: bool = True,
 ) -> TrainState:
     """Trains from `state` to the end of the schedule.
 
@@ -117,18 +123,20 @@ def run_epochs(
         step_fn: (state, the batch as `feed` gives it) -> (state, metrics).
         schedule: what happens when.
         parallel: puts indices on the devices.
-        writer: takes lines of the kinds "train" (mean of a few steps), "epoch" and "evaluation".
-        checkpoints: takes the states.
-        identity: goes into each checkpoint's manifest.
+        write: takes the metrics of the kinds "train" (mean of a few steps), "epoch" and
+          "evaluation", with their step.
+        save: takes the states, with the epoch and its metrics. Without it nothing is kept of a
+          stop: SIGINT and SIGTERM then act as they do outside.
         evaluate_fn: metrics on the test set, for the best checkpoint and for curves. Those of the
           first process count.
         feed: the batch of a step, on the devices; how long the loop waits for it is logged then. By
           default a batch is the indices of its images, split over the devices.
         several: takes the place of `step_fn` where that many steps of an epoch are left; not
           together with `feed`.
+        progress: show a progress bar, and lines of progress where there is no terminal.
 
     Returns:
-        The state after the last step, saved.
+        The state after the last step, saved where `save` is given.
 
     Raises:
         Diverged: a metric is not finite; the last good checkpoint is kept.
@@ -137,24 +145,26 @@ def run_epochs(
     """
     step = int(state.step)
     with (
-        StopRequest(parallel.make_max() if parallel.spans_processes else None) as stop,
+        StopRequest(
+            parallel.make_max() if parallel.spans_processes else None, enabled=save is not None
+        ) as stop,
         tqdm(
             total=schedule.num_steps,
             initial=step,
             desc="training",
             unit="step",
-            disable=None if is_main_process() else True,
+            disable=None if progress and is_main_process() else True,
         ) as bar,
     ):
         wait = DataWait()
-        log = _StepLog(schedule, writer, bar, wait if feed else None)
+        log = _StepLog(schedule, write, bar, wait if feed else None)
         next_batch = feed or _make_index_feed(schedule, parallel)
         for epoch in range(1, schedule.epochs + 1):
             first, end = schedule.end_of(epoch - 1), schedule.end_of(epoch)
             if step >= end:
                 continue
             if step == first:
-                state = replace(state, epoch_sums=parallel.replicate(zero_sums()))
+                state = replace(state, epoch_sums=parallel.replicate(_zero_sums(state)))
             wait.start()
             while step < end:
                 with jax.transfer_guard("disallow"):
@@ -169,30 +179,34 @@ def run_epochs(
                         step += 1
                 log.add(step, metrics)
                 stop.poll()
-                if stop.signal_number is not None and step < end:
+                if save is not None and stop.signal_number is not None and step < end:
                     log.flush()
-                    done = step * schedule.batch_size / schedule.num_images
-                    checkpoints.save(state, epoch=done, metrics={}, identity=identity)
+                    save(state, step * schedule.batch_size / schedule.num_images, {})
                     raise Stopped(stop.signal_number, step)
             log.flush()
             epoch_metrics = _epoch_means(state)
             waited = {} if feed is None else {"data_wait": wait.share()}
-            writer.write("epoch", step, {"epoch": epoch, **epoch_metrics, **waited})
+            write("epoch", step, {"epoch": epoch, **epoch_metrics, **waited})
             saved_metrics = {f"train_{name}": value for name, value in epoch_metrics.items()}
             evaluate_now = schedule.is_due(schedule.evaluate_every_epochs, epoch)
             if evaluate_fn is not None and evaluate_now:
                 results = evaluate_fn(state)
-                writer.write("evaluation", step, {"epoch": epoch, **results})
+                write("evaluation", step, {"epoch": epoch, **results})
                 saved_metrics |= {f"test_{name}": value for name, value in results.items()}
                 barrier("evaluated")
                 log.restart_clock()
             stopping = stop.signal_number is not None
-            if schedule.is_due(schedule.checkpoint_every_epochs, epoch) or evaluate_now or stopping:
-                checkpoints.save(state, epoch=epoch, metrics=saved_metrics, identity=identity)
+            save_now = schedule.is_due(schedule.checkpoint_every_epochs, epoch) or evaluate_now
+            if save is not None and (save_now or stopping):
+                save(state, epoch, saved_metrics)
                 log.restart_clock()
             if stop.signal_number is not None and step < schedule.num_steps:
                 raise Stopped(stop.signal_number, step)
     return state
+
+
+def _zero_sums(state: TrainState) -> dict[str, jax.Array]:
+    return zero_sums(name for name in state.epoch_sums if name != "count")
 
 
 def _make_index_feed(schedule: Schedule, parallel: Parallel) -> Callable[[int], jax.Array]:
@@ -207,15 +221,15 @@ def _indices_of(schedule: Schedule, step: int, count: int) -> np.ndarray:
 
 def _epoch_means(state: TrainState) -> dict[str, float]:
     sums = {name: float(value) for name, value in jax.device_get(state.epoch_sums).items()}
-    return {name: sums[name] / sums["count"] for name in METRICS}
+    return {name: total / sums["count"] for name, total in sums.items() if name != "count"}
 
 
 class _StepLog:
     """Fetches metrics of steps that are done, checks them and writes a mean now and then."""
 
-    def __init__(self, schedule: Schedule, writer: MetricsWriter, bar: tqdm, wait: DataWait | None):
+    def __init__(self, schedule: Schedule, write: Write, bar: tqdm, wait: DataWait | None):
         self._schedule = schedule
-        self._writer = writer
+        self._write = write
         self._bar = bar
         self._wait = wait
         self._in_flight: deque[tuple[int, dict[str, jax.Array]]] = deque()
@@ -265,24 +279,22 @@ class _StepLog:
     def _write_line(self, step: int) -> None:
         now = time.perf_counter()
         images = self._clock_steps * self._schedule.batch_size
-        means = {name: float(np.mean([v[name] for v in self._window])) for name in METRICS}
+        means = {name: float(np.mean([v[name] for v in self._window])) for name in self._window[0]}
         rate = images / max(now - self._clock_start, 1e-9)
         epoch = step * self._schedule.batch_size / self._schedule.num_images
-        self._writer.write("train", step, {"epoch": epoch, **means, "images_per_second": rate})
+        self._write("train", step, {"epoch": epoch, **means, "images_per_second": rate})
         waited = "" if self._wait is None else f", waiting for data {self._wait.share():.0%}"
-        self._bar.set_postfix_str(
-            f"loss={means['loss']:.4f} model={means['loss_model']:.4f} "
-            f"var={means['loss_var']:.4f} {rate:.1f} img/s{waited}"
-        )
+        names = [name for name in means if name not in ("loss", "grad_norm")]
+        shown = " ".join(f"{name.removeprefix('loss_')}={means[name]:.4f}" for name in names)
+        self._bar.set_postfix_str(f"loss={means['loss']:.4f} {shown} {rate:.1f} img/s{waited}")
         # Without a terminal there is no bar: a line now and then instead.
         if self._bar.disable and now - self._line_time > SECONDS_A_LINE:
             logger.info(
-                "step %d/%d loss %.4f (model %.4f, var %.4f), %.1f images/s%s",
+                "step %d/%d loss %.4f (%s), %.1f images/s%s",
                 step,
                 self._schedule.num_steps,
                 means["loss"],
-                means["loss_model"],
-                means["loss_var"],
+                shown,
                 rate,
                 waited,
             )

@@ -1,4 +1,4 @@
-"""Both losses, in float32.
+"""Losses, in float32: the paper's as `RDVarLoss`, and what a loss of one's own must be (`Loss`).
 
 Each function sees one device's share of the batch and gives the mean over that share. The mean of
 these over the devices is the loss of the global batch, since all shares have the same size; only
@@ -6,12 +6,84 @@ the variance loss needs to know the other devices, for its mean feature vector.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
 
 import jax.numpy as jnp
 from jax import lax
 
 from rdvar_jax.models.cosine import cosine_similarity
-from rdvar_jax.training.loss_settings import STAGES, LossSettings
+from rdvar_jax.training.loss_settings import STAGES
+
+
+class Loss(Protocol):
+    """A training loss: any function of both networks' features.
+
+    It sees one device's share of the batch and returns the mean over that share. What needs the
+    other devices' features, such as a mean over the whole batch, takes them by a collective over
+    the mapped axis (`jax.lax.pmean(x, axis_name)`). All is differentiated with respect to the
+    student's features; the teacher's are constants.
+
+    Args:
+        teacher_features: three maps [B, H, W, C], from the largest to the smallest.
+        student_features: D1, D2, D3 of the same shapes.
+        axis_name: mapped axis over the devices.
+
+    Returns:
+        The scalar to minimise, and further scalars by name, which are logged with it. The names
+        "loss", "grad_norm" and "count" are taken.
+
+    Example:
+        >>> def smooth_l1(teacher_features, student_features, axis_name):
+        ...     distances = [optax.huber_loss(s, t).mean()
+        ...                  for t, s in zip(teacher_features, student_features)]
+        ...     return sum(distances), {"largest_scale": distances[0]}
+    """
+
+    def __call__(
+        self, teacher_features: Sequence, student_features: Sequence, axis_name: str | None, /
+    ) -> tuple[Any, dict[str, Any]]: ...
+
+
+@dataclass(frozen=True)
+class RDVarLoss:
+    """L = L_model + lambda_var * L_var (the paper's equation 1).
+
+    L_var is computed, and reported, also where its weight is 0.
+
+    Attributes:
+        lambda_var: weight of the variance loss; 0 is plain reverse distillation.
+        stages: decoder stages whose variance losses are added (the paper's Table V).
+        distance: between a feature vector and the batch's mean (Table III).
+        reduction: of the "l1" and "l2" distances over the feature dimensions.
+        stop_gradient_mean: treat the mean vector as a constant.
+        distillation: "flat" compares one vector an image and scale, as RD4AD's code does; "pixel"
+          compares at each position and averages, as its paper writes.
+
+    Example:
+        >>> loss = RDVarLoss(lambda_var=0.3, stages=("d1", "d2"))
+        >>> total, parts = loss(teacher_features, student_features)
+        >>> sorted(parts)
+        ['loss_model', 'loss_var']
+    """
+
+    lambda_var: float = 0.1
+    stages: tuple[str, ...] = ("d1",)
+    distance: Literal["cosine", "l1", "l2"] = "cosine"
+    reduction: Literal["mean", "sum"] = "mean"
+    stop_gradient_mean: bool = False
+    distillation: Literal["flat", "pixel"] = "flat"
+
+    def __call__(
+        self, teacher_features: Sequence, student_features: Sequence, axis_name: str | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        """Returns (L, {"loss_model": L_model, "loss_var": L_var}), scalars; see `Loss`."""
+        loss_model = distillation_loss(teacher_features, student_features, self.distillation)
+        loss_var = jnp.zeros((), jnp.float32)
+        for stage in self.stages:
+            loss_var += variance_loss(student_features[STAGES.index(stage)], self, axis_name)
+        loss = loss_model + self.lambda_var * loss_var
+        return loss, {"loss_model": loss_model, "loss_var": loss_var}
 
 
 def distillation_loss(teacher_features: Sequence, student_features: Sequence, distillation: str):
@@ -20,7 +92,7 @@ def distillation_loss(teacher_features: Sequence, student_features: Sequence, di
     Args:
         teacher_features: maps [B, H, W, C], one a scale.
         student_features: maps of the same shapes.
-        distillation: "flat" or "pixel"; see `LossSettings`.
+        distillation: "flat" or "pixel"; see `RDVarLoss`.
 
     Returns:
         A scalar.
@@ -37,7 +109,7 @@ def distillation_loss(teacher_features: Sequence, student_features: Sequence, di
     return total
 
 
-def variance_loss(features, settings: LossSettings, axis_name: str | None = None):
+def variance_loss(features, settings: RDVarLoss, axis_name: str | None = None):
     """L_var of one decoder stage: the mean distance to the batch's mean feature vector.
 
     Args:
@@ -65,27 +137,6 @@ def variance_loss(features, settings: LossSettings, axis_name: str | None = None
     distance = jnp.abs(difference) if settings.distance == "l1" else jnp.square(difference)
     reduce = jnp.mean if settings.reduction == "mean" else jnp.sum
     return jnp.mean(reduce(distance, axis=-1))
-
-
-def total_loss(
-    teacher_features: Sequence,
-    student_features: Sequence,
-    settings: LossSettings,
-    axis_name: str | None = None,
-):
-    """L = L_model + lambda_var * L_var (the paper's equation 1).
-
-    L_var is computed, and reported, also where its weight is 0.
-
-    Returns:
-        (L, {"loss": L, "loss_model": L_model, "loss_var": L_var}), scalars.
-    """
-    loss_model = distillation_loss(teacher_features, student_features, settings.distillation)
-    loss_var = jnp.zeros((), jnp.float32)
-    for stage in settings.stages:
-        loss_var += variance_loss(student_features[STAGES.index(stage)], settings, axis_name)
-    loss = loss_model + settings.lambda_var * loss_var
-    return loss, {"loss": loss, "loss_model": loss_model, "loss_var": loss_var}
 
 
 def _flatten(features):

@@ -1,8 +1,8 @@
 """The train step: pure, written for one device's share of the batch."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -10,12 +10,15 @@ import optax
 from jax import lax
 
 from rdvar_jax.devices.parallel import AXIS_NAME, as_varying
+from rdvar_jax.errors import ConfigError
 from rdvar_jax.models.precision import compute_dtype, with_precision
 from rdvar_jax.models.student import Student
 from rdvar_jax.models.teacher import Teacher, normalise
-from rdvar_jax.training.loss_settings import LossSettings
-from rdvar_jax.training.losses import total_loss
+from rdvar_jax.training.losses import Loss
 
+Optimiser: TypeAlias = optax.GradientTransformation
+
+# Of RDVarLoss; another loss has names of its own (`metric_names`).
 METRICS = ("loss", "loss_model", "loss_var", "grad_norm")
 
 
@@ -29,7 +32,7 @@ class TrainState:
         params: the student's parameters.
         batch_stats: the student's running batch statistics.
         opt_state: Adam's moments.
-        epoch_sums: sum of each of `METRICS` over the steps of the epoch in progress, and "count".
+        epoch_sums: sum of each metric over the steps of the epoch in progress, and "count".
     """
 
     step: jax.Array
@@ -39,30 +42,66 @@ class TrainState:
     epoch_sums: dict[str, jax.Array]
 
 
-def build_optimiser(learning_rate: float, b1: float, b2: float) -> optax.GradientTransformation:
+def build_optimiser(learning_rate: float, b1: float, b2: float) -> Optimiser:
     """Adam with a constant rate, on everything that is trained (RD4AD: 0.005, 0.5, 0.999)."""
     return optax.adam(learning_rate, b1=b1, b2=b2, eps=1e-8)
 
 
-def init_state(student_variables: dict[str, Any], tx: optax.GradientTransformation) -> TrainState:
-    """The state before the first step."""
+def init_state(
+    student_variables: dict[str, Any],
+    tx: Optimiser,
+    metrics: Iterable[str] = METRICS,
+) -> TrainState:
+    """Returns the state before the first step, with sums of the named metrics."""
     params = student_variables["params"]
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         params=params,
         batch_stats=student_variables["batch_stats"],
         opt_state=tx.init(params),
-        epoch_sums=zero_sums(),
+        epoch_sums=zero_sums(metrics),
     )
 
 
-def zero_sums() -> dict[str, jax.Array]:
+def zero_sums(metrics: Iterable[str] = METRICS) -> dict[str, jax.Array]:
     """Epoch sums at the start of an epoch."""
-    return {name: jnp.zeros((), jnp.float32) for name in (*METRICS, "count")}
+    return {name: jnp.zeros((), jnp.float32) for name in (*metrics, "count")}
+
+
+def metric_names(loss: Loss, feature_shapes: Sequence[jax.ShapeDtypeStruct]) -> tuple[str, ...]:
+    """Names of the metrics that steps with this loss give.
+
+    Args:
+        loss: the training loss.
+        feature_shapes: the teacher's three maps of any number of images, [B, H, W, C].
+
+    Raises:
+        ConfigError: the loss does not return a scalar and named scalars.
+    """
+
+    def batch_loss(features):
+        return loss(features, features, AXIS_NAME)
+
+    maps = [jax.ShapeDtypeStruct((1, *shape.shape), shape.dtype) for shape in feature_shapes]
+    returned = jax.eval_shape(jax.vmap(batch_loss, axis_name=AXIS_NAME), maps)
+    name = getattr(loss, "__name__", repr(loss))
+    is_pair = isinstance(returned, tuple) and len(returned) == 2 and isinstance(returned[1], dict)
+    if not is_pair or any(getattr(x, "shape", None) != (1,) for x in jax.tree.leaves(returned)):
+        raise ConfigError(
+            f"the loss {name} must return a scalar and a dict of scalars by name, such as "
+            '(total, {"loss_model": total}); see rdvar_jax.Loss.'
+        )
+    taken = {"loss", "grad_norm", "count"} & set(returned[1])
+    if taken:
+        raise ConfigError(
+            f"the loss {name} uses the name {taken.pop()!r}, which is taken; give its scalar "
+            "another name."
+        )
+    return ("loss", *returned[1], "grad_norm")
 
 
 def make_gradient_fn(
-    teacher: Teacher | None, student: Student, settings: LossSettings, precision: str = "tf32"
+    teacher: Teacher | None, student: Student, loss: Loss, precision: str = "tf32"
 ) -> Callable:
     """Makes (params, batch_stats, teacher_variables, images) -> (gradients, batch_stats, metrics).
 
@@ -85,8 +124,8 @@ def make_gradient_fn(
                 train=True,
                 mutable=["batch_stats"],
             )
-            loss, parts = total_loss(targets, features, settings, AXIS_NAME)
-            return loss, (updates["batch_stats"], parts)
+            total, parts = loss(targets, features, AXIS_NAME)
+            return total, (updates["batch_stats"], {"loss": total, **parts})
 
         gradients, (batch_stats, parts) = jax.grad(loss_fn, has_aux=True)(as_varying(params))
         gradients, parts = lax.pmean((gradients, parts), AXIS_NAME)
@@ -102,8 +141,8 @@ def _norm(tree):
 def make_train_step(
     teacher: Teacher | None,
     student: Student,
-    settings: LossSettings,
-    tx: optax.GradientTransformation,
+    loss: Loss,
+    tx: Optimiser,
     precision: str = "tf32",
 ) -> Callable:
     """Makes (state, teacher_variables, data, indices) -> (state, metrics).
@@ -111,9 +150,9 @@ def make_train_step(
     `data` is the whole training set, uint8 [N, H, W, 3], resident on every device, or its features
     from `teacher_features` where `teacher` is None; `indices` is one device's share of the batch,
     int32 [b]. Wrapped, the state is donated: the one that went in
-    must not be used again. `metrics` has one scalar for each of `METRICS`.
+    must not be used again. `metrics` has one scalar for each of `metric_names`.
     """
-    update = make_streamed_step(teacher, student, settings, tx, precision)
+    update = make_streamed_step(teacher, student, loss, tx, precision)
 
     def train_step(state: TrainState, teacher_variables, data, indices):
         images = jax.tree.map(lambda x: x.at[indices].get(mode="promise_in_bounds"), data)
@@ -125,8 +164,8 @@ def make_train_step(
 def make_streamed_step(
     teacher: Teacher | None,
     student: Student,
-    settings: LossSettings,
-    tx: optax.GradientTransformation,
+    loss: Loss,
+    tx: Optimiser,
     precision: str = "tf32",
 ) -> Callable:
     """Makes (state, teacher_variables, images) -> (state, metrics).
@@ -134,7 +173,7 @@ def make_streamed_step(
     The same step as that of `make_train_step`, for a training set that is not on the devices:
     `images` is one device's share of the batch itself, as in `make_gradient_fn`.
     """
-    gradient_fn = make_gradient_fn(teacher, student, settings, precision)
+    gradient_fn = make_gradient_fn(teacher, student, loss, precision)
 
     def train_step(state: TrainState, teacher_variables, images):
         gradients, batch_stats, metrics = gradient_fn(
@@ -143,7 +182,7 @@ def make_streamed_step(
         # optax raises a float to an integer power, which strict dtype promotion would refuse.
         with jax.numpy_dtype_promotion("standard"):
             updates, opt_state = tx.update(gradients, state.opt_state, state.params)
-        sums = {name: state.epoch_sums[name] + metrics[name] for name in METRICS}
+        sums = {name: state.epoch_sums[name] + metrics[name] for name in metrics}
         state = replace(
             state,
             step=state.step + 1,

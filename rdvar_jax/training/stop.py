@@ -33,15 +33,19 @@ class StopRequest:
         largest: gives the largest of all processes' numbers, without waiting for it; None where
           there is one process. With several, a signal to any of them counts some polls later, at
           the same poll in all.
+        enabled: if false, signals act as they would outside.
 
     Attributes:
         signal_number: of the signal that asks for a stop, or None.
     """
 
-    def __init__(self, largest: Callable[[int], jax.Array] | None = None) -> None:
+    def __init__(
+        self, largest: Callable[[int], jax.Array] | None = None, enabled: bool = True
+    ) -> None:
         self.signal_number: int | None = None
         self._received = 0
         self._largest = largest
+        self._enabled = enabled
         self._answers: deque[jax.Array] = deque()
         self._previous: dict[int, object] = {}
 
@@ -54,7 +58,7 @@ class StopRequest:
             self.signal_number = int(self._answers.popleft()) or None
 
     def __enter__(self) -> "StopRequest":
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM) if self._enabled else ():
             try:
                 self._previous[number] = signal.signal(number, self._remember)
             except ValueError:  # not in the main thread

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from rdvar_jax.errors import WeightsError
-from rdvar_jax.weights.architecture import architecture_of_shapes, guess_architecture
+from rdvar_jax.weights.architectures import architecture_of_shapes
 from rdvar_jax.weights.catalogue import CATALOGUE
 from rdvar_jax.weights.printable import printable, printable_list
 
@@ -192,7 +192,7 @@ def _check_fit(
     source: str,
     ignore_prefixes: tuple[str, ...],
 ) -> None:
-    found = guess_architecture(tensors)
+    found = architecture_of_shapes({name: tensor.shape for name, tensor in tensors.items()})
     asked = architecture_of_shapes(shapes)
     if found and asked and found != asked:
         other_way = f" or teacher.arch to {found}" if found in CATALOGUE else ""

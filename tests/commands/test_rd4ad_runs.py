@@ -16,15 +16,10 @@ from resnet_shapes import random_tensors
 from torch_writer import tensor, write_zip
 
 from rdvar_jax.commands import rd4ad as port
+from rdvar_jax.devices.parallel import Parallel
 from rdvar_jax.errors import CheckpointError, UserError
 from rdvar_jax.runs.config import default_config
-from rdvar_jax.runs.run import (
-    abstract_state,
-    build_networks,
-    build_parallel,
-    open_checkpoints,
-    read_teacher,
-)
+from rdvar_jax.runs.run import Run
 from rdvar_jax.runs.workdir import Workdir, load_config
 from rdvar_jax.scoring.scores import make_score_fn
 from rdvar_jax.version import __version__
@@ -88,21 +83,17 @@ def imported(files, tmp_path_factory) -> Path:
 
 
 def test_an_imported_run_gives_pytorchs_maps(imported):
-    workdir = Workdir(imported)
-    config = load_config(workdir)
-    parallel = build_parallel(config, jax.local_devices()[:1])
-    teacher, student = build_networks(config)
-    teacher_variables, _ = read_teacher(config, workdir, teacher)
-    restored = open_checkpoints(config, workdir).restore(abstract_state(config, student, parallel))
-    assert restored is not None
-    state, saved = restored
-    assert (saved.step, saved.epoch) == (STEPS, None)
-    score_fn = make_score_fn(teacher, student, SIZE, 4, parallel, config.score.sigma)
+    run = Run.open(imported)
+    found = run.load()
+    assert (found.saved.step, found.saved.epoch) == (STEPS, None)
+    parallel = Parallel("pmap", tuple(jax.local_devices()[:1]))
+    networks = found.model.teacher, found.model.student
+    score_fn = make_score_fn(*networks, SIZE, 4, parallel, run.config.score.sigma)
     golden = read_golden(ARCH)
     with jax.default_matmul_precision("highest"):
         maps, scores = score_fn(
-            parallel.replicate(teacher_variables),
-            {"params": state.params, "batch_stats": state.batch_stats},
+            parallel.replicate(found.model.teacher_variables),
+            parallel.replicate(found.model.student_variables),
             golden.batches[0],
         )
     expected = {name: golden.values[name] for name in ("maps", "scores")}

@@ -11,7 +11,7 @@ from rdvar_process import assert_one_sentence
 
 from rdvar_jax.commands.threshold import _good_images
 from rdvar_jax.runs.config import default_config
-from rdvar_jax.runs.run import find_data
+from rdvar_jax.runs.data_checks import find_data
 
 TARGET = ("--target=0.4", "--confidence=0.75")  # three images are enough
 

@@ -12,7 +12,7 @@ import yaml
 from rdvar_jax.devices.processes import barrier, check_agreement, is_main_process, membership
 from rdvar_jax.errors import ConfigError
 from rdvar_jax.main import main
-from rdvar_jax.runs.checks.commands import check_training
+from rdvar_jax.runs.checks import check_training
 from rdvar_jax.runs.config import default_config
 
 JOB_FILES = Path(__file__).parents[2] / "docs" / "multihost"

@@ -5,10 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rdvar_jax.models.architectures import ARCHITECTURES, IMAGENET_WIDTH
 from rdvar_jax.models.build import build_student, build_teacher, feature_shapes, image_shape
 from rdvar_jax.models.initialise import abstract_variables, init_variables
 from rdvar_jax.models.teacher import normalise
+from rdvar_jax.weights.architectures import ARCHITECTURES, IMAGENET_WIDTH
 
 
 def millions(tree) -> float:

@@ -8,7 +8,7 @@ import pytest
 from rdvar_jax.devices.parallel import Parallel
 from rdvar_jax.models.precision import PRECISIONS
 from rdvar_jax.scoring.scores import make_score_step
-from rdvar_jax.training.losses import LossSettings
+from rdvar_jax.training.losses import RDVarLoss
 from rdvar_jax.training.step import build_optimiser, init_state, make_gradient_fn, make_train_step
 
 
@@ -34,7 +34,7 @@ def make_wrapped(tiny, precision):
     """The gradient function on one device, and its arguments."""
     parallel = Parallel("shard_map", (jax.local_devices()[0],))
     fn = parallel.wrap(
-        make_gradient_fn(tiny.teacher, tiny.student, LossSettings(), precision),
+        make_gradient_fn(tiny.teacher, tiny.student, RDVarLoss(), precision),
         split=(False, False, False, True),
         split_output=False,
     )
@@ -57,7 +57,7 @@ def test_parameters_statistics_and_losses_are_float32(tiny, precision):
     tx = build_optimiser(0.005, 0.5, 0.999)
     parallel = Parallel("shard_map", (jax.local_devices()[0],))
     step = parallel.wrap(
-        make_train_step(tiny.teacher, tiny.student, LossSettings(), tx, precision),
+        make_train_step(tiny.teacher, tiny.student, RDVarLoss(), tx, precision),
         split=(False, False, False, True),
         split_output=False,
     )

@@ -8,12 +8,11 @@ from jax import lax
 
 from rdvar_jax.devices.parallel import Parallel
 from rdvar_jax.models import winograd
-from rdvar_jax.models.architectures import Architecture
-from rdvar_jax.models.blocks import BasicBlock
 from rdvar_jax.models.fold import fold_batch_norm
 from rdvar_jax.models.initialise import init_variables
 from rdvar_jax.models.student import Student
 from rdvar_jax.scoring.scores import make_prepare_fn, make_score_fn
+from rdvar_jax.weights.architectures import Architecture
 
 
 @pytest.mark.parametrize(("height", "width"), [(2, 2), (4, 6), (10, 4)])
@@ -53,7 +52,7 @@ def everywhere(monkeypatch):
 
 def deep_pair(tiny):
     """`tiny` with two blocks in a stage, so that the decoder has 3x3 convolutions of its own."""
-    return tiny.make(Architecture(BasicBlock, (2, 1, 2), ocbe_blocks=2))
+    return tiny.make(Architecture("basic", (2, 1, 2), ocbe_blocks=2))
 
 
 def test_kernels_are_replaced_and_the_features_stay(tiny, everywhere):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rdvar_jax.training.losses import LossSettings
+from rdvar_jax.training.losses import RDVarLoss
 
 FOLDER = Path(__file__).parent / "golden"
 
@@ -31,7 +31,7 @@ class Golden:
     arch: str
     stem_width: int
     batches: list[np.ndarray]
-    losses: dict[str, LossSettings]
+    losses: dict[str, RDVarLoss]
     steps: list[str]
     weights: dict[str, np.ndarray]
     values: dict[str, np.ndarray]
@@ -46,7 +46,7 @@ def read_golden(arch: str) -> Golden:
         weights = _unpack(file["weights"].astype(np.float32), settings["weights"])
         values = _unpack(file["values"], settings["values"])
     losses = {
-        label: LossSettings(**{**loss, "stages": tuple(loss["stages"])})
+        label: RDVarLoss(**{**loss, "stages": tuple(loss["stages"])})
         for label, loss in settings["losses"].items()
     }
     return Golden(

@@ -22,14 +22,14 @@ import rdvar_jax.models.teacher
 import rdvar_jax.training.losses
 import rdvar_jax.training.step
 from rdvar_jax.devices.parallel import AXIS_NAME, Parallel
-from rdvar_jax.models.architectures import ARCHITECTURES
 from rdvar_jax.models.build import build_student, build_teacher, feature_shapes, image_shape
 from rdvar_jax.models.initialise import abstract_variables
 from rdvar_jax.models.student import Decoder, OneClassBottleneck
 from rdvar_jax.models.teacher import normalise
 from rdvar_jax.scoring.scores import make_score_step
-from rdvar_jax.training.losses import STAGES, LossSettings, total_loss
+from rdvar_jax.training.losses import STAGES, RDVarLoss
 from rdvar_jax.training.step import build_optimiser, init_state, make_train_step
+from rdvar_jax.weights.architectures import ARCHITECTURES
 from rdvar_jax.weights.name_map import to_flax
 from rdvar_jax.weights.rd4ad import PARTS
 
@@ -95,7 +95,7 @@ class LibraryModel:
     def steps(
         self,
         batches: Sequence[np.ndarray],
-        losses: Mapping[str, LossSettings],
+        losses: Mapping[str, RDVarLoss],
         dtype: type = np.float32,
         keep: Callable[[np.ndarray], np.ndarray] = np.asarray,
     ) -> dict[str, Any]:
@@ -167,7 +167,7 @@ def golden_model(arch: str) -> LibraryModel:
 def loss_quantities(
     teacher_features: Sequence[np.ndarray],
     student_features: Sequence[np.ndarray],
-    losses: Mapping[str, LossSettings],
+    losses: Mapping[str, RDVarLoss],
 ) -> dict[str, Any]:
     """Values of differently set losses, and their gradients, for features [B, C, H, W]."""
     targets, features = (
@@ -179,9 +179,9 @@ def loss_quantities(
     def compute(targets, features):
         quantities = {}
         for label, settings in losses.items():
-            loss_fn = partial(total_loss, targets, settings=settings)
-            gradients, parts = jax.grad(loss_fn, has_aux=True)(features)
-            quantities |= _prefixed(f"loss/{label}", parts)
+            loss_fn = partial(settings, targets)
+            (loss, parts), gradients = jax.value_and_grad(loss_fn, has_aux=True)(features)
+            quantities |= _prefixed(f"loss/{label}", {"loss": loss, **parts})
             quantities |= _named(f"feature_gradient/{label}", STAGES, gradients)
         return quantities
 

@@ -214,7 +214,7 @@ def our_steps(
     lambdas: dict[str, float] = LAMBDAS,
 ) -> dict[str, Any]:
     """The same in the library."""
-    settings = rdvar_jax.training.losses.LossSettings
+    settings = rdvar_jax.training.losses.RDVarLoss
     losses = {label: settings(lambda_var=value) for label, value in lambdas.items()}
     keep = partial(sample, count=NUM_SAMPLES)
     return pair.model.steps(batches or step_batches(), losses, dtype, keep)

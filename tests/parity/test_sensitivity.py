@@ -15,7 +15,6 @@ from student_names import student_from_torch
 
 from rdvar_jax.errors import WeightsError
 from rdvar_jax.models import blocks
-from rdvar_jax.models.architectures import ARCHITECTURES
 from rdvar_jax.models.build import feature_shapes
 from rdvar_jax.models.initialise import abstract_variables
 from rdvar_jax.models.layers import Conv
@@ -23,6 +22,7 @@ from rdvar_jax.models.student import Student
 from rdvar_jax.models.teacher import normalise
 from rdvar_jax.scoring import maps as anomaly_map
 from rdvar_jax.training.losses import STAGES
+from rdvar_jax.weights.architectures import ARCHITECTURES
 
 ARCH = "resnet50"
 VISIBLE = 1e-2  # a thousand times the largest of those tolerances

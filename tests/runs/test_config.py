@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from rdvar_jax.devices.parallel import Parallel
 from rdvar_jax.errors import CheckpointError, ConfigError
-from rdvar_jax.runs.checks.commands import (
+from rdvar_jax.runs.checks import (
     check_evaluation,
     check_import,
     check_prediction,
@@ -17,12 +18,12 @@ from rdvar_jax.runs.config import (
     config_from_json,
     default_config,
     determining_settings,
-    loss_settings,
     resolved,
     stages,
 )
+from rdvar_jax.runs.recipe import Recipe
 from rdvar_jax.runs.workdir import refuse_other_settings
-from rdvar_jax.training.losses import LossSettings
+from rdvar_jax.training.losses import RDVarLoss
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.py"))
 
@@ -45,7 +46,7 @@ def test_defaults_are_the_papers_setting(config):
     train = config.train
     assert (train.epochs, train.batch_size, train.learning_rate) == (200, 16, 0.005)
     assert (train.beta1, train.beta2, config.data.image_size) == (0.5, 0.999, 256)
-    assert loss_settings(config) == LossSettings()
+    assert Recipe(config, Parallel("pmap", ())).loss == RDVarLoss()
     assert config.teacher.arch == "wide_resnet50_2"
 
 

@@ -8,11 +8,12 @@ import onnxruntime
 import pytest
 from narrow import narrow, scored
 
-from rdvar_jax.models.architectures import ARCHITECTURES, IMAGENET_WIDTH, height_width
+from rdvar_jax.models.image_size import height_width
 from rdvar_jax.scoring.maps import SIGMA
 from rdvar_jax.serving.onnx_graph import IR_VERSION, OPSET
 from rdvar_jax.serving.onnx_network import INPUT, MAP, SCORE, build_onnx
 from rdvar_jax.serving.program import folded_weights
+from rdvar_jax.weights.architectures import ARCHITECTURES, IMAGENET_WIDTH
 
 
 def run(model: bytes, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

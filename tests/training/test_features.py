@@ -9,7 +9,7 @@ from rdvar_jax.devices.parallel import MODES, Parallel
 from rdvar_jax.models.fold import fold_batch_norm
 from rdvar_jax.models.teacher import normalise
 from rdvar_jax.training.features import teacher_features
-from rdvar_jax.training.losses import LossSettings
+from rdvar_jax.training.losses import RDVarLoss
 from rdvar_jax.training.step import build_optimiser, init_state, make_train_step
 
 TX = build_optimiser(0.005, 0.5, 0.999)
@@ -53,7 +53,7 @@ def test_losses_with_kept_features_are_those_without(tiny, mode, num_devices):
 
     def metrics_of(teacher, variables, data):
         step = parallel.wrap(
-            make_train_step(teacher, tiny.student, LossSettings(), TX),
+            make_train_step(teacher, tiny.student, RDVarLoss(), TX),
             split=(False, False, False, True),
             split_output=False,
             donate_argnums=(0,),

@@ -75,15 +75,17 @@ class Run:
                 self.step_fn,
                 self.schedule,
                 parallel=self.parallel,
-                writer=writer,
-                checkpoints=self.checkpoints,
-                identity={},
+                write=writer.write,
+                save=self.save,
                 evaluate_fn=evaluate_fn,
                 feed=feed,
                 several=SeveralSteps(steps_per_call, self.several_steps)
                 if steps_per_call > 1
                 else None,
             )
+
+    def save(self, state, epoch, metrics):
+        self.checkpoints.save(state, epoch=epoch, metrics=metrics, identity={})
 
     def lines(self, kind):
         lines = map(json.loads, (self.folder / "metrics.jsonl").read_text().splitlines())

@@ -9,7 +9,7 @@ import pytest
 
 from rdvar_jax.devices.parallel import AXIS_NAME, Parallel
 from rdvar_jax.models.cosine import cosine_similarity
-from rdvar_jax.training.losses import LossSettings, distillation_loss, total_loss, variance_loss
+from rdvar_jax.training.losses import RDVarLoss, distillation_loss, variance_loss
 
 
 def maps(seed, batch=4):
@@ -44,14 +44,14 @@ def test_variance_loss_is_equation_5():
     features = maps(0)[0]
     vectors = features.reshape(4, -1)
     expected = np.mean(1 - cosine(vectors, np.broadcast_to(vectors.mean(0), vectors.shape)))
-    assert variance_loss(features, LossSettings()) == pytest.approx(expected, rel=1e-5)
+    assert variance_loss(features, RDVarLoss()) == pytest.approx(expected, rel=1e-5)
 
 
 def test_variance_loss_is_zero_for_equal_images_and_for_one():
     features = maps(0)[0]
     same = np.repeat(features[:1], 4, axis=0)
-    assert variance_loss(same, LossSettings()) == pytest.approx(0, abs=1e-6)
-    assert variance_loss(features[:1], LossSettings()) == pytest.approx(0, abs=1e-6)
+    assert variance_loss(same, RDVarLoss()) == pytest.approx(0, abs=1e-6)
+    assert variance_loss(features[:1], RDVarLoss()) == pytest.approx(0, abs=1e-6)
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
@@ -61,32 +61,31 @@ def test_other_distances(distance, fn, reduction):
     vectors = features.reshape(4, -1).astype(np.float64)
     difference = fn(vectors - vectors.mean(0))
     expected = getattr(difference, reduction)(axis=1).mean()
-    settings = LossSettings(distance=distance, reduction=reduction)
+    settings = RDVarLoss(distance=distance, reduction=reduction)
     assert variance_loss(features, settings) == pytest.approx(expected, rel=1e-5)
 
 
 def test_total_adds_stages_and_weight():
     teacher, student = maps(0), maps(1)
-    settings = LossSettings(lambda_var=0.5, stages=("d1", "d3"))
-    loss, parts = total_loss(teacher, student, settings)
+    settings = RDVarLoss(lambda_var=0.5, stages=("d1", "d3"))
+    loss, parts = settings(teacher, student)
     l_var = float(variance_loss(student[0], settings) + variance_loss(student[2], settings))
     assert parts["loss_var"] == pytest.approx(l_var, rel=1e-6)
     l_model = float(distillation_loss(teacher, student, "flat"))
     assert loss == pytest.approx(l_model + 0.5 * l_var)
-    assert parts["loss"] == loss
 
 
 def test_lambda_zero_reports_but_does_not_weigh_the_variance():
     teacher, student = maps(0), maps(1)
-    loss, parts = total_loss(teacher, student, LossSettings(lambda_var=0.0))
+    loss, parts = RDVarLoss(lambda_var=0.0)(teacher, student)
     assert parts["loss_var"] > 0.1
     assert loss == distillation_loss(teacher, student, "flat")
 
 
 def test_gradient_through_the_mean_can_be_stopped():
     features = jnp.asarray(maps(0)[0])
-    through = jax.grad(variance_loss)(features, LossSettings())
-    stopped = jax.grad(variance_loss)(features, LossSettings(stop_gradient_mean=True))
+    through = jax.grad(variance_loss)(features, RDVarLoss())
+    stopped = jax.grad(variance_loss)(features, RDVarLoss(stop_gradient_mean=True))
     assert not np.allclose(through, stopped, rtol=1e-2)
 
     # Finite differences in float64 of the loss with the mean moving, and with it fixed.
@@ -124,7 +123,7 @@ def test_cosine_is_clamped_like_torch():
 def test_losses_are_float32_also_for_bfloat16_features():
     teacher = [jnp.asarray(t, jnp.bfloat16) for t in maps(0)]
     student = [jnp.asarray(s, jnp.bfloat16) for s in maps(1)]
-    loss, _ = total_loss(teacher, student, LossSettings())
+    loss, _ = RDVarLoss()(teacher, student)
     assert loss.dtype == jnp.float32
 
 
@@ -133,7 +132,7 @@ def test_the_mean_vector_is_that_of_the_global_batch(mode):
     features = maps(0, batch=8)[0]
     features[:4] += 1  # the two halves differ, so local means give a smaller loss
     parallel = Parallel(mode, tuple(jax.local_devices()[:2]))
-    settings = replace(LossSettings(), stages=("d1",))
+    settings = replace(RDVarLoss(), stages=("d1",))
     fn = parallel.wrap(
         lambda x: jax.lax.pmean(variance_loss(x, settings, AXIS_NAME), AXIS_NAME),
         split=(True,),

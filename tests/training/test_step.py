@@ -8,7 +8,7 @@ import pytest
 
 from rdvar_jax.devices.parallel import MODES, Parallel
 from rdvar_jax.models.teacher import normalise
-from rdvar_jax.training.losses import STAGES, LossSettings, total_loss
+from rdvar_jax.training.losses import STAGES, RDVarLoss
 from rdvar_jax.training.step import (
     METRICS,
     build_optimiser,
@@ -19,7 +19,7 @@ from rdvar_jax.training.step import (
 )
 
 # A large weight, so that an error in L_var's gradient cannot hide behind L_model's.
-SETTINGS = LossSettings(lambda_var=3.0, stages=STAGES)
+SETTINGS = RDVarLoss(lambda_var=3.0, stages=STAGES)
 LEARNING_RATE, B1 = 0.005, 0.5
 TX = build_optimiser(LEARNING_RATE, B1, 0.999)
 CASES = [(mode, number) for mode in MODES for number in (1, 2, 4)]
@@ -130,7 +130,7 @@ def test_gradients_are_those_of_the_plain_loss(tiny, one_step):
     def loss_fn(params):
         variables = {"params": params, "batch_stats": stats}
         features, _ = student.apply(variables, targets, train=True, mutable=["batch_stats"])
-        return total_loss(targets, features, SETTINGS)[0]
+        return SETTINGS(targets, features)[0]
 
     expected = jax.jit(jax.grad(loss_fn))(tiny.student_variables["params"])
     for case in CASES:

@@ -6,7 +6,8 @@ import pytest
 from resnet_shapes import NETWORKS, empty_tensors, random_tensors, torch_shapes
 
 from rdvar_jax.errors import WeightsError
-from rdvar_jax.weights.name_map import flax_path, guess_architecture, to_flax, to_torch, torch_name
+from rdvar_jax.weights.architectures import architecture_of_shapes
+from rdvar_jax.weights.name_map import flax_path, to_flax, to_torch, torch_name
 
 
 @dataclass(frozen=True)
@@ -251,25 +252,29 @@ def test_values_must_be_floats_and_variances_positive():
     assert "negative variances" in refused(miniature() | negative)
 
 
+def guess(tensors):
+    return architecture_of_shapes({name: tensor.shape for name, tensor in tensors.items()})
+
+
 @pytest.mark.parametrize("arch", NETWORKS)
 def test_architectures_are_recognised(arch):
     tensors = empty_tensors(arch)
-    assert guess_architecture(tensors) == arch
+    assert guess(tensors) == arch
     more = {"layer4.0.conv1.weight": np.ones(1), "fc.weight": np.ones(1)}
-    assert guess_architecture(tensors | more) == arch
+    assert guess(tensors | more) == arch
 
 
 def test_other_networks_are_not_recognised():
     tensors = empty_tensors("resnet50")
     grouped = np.broadcast_to(np.float32(0), (128, 4, 3, 3))
-    assert guess_architecture(tensors | {"layer1.0.conv2.weight": grouped}) is None
-    assert guess_architecture(miniature()) is None
-    assert guess_architecture({}) is None
-    assert guess_architecture({"conv1.weight": tensors["conv1.weight"]}) is None
+    assert guess(tensors | {"layer1.0.conv2.weight": grouped}) is None
+    assert guess(miniature()) is None
+    assert guess({}) is None
+    assert guess({"conv1.weight": tensors["conv1.weight"]}) is None
     decoder = {name: array for name, array in tensors.items() if name != "conv1.weight"}
-    assert guess_architecture(decoder) is None
+    assert guess(decoder) is None
     without = {name: array for name, array in tensors.items() if not name.startswith("layer2.1.")}
-    assert guess_architecture(without) is None
+    assert guess(without) is None
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from rdvar_jax.errors import ConfigError
 from rdvar_jax.models.build import build_teacher, image_shape
 from rdvar_jax.models.initialise import abstract_variables
 from rdvar_jax.models.teacher import normalise
-from rdvar_jax.runs.checks.commands import check_training
+from rdvar_jax.runs.checks import check_training
 from rdvar_jax.runs.config import default_config
 from rdvar_jax.weights.load_teacher import load_teacher
 from rdvar_jax.weights.procedural import ARCH, PROCEDURAL, STEM_WIDTH, procedural_path

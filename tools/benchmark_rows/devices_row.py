@@ -22,7 +22,7 @@ from jax_networks import Networks
 from serve import Call, Settings, read_settings, serve
 
 from rdvar_jax.devices.parallel import Parallel
-from rdvar_jax.training.losses import LossSettings
+from rdvar_jax.training.losses import RDVarLoss
 
 
 def main(settings: Settings) -> None:
@@ -34,7 +34,7 @@ def main(settings: Settings) -> None:
         # Strong scaling: the same global batch. Weak scaling: the same batch a device.
         for batch in sorted({settings.batch, settings.batch * number}):
             name = f"{number} device{'s' * (number > 1)}, {batch} images"
-            run = Networks(settings, parallel, batch).train(LossSettings(lambda_var=0.1))
+            run = Networks(settings, parallel, batch).train(RDVarLoss(lambda_var=0.1))
             calls[name] = Call(run, batch, "train", {"devices": number})
         number *= 2
     first, *others = calls

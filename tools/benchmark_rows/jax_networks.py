@@ -14,7 +14,7 @@ from rdvar_jax.models.fold import fold_batch_norm
 from rdvar_jax.models.initialise import init_variables
 from rdvar_jax.scoring.scores import make_prepare_fn, make_score_fn
 from rdvar_jax.training.features import teacher_features
-from rdvar_jax.training.losses import LossSettings
+from rdvar_jax.training.losses import RDVarLoss
 from rdvar_jax.training.step import (
     TrainState,
     build_optimiser,
@@ -52,7 +52,7 @@ class Networks:
         return lambda: score(*prepared, self.images)
 
     def train(
-        self, losses: LossSettings, cached: bool = False, steps_a_call: int = 1, calls: int = 1
+        self, losses: RDVarLoss, cached: bool = False, steps_a_call: int = 1, calls: int = 1
     ) -> Callable[[], None]:
         """Makes a function that trains one step on the batch and waits for it.
 

@@ -20,7 +20,7 @@ from jax_networks import Networks
 from serve import Call, Settings, read_settings, serve
 
 from rdvar_jax.devices.parallel import Parallel
-from rdvar_jax.training.losses import LossSettings
+from rdvar_jax.training.losses import RDVarLoss
 
 
 def main(settings: Settings) -> None:
@@ -34,7 +34,7 @@ def main(settings: Settings) -> None:
         cached = "cache" in options
         kind = "train+cache" if cached else "train"
         steps_a_call, calls = (4 if o in options else 1 for o in ("four_a_call", "four_alone"))
-        run = networks.train(LossSettings(lambda_var=0.1), cached, steps_a_call, calls)
+        run = networks.train(RDVarLoss(lambda_var=0.1), cached, steps_a_call, calls)
         images *= steps_a_call * calls
     name = f"jax {settings.row} {settings.batch}"
     call = Call(run, images, kind)

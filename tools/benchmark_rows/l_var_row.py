@@ -20,7 +20,7 @@ from jax_networks import Networks
 from serve import Call, Settings, read_settings, serve
 
 from rdvar_jax.devices.parallel import Parallel
-from rdvar_jax.training.losses import LossSettings
+from rdvar_jax.training.losses import RDVarLoss
 
 WITH, ZERO, WITHOUT = "lambda 0.1", "lambda 0", "no L_var"
 
@@ -29,9 +29,9 @@ def main(settings: Settings) -> None:
     device = jax.local_devices()[0]
     networks = Networks(settings, Parallel("pmap", (device,)), settings.batch)
     losses = {
-        WITH: LossSettings(lambda_var=0.1),
-        ZERO: LossSettings(lambda_var=0.0),
-        WITHOUT: LossSettings(lambda_var=0.0, stages=()),
+        WITH: RDVarLoss(lambda_var=0.1),
+        ZERO: RDVarLoss(lambda_var=0.0),
+        WITHOUT: RDVarLoss(lambda_var=0.0, stages=()),
     }
     calls = {
         name: Call(networks.train(loss), settings.batch, "train") for name, loss in losses.items()

@@ -6,9 +6,9 @@ import flax.linen as nn
 import jax
 import numpy as np
 
-from rdvar_jax.models.architectures import Architecture
 from rdvar_jax.models.blocks import Stage
 from rdvar_jax.models.layers import BatchNorm, Conv, max_pool
+from rdvar_jax.weights.architectures import Architecture
 
 
 class TrainedTeacher(nn.Module):

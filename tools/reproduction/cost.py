@@ -10,7 +10,7 @@ from threading import Event
 
 from rdvar_jax.errors import UserError
 from rdvar_jax.runs.config import Config
-from rdvar_jax.runs.run import find_data
+from rdvar_jax.runs.data_checks import find_data
 from reproduction.process import run_process
 from reproduction.run_folder import RunFolder
 from reproduction.sweep import Request

@@ -97,7 +97,8 @@ def run_config(
     import jax
 
     from rdvar_jax.commands.train import train
-    from rdvar_jax.runs.run import build_parallel, load_test_set, load_trained
+    from rdvar_jax.runs.recipe import Recipe
+    from rdvar_jax.runs.run import Run
     from rdvar_jax.scoring.all_metrics import evaluate_maps
 
     others = OthersClock() if Path("/proc/stat").exists() else None  # Linux has it
@@ -105,8 +106,9 @@ def run_config(
     train(config, folder)
     trained_at = time.perf_counter()
     workdir = Workdir(folder.resolve())
-    trained = load_trained(config, workdir, "latest", build_parallel(config, jax.local_devices()))
-    test_set = load_test_set(config)
+    recipe = Recipe.for_evaluation(config)
+    trained = Run(recipe, workdir).load_scorer()
+    test_set = recipe.load_test()
     maps, scores = trained.score(test_set.images)
     metrics = evaluate_maps(maps, scores, test_set.masks, test_set.labels, test_set.inside)
     end = time.perf_counter()

@@ -8,8 +8,8 @@ import dataclasses
 import hashlib
 import math
 import os
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -26,7 +26,7 @@ Images: TypeAlias = np.ndarray | ImagesOnDisk
 Inputs: TypeAlias = Images | TilesOnDisk  # what the networks see
 
 
-@dataclass(frozen=True, eq=False)  # eq of arrays is no truth value
+@dataclass(frozen=True, eq=False)  # array `==` is elementwise
 class TrainSet:
     """Good images. N images of H x W, in the order of `records`."""
 
@@ -34,6 +34,7 @@ class TrainSet:
     images: Images  # uint8 [N, H, W, 3]
     fingerprint: str  # of names and pixels: a resumed run notices changed data
     skipped: tuple[Skipped, ...] = ()  # what was left out, with on_error "skip"
+    settings: Mapping[str, Any] = field(default_factory=dict)  # of `data`, that give them again
 
 
 @dataclass(frozen=True, eq=False)

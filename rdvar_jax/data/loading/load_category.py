@@ -1,0 +1,145 @@
+"""`load_category`: one call from a folder to arrays."""
+
+import logging
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from rdvar_jax.data.loading.arrays import TestSet, TrainSet, load_test, load_train, load_validation
+from rdvar_jax.data.pixels.geometry import Geometry, as_geometry
+from rdvar_jax.data.sets.records import Category
+from rdvar_jax.data.sets.source import find_images
+from rdvar_jax.data.sets.validation import split_validation
+from rdvar_jax.errors import ConfigError, DataError
+
+logger = logging.getLogger("rdvar_jax")
+
+GEOMETRIES = ("squash", "crop", "pad")
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedCategory:
+    """One category's images. Each split is decoded when it is first asked for.
+
+    Attributes:
+        category: the files: `category.train`, `.test` and `.validation` are records.
+        geometry: how images become H x W pixels.
+    """
+
+    category: Category
+    geometry: Geometry
+    _settings: dict[str, Any]
+    _options: dict[str, Any]
+    _mask_threshold: str
+
+    @cached_property
+    def train(self) -> TrainSet:
+        """Good images to train on: `.images` is uint8 [N, H, W, 3].
+
+        Raises:
+            DataError: an image cannot be read.
+        """
+        found = load_train(self.category, self.geometry, memory_budget=math.inf, **self._options)
+        return TrainSet(
+            found.records, found.images, found.fingerprint, found.skipped, self._settings
+        )
+
+    @cached_property
+    def validation(self) -> TrainSet:
+        """Good images that are kept from training.
+
+        Raises:
+            DataError: an image cannot be read.
+        """
+        return load_validation(self.category, self.geometry, **self._options)
+
+    @cached_property
+    def test(self) -> TestSet:
+        """Test images `.images`, `.masks` bool [N, H, W] and `.labels` int32 [N].
+
+        Raises:
+            DataError: there are none, or one cannot be read.
+        """
+        if not self.category.test:
+            raise DataError(
+                f"{self.category.folder} holds no test images; put some into "
+                f"{self.category.folder / 'test'}."
+            )
+        return load_test(
+            self.category, self.geometry, threshold=self._mask_threshold, **self._options
+        )
+
+
+def load_category(
+    path: str | Path,
+    *,
+    image_size: int | tuple[int, int] = 256,
+    geometry: Literal["squash", "crop", "pad"] = "squash",
+    layout: str = "auto",
+    source: Literal["folder", "tfds"] = "folder",
+    validation: float = 0.0,
+    seed: int = 0,
+    mask_threshold: Literal["half", "any"] = "half",
+    allow_mixed_sizes: bool = False,
+    on_error: Literal["fail", "skip"] = "fail",
+    progress: bool = True,
+) -> LoadedCategory:
+    """Finds one category's images: a folder in a known layout, or one folder of good images.
+
+    Args:
+        path: the category's folder, such as "mvtec/screw".
+        image_size: S, or (H, W), multiples of 32.
+        geometry: "squash" as in the paper, "crop" or "pad" to keep the aspect.
+        layout: "mvtec", "visa", "btad", "folder", or "auto" to find out.
+        source: "tfds" for what `rdvar prepare --source tfds` made; `path` is then
+          DATA_DIR/CATEGORY.
+        validation: share of the good training images that is kept from training.
+        seed: which ones these are follows from it and from their names.
+        mask_threshold: a resized mask pixel is defective where it is over "half" or "any" more
+          than 0.
+        allow_mixed_sizes: take images of different sizes.
+        on_error: "skip" leaves out images that cannot be read, up to a twentieth of a split.
+        progress: show a progress bar while decoding.
+
+    Returns:
+        The category, with `train`, `validation` and `test`.
+
+    Raises:
+        ConfigError: the geometry is not one of these.
+        DataError: there is no such folder, or it does not fit its layout.
+
+    Example:
+        >>> parts = load_category("mvtec/screw", image_size=256)
+        >>> parts.train.images.shape, parts.test.masks.shape
+        ((320, 256, 256, 3), (160, 256, 256))
+
+    References:
+        Bergmann et al., "MVTec AD", 2019, for the layout; docs/data.md for the others.
+    """
+    if geometry not in GEOMETRIES:
+        raise ConfigError(f"geometry={geometry!r} is not one of {', '.join(GEOMETRIES)}.")
+    folder = Path(path).expanduser().absolute()
+    category = find_images(folder.parent, folder.name, layout, source)
+    category = split_validation(category, validation, seed)
+    size = as_geometry(image_size)
+    settings = {
+        "root": str(folder.parent),
+        "category": folder.name,
+        "layout": layout,
+        "source": source,
+        "geometry": geometry,
+        "validation": float(validation),
+        "mask_threshold": mask_threshold,
+        "allow_mixed_sizes": allow_mixed_sizes,
+        "on_error": on_error,
+    }
+    options = {
+        "progress": progress,
+        "allow_mixed_sizes": allow_mixed_sizes,
+        "on_error": on_error,
+    }
+    return LoadedCategory(
+        category, Geometry(geometry, size.height, size.width), settings, options, mask_threshold
+    )

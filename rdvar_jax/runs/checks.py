@@ -1,0 +1,233 @@
+"""Checks of settings, before any work starts; all that cannot be used is said at once.
+
+The `check_...` functions of commands raise; the others return sentences, one a problem.
+"""
+
+import math
+from pathlib import Path
+
+from rdvar_jax.data.sets.records import Category
+from rdvar_jax.devices.parallel import MODES
+from rdvar_jax.errors import ConfigError
+from rdvar_jax.models.precision import PRECISIONS
+from rdvar_jax.runs.config import (
+    BEST_METRICS,
+    OLD_BEST_METRICS,
+    WEIGHTS_BY_NAME,
+    Config,
+    default_config,
+    stages,
+)
+from rdvar_jax.runs.data_checks import (
+    at_least,
+    data_problems,
+    find_category,
+    number_problems,
+    one_of,
+)
+from rdvar_jax.training.loss_settings import DISTANCES, DISTILLATIONS, REDUCTIONS, STAGES
+from rdvar_jax.weights.architectures import ARCHITECTURES, find_architecture
+from rdvar_jax.weights.procedural import ARCH, PROCEDURAL, STEM_WIDTH
+
+
+def check_training(config: Config, num_local_devices: int, num_processes: int = 1) -> Category:
+    """Checks what training depends on.
+
+    Returns:
+        The category's images, with the share of `data.validation` kept from training.
+
+    Raises:
+        ConfigError: one sentence for each setting that cannot be used, with the way out.
+    """
+    category, problems = find_category(config)
+    if category is not None:
+        problems += number_problems(config, category)
+    _refuse(
+        [
+            *problems,
+            *teacher_problems(config),
+            *loss_problems(config),
+            *train_problems(config),
+            *scoring_problems(config),
+            *parallel_problems(config, num_local_devices, ("train", "score"), num_processes),
+        ]
+    )
+    assert category is not None  # else there was a problem
+    return category
+
+
+def check_fit(config: Config, num_devices: int) -> None:
+    """As `check_training`, for images and a teacher that are at hand."""
+    _refuse(
+        [
+            *loss_problems(config),
+            *train_problems(config),
+            *scoring_problems(config),
+            *parallel_problems(config, num_devices, ("train",)),
+        ]
+    )
+
+
+def check_evaluation(config: Config, num_local_devices: int) -> Category:
+    """Checks what evaluating a trained run depends on; see `check_training`."""
+    category, problems = find_category(config)
+    _refuse([*problems, *_prediction_problems(config, num_local_devices)])
+    assert category is not None
+    return category
+
+
+def check_prediction(config: Config, num_local_devices: int) -> None:
+    """As `check_evaluation`, without the data set: any images can be scored."""
+    _refuse(_prediction_problems(config, num_local_devices))
+
+
+def check_import(config: Config, num_local_devices: int) -> None:
+    """Checks what a run that was trained elsewhere depends on; it may do without data."""
+    problems = data_problems(config)
+    if config.data.root:
+        problems = find_category(config)[1]
+    _refuse(
+        [
+            *problems,
+            *teacher_problems(config),
+            *loss_problems(config),
+            *_prediction_problems(config, num_local_devices),
+        ]
+    )
+
+
+def _prediction_problems(config: Config, num_local_devices: int) -> list[str]:
+    problems = scoring_problems(config)
+    if config.distributed != default_config().distributed:
+        problems.append(
+            "distributed: only rdvar train uses several processes; leave these settings out here."
+        )
+    return problems + parallel_problems(config, num_local_devices, ("score",))
+
+
+def _refuse(problems: list[str]) -> None:
+    if problems:
+        raise ConfigError("\n".join(problems))
+
+
+def teacher_problems(config: Config) -> list[str]:
+    """The section `teacher`; of a weight file, that it is there."""
+    teacher = config.teacher
+    problems = []
+    if find_architecture(teacher.arch) is None:
+        problems = one_of("teacher.arch", teacher.arch, tuple(ARCHITECTURES))
+    problems += at_least("teacher.stem_width", teacher.stem_width, 1)
+    weights = teacher.weights
+    if weights == PROCEDURAL and (teacher.arch, teacher.stem_width) != (ARCH, STEM_WIDTH):
+        problems.append(
+            f"teacher.weights={PROCEDURAL} needs teacher.arch={ARCH} and "
+            f"teacher.stem_width={STEM_WIDTH}, not {teacher.arch} and {teacher.stem_width}; set "
+            "them so, or start from configs/demo.py."
+        )
+    if weights not in WEIGHTS_BY_NAME and not Path(weights).expanduser().is_file():
+        problems.append(
+            f"teacher.weights={weights} is not a file; give a .pth or .safetensors file, or leave "
+            "it empty to use torchvision's weights from the cache or a download."
+        )
+    return problems
+
+
+def loss_problems(config: Config) -> list[str]:
+    """The section `loss`."""
+    loss = config.loss
+    problems = []
+    for name in stages(config):
+        problems += one_of("loss.stages", name, STAGES)
+    if len(set(stages(config))) < len(stages(config)):
+        problems.append(f"loss.stages={stages(config)} names a stage twice; name each once.")
+    if not (math.isfinite(loss.lambda_var) and loss.lambda_var >= 0):
+        problems.append(
+            f"loss.lambda_var={loss.lambda_var} must be 0 or more; 0 is plain reverse distillation."
+        )
+    problems += one_of("loss.distance", loss.distance, DISTANCES)
+    problems += one_of("loss.reduction", loss.reduction, REDUCTIONS)
+    problems += one_of("loss.distillation", loss.distillation, DISTILLATIONS)
+    return problems
+
+
+def train_problems(config: Config) -> list[str]:
+    """The section `train`."""
+    train = config.train
+    problems = []
+    for name in (
+        "epochs",
+        "batch_size",
+        "log_every_steps",
+        "checkpoint_every_epochs",
+        "steps_per_call",
+    ):
+        problems += at_least(f"train.{name}", train[name], 1)
+    for name in ("evaluate_every_epochs", "seed"):
+        problems += at_least(f"train.{name}", train[name], 0)
+    if not (math.isfinite(train.learning_rate) and train.learning_rate > 0):
+        problems.append(f"train.learning_rate={train.learning_rate} must be over 0; use 0.005.")
+    for name in ("beta1", "beta2"):
+        if not 0 <= train[name] < 1:
+            problems.append(f"train.{name}={train[name]} must be at least 0 and under 1.")
+    problems += one_of("train.cache_features", train.cache_features, ("auto", "on", "off"))
+    if not (math.isfinite(train.cache_budget_gb) and train.cache_budget_gb >= 0):
+        problems.append(f"train.cache_budget_gb={train.cache_budget_gb} must be 0 or more.")
+    if train.best_metric in OLD_BEST_METRICS:
+        problems.append(
+            f"train.best_metric={train.best_metric} chooses a checkpoint by test labels, so it "
+            f"now has the name {OLD_BEST_METRICS[train.best_metric]}; use that, and report the "
+            "result as an oracle, or use train_loss."
+        )
+    else:
+        problems += one_of("train.best_metric", train.best_metric, tuple(BEST_METRICS))
+    if train.best_metric.startswith("oracle_") and train.evaluate_every_epochs == 0:
+        problems.append(
+            f"train.best_metric={train.best_metric} needs evaluations in training; set "
+            "train.evaluate_every_epochs."
+        )
+    return problems
+
+
+def scoring_problems(config: Config) -> list[str]:
+    """The sections `compute`, `score` and `report`."""
+    sigma = config.score.sigma
+    problems = one_of("compute.precision", config.compute.precision, PRECISIONS)
+    problems += at_least("score.batch_size", config.score.batch_size, 1)
+    if not (math.isfinite(sigma) and sigma >= 0):
+        problems.append(f"score.sigma={sigma} must be 0 or more; RD4AD uses 4.")
+    return problems + at_least("report.max_figures", config.report.max_figures, 0)
+
+
+def parallel_problems(
+    config: Config, num_local_devices: int, batches: tuple[str, ...], num_processes: int = 1
+) -> list[str]:
+    """The devices are there, and the batches of the sections `batches` split over them."""
+    parallel = config.parallel
+    problems = one_of("parallel.mode", parallel.mode, MODES)
+    problems += at_least("parallel.num_devices", parallel.num_devices, 0)
+    if parallel.num_devices > num_local_devices:
+        problems.append(
+            f"parallel.num_devices={parallel.num_devices} but this process has "
+            f"{num_local_devices}; use 0 for all of them (JAX_NUM_CPU_DEVICES makes virtual ones)."
+        )
+        return problems
+    if parallel.num_devices > 0 and num_processes > 1:
+        problems.append(
+            f"parallel.num_devices={parallel.num_devices} is for one process; with several leave "
+            "it 0, and say which devices each of them sees (CUDA_VISIBLE_DEVICES)."
+        )
+        return problems
+    used = parallel.num_devices if parallel.num_devices > 0 else num_local_devices
+    for section in batches:
+        batch_size = config[section].batch_size
+        # Process 0 scores alone.
+        several = num_processes > 1 and section == "train"
+        share = used * num_processes if several else used
+        if batch_size > 0 and batch_size % share:
+            problems.append(
+                f"{section}.batch_size={batch_size} cannot be split over {share} devices"
+                f"{f' of {num_processes} processes' if several else ''}; use "
+                f"{max(batch_size // share, 1) * share}"
+                f"{'' if num_processes > 1 else ', or set parallel.num_devices'}."
+            )
+    return problems

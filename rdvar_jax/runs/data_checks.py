@@ -1,0 +1,144 @@
+"""Checks of the section `data`, and of the set that it names. Without JAX.
+
+Each function returns sentences, one a problem, with the way out.
+"""
+
+from pathlib import Path
+
+from rdvar_jax.data.loading.sampling_order import steps_at_epoch
+from rdvar_jax.data.loading.skipping import ON_ERROR
+from rdvar_jax.data.loading.tiles import count_inputs
+from rdvar_jax.data.pixels.geometry import MODES, Geometry
+from rdvar_jax.data.sets.folder import LAYOUTS
+from rdvar_jax.data.sets.records import Category
+from rdvar_jax.data.sets.source import SOURCES, find_images
+from rdvar_jax.data.sets.validation import split_validation
+from rdvar_jax.errors import ConfigError, DataError
+from rdvar_jax.models.image_size import SIZE_MULTIPLE, height_width
+from rdvar_jax.runs.config import Config
+
+MAX_OVERLAP = 0.9  # 100 tiles where there is 1 without
+
+EMPTY_ROOT = "data.root is empty; give the folder of categories with --config.data.root=FOLDER."
+
+
+def one_of(name: str, value: str, choices: tuple[str, ...]) -> list[str]:
+    """The value is one of the choices."""
+    return [] if value in choices else [f"{name}={value} is not one of {', '.join(choices)}."]
+
+
+def at_least(name: str, value: int, least: int) -> list[str]:
+    """The value is not under `least`."""
+    return [] if value >= least else [f"{name}={value} must be at least {least}."]
+
+
+def data_problems(config: Config) -> list[str]:
+    """The section `data`, without looking at the disk."""
+    data = config.data
+    problems = _size_problems(data.image_size)
+    problems += one_of("data.geometry", data.geometry, MODES)
+    if not 0 <= data.tile_overlap <= MAX_OVERLAP:
+        problems.append(
+            f"data.tile_overlap={data.tile_overlap} must be at least 0 and at most {MAX_OVERLAP}."
+        )
+    if data.geometry == "tile" and data.allow_mixed_sizes:
+        problems.append(
+            "data.allow_mixed_sizes=True cannot be used with data.geometry=tile, which leaves "
+            "images as large as they are; leave it out, or use another geometry."
+        )
+    problems += one_of("data.mask_threshold", data.mask_threshold, ("half", "any"))
+    problems += one_of("data.on_error", data.on_error, ON_ERROR)
+    if not data.memory_budget_gb >= 0:
+        problems.append(f"data.memory_budget_gb={data.memory_budget_gb} must be 0 or more.")
+    problems += at_least("data.num_workers", data.num_workers, 0)
+    if not 0 <= data.validation < 1:
+        problems.append(f"data.validation={data.validation} must be at least 0 and under 1.")
+    problems += one_of("data.layout", data.layout, LAYOUTS)
+    return problems + one_of("data.source", data.source, SOURCES)
+
+
+def _size_problems(size: int | tuple[int, ...]) -> list[str]:
+    sides = size if isinstance(size, tuple) else (size,)
+    if isinstance(size, tuple) and (len(size) != 2 or not all(type(side) is int for side in size)):
+        return [f"data.image_size={size} must be one whole number, or two, height and width."]
+    if all(side >= SIZE_MULTIPLE and side % SIZE_MULTIPLE == 0 for side in sides):
+        return []
+    near = ",".join(
+        str(max(SIZE_MULTIPLE, round(side / SIZE_MULTIPLE) * SIZE_MULTIPLE)) for side in sides
+    )
+    what = "must be a multiple" if len(sides) == 1 else "must be two multiples"
+    return [
+        f"data.image_size={size} {what} of {SIZE_MULTIPLE}, or the decoder's maps do not fit the "
+        f"teacher's; use {near}."
+    ]
+
+
+def number_problems(config: Config, category: Category) -> list[str]:
+    """Images fill at least one batch, and there are test images where training scores them."""
+    every = config.train.evaluate_every_epochs
+    problems = []
+    if every > 0 and not category.test:
+        problems.append(
+            f"train.evaluate_every_epochs={every} needs test images, and {category.folder} has "
+            "none; add some, or set it to 0."
+        )
+    data, num_images = config.data, len(category.train)
+    if data.geometry == "tile":
+        if _size_problems(data.image_size) or not 0 <= data.tile_overlap <= MAX_OVERLAP:
+            return problems  # said elsewhere
+        geometry = Geometry("tile", *height_width(data.image_size), data.tile_overlap)
+        try:
+            num_images = count_inputs(category.train, geometry)
+        except DataError as error:
+            return [*problems, str(error)]
+    return problems + steps_problems(config, num_images)
+
+
+def steps_problems(config: Config, num_images: int) -> list[str]:
+    """So many images fill at least one batch."""
+    train = config.train
+    if train.epochs < 1 or train.batch_size < 1:
+        return []  # said elsewhere
+    if steps_at_epoch(num_images, train.batch_size, train.epochs) > 0:
+        return []
+    return [
+        f"train.epochs={train.epochs} of {num_images} images fill no batch of "
+        f"train.batch_size={train.batch_size}; use more epochs or a smaller batch."
+    ]
+
+
+def find_category(config: Config) -> tuple[Category | None, list[str]]:
+    """The category's images, with the share of `data.validation` kept from training.
+
+    Returns:
+        None where the settings or the folder cannot be used, and a sentence for each reason.
+    """
+    data = config.data
+    problems = data_problems(config)
+    wrong = " ".join(problems)
+    if any(f"data.{name}=" in wrong for name in ("validation", "layout", "source")):
+        return None, problems
+    if not data.root:
+        return None, [*problems, EMPTY_ROOT]
+    if not data.category:
+        return None, [
+            *problems,
+            "data.category is empty; name it after the config file, as in --config FILE:CATEGORY.",
+        ]
+    try:
+        category = find_images(Path(data.root), data.category, data.layout, data.source)
+        return split_validation(category, data.validation, config.train.seed), problems
+    except DataError as error:
+        return None, [*problems, str(error)]
+
+
+def find_data(config: Config) -> Category:
+    """As `find_category`, where only the set is needed.
+
+    Raises:
+        ConfigError: one sentence for each thing that is wrong.
+    """
+    category, problems = find_category(config)
+    if category is None:
+        raise ConfigError("\n".join(problems))
+    return category

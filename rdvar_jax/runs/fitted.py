@@ -1,0 +1,201 @@
+"""`fit`: training for users of the library, and what it returns, which can be saved as a run."""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import numpy as np
+
+from rdvar_jax.data.loading.arrays import TrainSet, compute_fingerprint
+from rdvar_jax.devices.parallel import Parallel
+from rdvar_jax.errors import CheckpointError
+from rdvar_jax.models.image_size import check_images
+from rdvar_jax.models.reverse_distillation import IMAGENET, ReverseDistillation
+from rdvar_jax.runs.config import Config, default_config, resolved
+from rdvar_jax.runs.recipe import Recipe
+from rdvar_jax.runs.run import Run
+from rdvar_jax.runs.workdir import Workdir, save_config
+from rdvar_jax.training.fit import first_state, fit_student, student_of
+from rdvar_jax.training.losses import Loss, RDVarLoss
+from rdvar_jax.training.step import TrainState
+from rdvar_jax.training.writer import MetricsWriter
+
+DEFAULT_LOSS = RDVarLoss()
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """A trained model.
+
+    Attributes:
+        model: teacher and trained student.
+        losses: mean metrics of each epoch: "step", "epoch", "loss", those of the loss
+          ("loss_model", "loss_var") and "grad_norm". Of a run that went on, those of this call.
+        state: the last state: parameters, batch statistics, Adam's moments.
+    """
+
+    model: ReverseDistillation
+    losses: list[dict[str, float]]
+    state: TrainState
+    _config: Config = field(repr=False)
+    _loss: Loss = field(repr=False)
+    _fingerprint: str = field(repr=False)
+
+    @classmethod
+    def of_run(
+        cls,
+        run: Run,
+        model: ReverseDistillation,
+        state: TrainState,
+        losses: list[dict[str, float]],
+        train_set: TrainSet,
+    ) -> "Fitted":
+        """What training in a run's folder returns."""
+        model = model.with_student(student_of(state))
+        return cls(model, losses, state, run.config, run.recipe.loss, train_set.fingerprint)
+
+    def save(self, folder: str | Path) -> Run:
+        """Writes a run that `rdvar evaluate`, `threshold`, `predict` and `export` take.
+
+        `rdvar train` goes on with it, given the same settings, where the loss is an `RDVarLoss`
+        and the images came from `load_category`.
+
+        Args:
+            folder: made if missing; it must be empty.
+
+        Raises:
+            CheckpointError: the folder is not empty, or cannot be written.
+
+        Example:
+            >>> fitted.save("W").model().features(images)
+        """
+        folder = Path(folder)
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise CheckpointError(f"{folder} is not an empty folder; give another one.")
+        config = self._config
+        devices = tuple(jax.local_devices()[:1])
+        run = Run(Recipe(config, Parallel("pmap", devices)), Workdir(folder.resolve()))
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise CheckpointError(
+                f"{folder} cannot be made ({error.strerror}); give another one."
+            ) from error
+        run.write_teacher(self.model.teacher_variables, self.model.teacher_source)
+        provenance = run.provenance(run.read_model()[1], self._fingerprint)
+        if not isinstance(self._loss, RDVarLoss):
+            provenance["own_loss"] = getattr(self._loss, "__name__", repr(self._loss))
+        with MetricsWriter(run.workdir.metrics, 0) as writer:
+            for line in self.losses:
+                step = int(line["step"])
+                writer.write("epoch", step, {k: v for k, v in line.items() if k != "step"})
+        last = self.losses[-1] if self.losses else {}
+        run.checkpoints.save(
+            self.state,
+            epoch=config.train.epochs,
+            metrics={f"train_{k}": v for k, v in last.items() if k not in ("epoch", "step")},
+            identity=provenance,
+        )
+        save_config(run.workdir, config)  # last: without it the folder is not a run
+        return run
+
+
+def fit(
+    model: ReverseDistillation,
+    images: TrainSet | np.ndarray,
+    *,
+    loss: Loss = DEFAULT_LOSS,
+    epochs: int = 200,
+    batch_size: int = 16,
+    seed: int = 0,
+    learning_rate: float = 0.005,
+    betas: tuple[float, float] = (0.5, 0.999),
+    precision: Literal["float32", "tf32", "bfloat16"] = "tf32",
+    devices: Sequence[Any] | None = None,
+    mode: Literal["pmap", "shard_map"] = "pmap",
+    cache_features: Literal["auto", "on", "off"] = "auto",
+    cache_budget_gb: float = 4.0,
+    steps_per_call: int = 1,
+    progress: bool = True,
+) -> Fitted:
+    """Trains a new student on good images.
+
+    The result is bit for bit that of `rdvar train` with the same settings on the same devices.
+
+    Args:
+        model: its teacher teaches. Its student is not looked at: `seed` draws a new one.
+        images: good images: `load_category(...).train`, or a uint8 array [N, H, W, 3] in RGB, H
+          and W multiples of 32.
+        loss: an `RDVarLoss`, or a function of one's own (`Loss`).
+        epochs: passes over the images.
+        batch_size: of all devices together, a multiple of their number.
+        seed: of the student's initial values and of the order of the images.
+        learning_rate: of Adam, constant.
+        betas: of Adam.
+        precision: how exactly the networks compute.
+        devices: by default all of this process.
+        mode: how one function runs on all devices.
+        cache_features: compute the teacher's features of all images once and keep them: "auto"
+          where they fit.
+        cache_budget_gb: what they may take on each device, in 10^9 bytes.
+        steps_per_call: steps in one call of the device; more than 1 is for GPUs.
+        progress: show a progress bar.
+
+    Returns:
+        The trained model, and its losses by epoch.
+
+    Raises:
+        ConfigError: a setting cannot be used, or the loss does not return what a loss must.
+        Diverged: a loss or gradient is not finite.
+
+    Example:
+        >>> parts = load_category("mvtec/screw", image_size=256)
+        >>> model = ReverseDistillation("wide_resnet50_2", weights="imagenet")
+        >>> fitted = fit(model, parts.train, loss=RDVarLoss(lambda_var=0.1), epochs=200)
+        >>> [epoch["loss"] for epoch in fitted.losses]
+
+    References:
+        The paper's section 4.1 and RD4AD's code for the defaults.
+    """
+    if not isinstance(images, TrainSet):
+        images = TrainSet((), np.asarray(images), compute_fingerprint((), np.asarray(images)))
+    check_images(images.images)
+    config = default_config()
+    height, width = images.images.shape[1:3]
+    config.data.image_size = height if height == width else (height, width)
+    config.data.update(images.settings)
+    config.teacher.arch = model.architecture.name
+    config.teacher.stem_width = model.stem_width
+    config.teacher.weights = "" if model.weights == IMAGENET else model.weights
+    if isinstance(loss, RDVarLoss):
+        config.loss.update(dataclasses.asdict(loss))
+    config.train.update(
+        epochs=epochs,
+        batch_size=batch_size,
+        seed=seed,
+        learning_rate=float(learning_rate),
+        beta1=float(betas[0]),
+        beta2=float(betas[1]),
+        cache_features=cache_features,
+        cache_budget_gb=float(cache_budget_gb),
+        steps_per_call=steps_per_call,
+    )
+    config.compute.precision = precision
+    config.parallel.mode = mode
+    recipe = Recipe.for_fit(resolved(config), tuple(devices or jax.local_devices()))
+    model = model.with_new_student(seed)
+    state, losses = fit_student(
+        model,
+        images.images,
+        first_state(model, recipe.tx, loss, recipe.parallel),
+        recipe.schedule(len(images.images)),
+        recipe.computation(len(images.images)),
+        loss=loss,
+        tx=recipe.tx,
+        progress=progress,
+    )
+    trained = model.with_student(student_of(state))
+    return Fitted(trained, losses, state, recipe.config, loss, images.fingerprint)

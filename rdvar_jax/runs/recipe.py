@@ -1,0 +1,277 @@
+"""From settings to typed objects: checked together, built once, passed down."""
+
+import dataclasses
+import json
+import logging
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import jax
+import numpy as np
+
+from rdvar_jax.data.loading.arrays import TestSet, TrainSet, image_bytes, load_test, load_train
+from rdvar_jax.data.loading.tiles import common_size, count_inputs, cut_all
+from rdvar_jax.data.pixels.geometry import Geometry
+from rdvar_jax.data.sets.records import Category
+from rdvar_jax.devices.parallel import AXIS_NAME, Parallel
+from rdvar_jax.devices.processes import is_main_process
+from rdvar_jax.errors import ConfigError, DataError
+from rdvar_jax.models.build import (
+    build_student,
+    build_teacher,
+    feature_shapes,
+    image_shape,
+)
+from rdvar_jax.models.image_size import height_width
+from rdvar_jax.models.initialise import abstract_variables
+from rdvar_jax.models.precision import compute_dtype
+from rdvar_jax.models.student import Student
+from rdvar_jax.models.teacher import Teacher
+from rdvar_jax.runs.checks import (
+    check_evaluation,
+    check_fit,
+    check_import,
+    check_prediction,
+    check_training,
+)
+from rdvar_jax.runs.config import Config, flatten, stages
+from rdvar_jax.runs.data_checks import steps_problems
+from rdvar_jax.training.fit import Computation
+from rdvar_jax.training.loop import Schedule
+from rdvar_jax.training.losses import RDVarLoss
+from rdvar_jax.training.placement import choose_placement
+from rdvar_jax.training.step import Optimiser, TrainState, build_optimiser, init_state
+from rdvar_jax.weights.architectures import Architecture, get_architecture
+
+logger = logging.getLogger("rdvar_jax")
+
+# Paths of one process. What they lead to is compared by its contents.
+_OWN_PATHS = ("data.root", "teacher.weights")
+
+
+@dataclass(frozen=True, eq=False)
+class Recipe:
+    """What a command does, in objects: networks, loss, optimiser, geometry, devices, data.
+
+    Attributes:
+        config: the settings that it was made from.
+        parallel: the devices.
+        category: the set that the settings name; None where a command needs none.
+    """
+
+    config: Config
+    parallel: Parallel
+    category: Category | None = None
+
+    @classmethod
+    def for_training(cls, config: Config, devices: Sequence[Any]) -> "Recipe":
+        """Checks all that training depends on; `devices` are those of all processes.
+
+        Raises:
+            ConfigError: one sentence for each setting that cannot be used, with the way out.
+        """
+        category = check_training(config, jax.local_device_count(), jax.process_count())
+        return cls(config, _parallel(config, devices), category)
+
+    @classmethod
+    def for_fit(cls, config: Config, devices: tuple[Any, ...]) -> "Recipe":
+        """Checks what `fit` takes, without a data set; see `for_training`."""
+        check_fit(config, len(devices))
+        return cls(config, Parallel(config.parallel.mode, devices))
+
+    @classmethod
+    def for_evaluation(cls, config: Config) -> "Recipe":
+        """Checks what scoring a test set depends on; see `for_training`."""
+        devices = jax.local_devices()
+        return cls(config, _parallel(config, devices), check_evaluation(config, len(devices)))
+
+    @classmethod
+    def for_prediction(cls, config: Config) -> "Recipe":
+        """Checks what scoring any images depends on; see `for_training`."""
+        devices = jax.local_devices()
+        check_prediction(config, len(devices))
+        return cls(config, _parallel(config, devices))
+
+    @classmethod
+    def for_import(cls, config: Config) -> "Recipe":
+        """Checks what a run that was trained elsewhere depends on; see `for_training`."""
+        devices = jax.local_devices()
+        check_import(config, len(devices))
+        return cls(config, _parallel(config, devices))
+
+    @cached_property
+    def architecture(self) -> Architecture:
+        return get_architecture(self.config.teacher.arch)
+
+    @property
+    def stem_width(self) -> int:
+        return self.config.teacher.stem_width
+
+    @cached_property
+    def teacher(self) -> Teacher:
+        return build_teacher(self.architecture, self.stem_width)
+
+    @cached_property
+    def student(self) -> Student:
+        return build_student(self.architecture, self.stem_width, AXIS_NAME)
+
+    @cached_property
+    def loss(self) -> RDVarLoss:
+        names = [field.name for field in dataclasses.fields(RDVarLoss)]
+        values = {name: self.config.loss[name] for name in names}
+        return RDVarLoss(**{**values, "stages": stages(self.config)})
+
+    @cached_property
+    def tx(self) -> Optimiser:
+        train = self.config.train
+        return build_optimiser(train.learning_rate, train.beta1, train.beta2)
+
+    @property
+    def abstract_teacher(self) -> dict[str, Any]:
+        """Shapes and dtypes of the teacher's variables."""
+        return abstract_variables(self.teacher, image_shape(self.config.data.image_size))
+
+    @property
+    def abstract_state(self) -> TrainState:
+        """Shapes, dtypes and shardings of the run's state; nothing is computed."""
+        shapes = feature_shapes(self.architecture, self.stem_width, self.config.data.image_size)
+        variables = abstract_variables(self.student, shapes, train=False)
+        state = jax.eval_shape(lambda v: init_state(v, self.tx), variables)
+        return jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=self.parallel.replicated),
+            state,
+        )
+
+    @cached_property
+    def geometry(self) -> Geometry:
+        """How images become what the networks see, and how maps go back."""
+        data = self.config.data
+        return Geometry(data.geometry, *height_width(data.image_size), data.tile_overlap)
+
+    @cached_property
+    def decode_geometry(self) -> Geometry:
+        """How images of the set are decoded: those that are tiled at their own size, one for all.
+
+        Raises:
+            DataError: no image can be read, or they are smaller than a tile.
+        """
+        if not self.geometry.is_tiled or self.category is None:
+            return self.geometry
+        return common_size((*self.category.train, *self.category.test), self.geometry)
+
+    @property
+    def memory_budget(self) -> float:
+        """Bytes up to which a set's decoded images are held in memory."""
+        return self.config.data.memory_budget_gb * 1e9
+
+    @property
+    def num_inputs(self) -> int:
+        """Images to train on, or tiles of them, where none is left out."""
+        assert self.category is not None
+        return count_inputs(self.category.train, self.geometry)
+
+    def computation(self, num_images: int) -> Computation:
+        """Where and how training is computed; the log says what is kept where.
+
+        Raises:
+            ConfigError: features shall be kept that do not fit.
+        """
+        config, train = self.config, self.config.train
+        num_pixels = self.geometry.height * self.geometry.width
+        values = self.architecture.num_features(self.stem_width, num_pixels)
+        dtype = compute_dtype(config.compute.precision)
+        placement = choose_placement(
+            image_bytes(num_images, self.geometry),
+            num_images * values * np.dtype(dtype).itemsize,
+            memory_budget_gb=config.data.memory_budget_gb,
+            cache_features=train.cache_features,
+            cache_budget_gb=train.cache_budget_gb,
+        )
+        return Computation(
+            self.parallel,
+            placement,
+            config.compute.precision,
+            train.steps_per_call,
+            self.memory_budget,
+            config.data.num_workers,
+        )
+
+    def schedule(self, num_images: int) -> Schedule:
+        """What happens when, with so many training images.
+
+        Raises:
+            ConfigError: they fill no batch.
+        """
+        for problem in steps_problems(self.config, num_images):  # some may have been left out
+            raise ConfigError(problem)
+        train = self.config.train
+        return Schedule(
+            num_images=num_images,
+            batch_size=train.batch_size,
+            epochs=train.epochs,
+            seed=train.seed,
+            log_every_steps=train.log_every_steps,
+            checkpoint_every_epochs=train.checkpoint_every_epochs,
+            evaluate_every_epochs=train.evaluate_every_epochs,
+        )
+
+    def load_train(self, in_memory: bool) -> TrainSet:
+        """Decodes the training images, or finds them on disk; images that are tiled as tiles.
+
+        Raises:
+            DataError: an image cannot be read.
+        """
+        assert self.category is not None
+        train_set = load_train(
+            self.category,
+            self.decode_geometry,
+            memory_budget=math.inf if in_memory else 0,
+            progress=is_main_process(),
+            allow_mixed_sizes=self.config.data.allow_mixed_sizes,
+            on_error=self.config.data.on_error,
+        )
+        if not self.geometry.is_tiled:
+            return train_set
+        return dataclasses.replace(train_set, images=cut_all(train_set.images, self.geometry))
+
+    def load_test(self) -> TestSet:
+        """Decodes test images and masks.
+
+        Raises:
+            DataError: there are none, or one cannot be read.
+        """
+        category, data = self.category, self.config.data
+        assert category is not None
+        if not category.test:
+            raise DataError(
+                f"{category.folder} holds no test images; put some into "
+                f"{category.folder / 'test'}, or score images with rdvar predict."
+            )
+        test_set = load_test(
+            category,
+            self.decode_geometry,
+            threshold=data.mask_threshold,
+            memory_budget=self.memory_budget,
+            allow_mixed_sizes=data.allow_mixed_sizes,
+            on_error=data.on_error,
+        )
+        for kind, reason in test_set.undefined.items():
+            logger.warning("%s: %s metrics are undefined, because %s", category.name, kind, reason)
+        return test_set
+
+    def shared_settings(self) -> str:
+        """What all processes of a job must have been given alike, as text."""
+        settings = {
+            name: value
+            for name, value in flatten(self.config).items()
+            if name not in _OWN_PATHS and not name.startswith("distributed.")
+        }
+        return json.dumps(settings, sort_keys=True)
+
+
+def _parallel(config: Config, devices: Sequence[Any]) -> Parallel:
+    number = config.parallel.num_devices or len(devices)
+    return Parallel(config.parallel.mode, tuple(devices[:number]))

@@ -1,0 +1,188 @@
+"""Training of a student: plain arguments, neither config nor files.
+
+`fit_student` joins the parts: what is kept on the devices, the step and its wrapper, and the loop.
+"""
+
+import logging
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
+
+from rdvar_jax.data.loading.arrays import Inputs
+from rdvar_jax.devices.parallel import Parallel
+from rdvar_jax.models.build import feature_shapes
+from rdvar_jax.models.fold import fold_batch_norm
+from rdvar_jax.models.image_size import SIZE_MULTIPLE
+from rdvar_jax.models.reverse_distillation import ReverseDistillation
+from rdvar_jax.training.features import teacher_features
+from rdvar_jax.training.feed import streamed_feed
+from rdvar_jax.training.loop import Save, Schedule, SeveralSteps, Write, run_epochs
+from rdvar_jax.training.losses import Loss
+from rdvar_jax.training.placement import Placement
+from rdvar_jax.training.step import (
+    Optimiser,
+    TrainState,
+    init_state,
+    make_several_steps,
+    make_streamed_step,
+    make_train_step,
+    metric_names,
+)
+
+logger = logging.getLogger("rdvar_jax")
+
+
+@dataclass(frozen=True)
+class Computation:
+    """How training is computed. It decides nothing but rounding, time and memory.
+
+    Attributes:
+        parallel: the devices.
+        placement: what is kept on them.
+        precision: "float32", "tf32" or "bfloat16".
+        steps_per_call: steps in one call of the device, for sets in memory.
+        memory_budget: bytes of decoded images ahead of the step that takes them, for sets on disk.
+        num_workers: processes that decode these; 0: threads.
+    """
+
+    parallel: Parallel
+    placement: Placement
+    precision: str = "tf32"
+    steps_per_call: int = 1
+    memory_budget: float = 4e9
+    num_workers: int = 0
+
+
+def first_state(
+    model: ReverseDistillation, tx: Optimiser, loss: Loss, parallel: Parallel
+) -> TrainState:
+    """Returns the state before the first step, of the model's student, on every device.
+
+    Raises:
+        ConfigError: the loss does not return what a loss must.
+    """
+    shapes = feature_shapes(model.architecture, model.stem_width, SIZE_MULTIPLE)
+    state = init_state(dict(model.student_variables), tx, metric_names(loss, shapes))
+    return parallel.replicate(state)
+
+
+def student_of(state: TrainState) -> dict[str, Any]:
+    """The student's variables in a state."""
+    return {"params": state.params, "batch_stats": state.batch_stats}
+
+
+def fit_student(
+    model: ReverseDistillation,
+    images: Inputs,
+    state: TrainState,
+    schedule: Schedule,
+    computation: Computation,
+    *,
+    loss: Loss,
+    tx: Optimiser,
+    write: Write | None = None,
+    save: Save | None = None,
+    evaluate_fn: Callable[[TrainState], dict[str, float]] | None = None,
+    progress: bool = True,
+) -> tuple[TrainState, list[dict[str, float]]]:
+    """Trains the student of a model from a state to the end of a schedule.
+
+    Args:
+        model: its teacher is the teacher; the student's values are those of `state`.
+        images: good images, uint8 [N, H, W, 3], or the same on disk.
+        state: of `first_state`, or restored; donated.
+        schedule: what happens when.
+        computation: where and how.
+        loss: the training loss.
+        tx: the optimiser.
+        write, save, evaluate_fn: see `run_epochs`.
+        progress: show a progress bar.
+
+    Returns:
+        The state after the last step, and the mean metrics of each epoch that was trained here:
+        "step", "epoch", "loss", those of the loss, "grad_norm".
+
+    Raises:
+        Diverged, Stopped, CheckpointError: see `run_epochs`.
+    """
+    parallel, placement = computation.parallel, computation.placement
+    step, resident = _make_step(model, images, schedule, computation, loss, tx)
+    split = (False, *(False for _ in resident), True)
+    wrap = partial(parallel.wrap, split=split, split_output=False, donate_argnums=(0,))
+    step_fn = wrap(step)
+    several, count = None, computation.steps_per_call
+    if count > 1 and placement.in_memory:
+        several_fn = wrap(make_several_steps(step))
+        several = SeveralSteps(count, lambda state, batch: several_fn(state, *resident, batch))
+    elif count > 1:
+        logger.info("one step a call, because the training images stay on disk")
+    epochs: list[dict[str, float]] = []
+
+    def record(kind: str, step: int, values: dict[str, Any]) -> None:
+        if kind == "epoch":
+            epochs.append({"step": step, **values})
+        if write is not None:
+            write(kind, step, values)
+
+    with _open_feed(images, schedule, int(state.step), computation) as feed:
+        state = run_epochs(
+            state,
+            lambda state, batch: step_fn(state, *resident, batch),
+            schedule,
+            parallel=parallel,
+            write=record,
+            save=save,
+            evaluate_fn=evaluate_fn,
+            feed=feed,
+            several=several,
+            progress=progress,
+        )
+    return state, epochs
+
+
+def _make_step(
+    model: ReverseDistillation,
+    images: Inputs,
+    schedule: Schedule,
+    computation: Computation,
+    loss: Loss,
+    tx: Optimiser,
+) -> tuple[Callable, tuple[Any, ...]]:
+    """The step, and what stays on the devices: the teacher and, where it fits, the data.
+
+    A step then gets only indices, or else images.
+    """
+    parallel, precision = computation.parallel, computation.precision
+    teacher_variables = parallel.replicate(fold_batch_norm(dict(model.teacher_variables)))
+    if not computation.placement.in_memory:
+        step = make_streamed_step(model.teacher, model.student, loss, tx, precision)
+        return step, (teacher_variables,)
+    data = parallel.replicate(images)
+    if not computation.placement.features_kept:
+        step = make_train_step(model.teacher, model.student, loss, tx, precision)
+        return step, (teacher_variables, data)
+    features = teacher_features(
+        model.teacher, teacher_variables, data, schedule.batch_size, parallel, precision
+    )
+    return make_train_step(None, model.student, loss, tx, precision), ({}, features)
+
+
+def _open_feed(
+    images: Inputs, schedule: Schedule, step: int, computation: Computation
+) -> AbstractContextManager[Callable[[int], jax.Array] | None]:
+    """The batches of images that stay on disk; None where they are in memory."""
+    if isinstance(images, np.ndarray):
+        return nullcontext()
+    return streamed_feed(
+        images,
+        schedule,
+        step,
+        computation.parallel,
+        memory_budget=computation.memory_budget,
+        num_workers=computation.num_workers,
+    )
