@@ -10,6 +10,7 @@ import jax
 import numpy as np
 
 from rdvar_jax.commands.threshold import read_threshold
+from rdvar_jax.files import write_json, write_text
 from rdvar_jax.report.figures import save_figures
 from rdvar_jax.report.gallery import make_gallery
 from rdvar_jax.report.results import scores_csv
@@ -17,7 +18,7 @@ from rdvar_jax.report.scale import color_scale
 from rdvar_jax.runs.checks.commands import check_evaluation
 from rdvar_jax.runs.config import Config, flatten
 from rdvar_jax.runs.run import build_parallel, load_test_set, load_trained
-from rdvar_jax.runs.workdir import Workdir, write_json, write_skipped, write_text
+from rdvar_jax.runs.workdir import Workdir, write_skipped
 from rdvar_jax.scoring.all_metrics import evaluate_maps
 from rdvar_jax.scoring.points import curve_points
 from rdvar_jax.scoring.thresholds import best_f1_threshold

@@ -17,7 +17,7 @@ from rdvar_jax.runs.checks.commands import check_prediction
 from rdvar_jax.runs.config import Config
 from rdvar_jax.runs.run import SavedRun, build_geometry, build_parallel, load_saved
 from rdvar_jax.runs.workdir import Workdir
-from rdvar_jax.serving.archive import PROGRAM, WEIGHTS, write_bundle, write_whole
+from rdvar_jax.serving.archive import PROGRAM, WEIGHTS, write_bundle, writing_model
 from rdvar_jax.serving.program import PLATFORMS, export_program, folded_weights
 from rdvar_jax.version import __version__
 from rdvar_jax.weights.safetensors_file import safetensors_bytes
@@ -100,7 +100,8 @@ def _write_onnx(
     properties = {METADATA: json.dumps(about, allow_nan=False)}
     size, sigma = config.data.image_size, config.score.sigma
     model = build_onnx(config.teacher.arch, weights, size, sigma, properties)
-    write_whole(output, lambda file: file.write(model))
+    with writing_model(output) as temporary:
+        temporary.write_bytes(model)
 
 
 def _check(output: Path, file_format: str, threshold: float | None) -> None:

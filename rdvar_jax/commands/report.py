@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from rdvar_jax.errors import CheckpointError, ConfigError
+from rdvar_jax.files import write_text
 from rdvar_jax.report.page.render import render_page
-from rdvar_jax.runs.workdir import Workdir, load_config, write_text
+from rdvar_jax.runs.workdir import Workdir, load_config
 from rdvar_jax.scoring.metrics import auroc
 
 

@@ -18,6 +18,7 @@ from rdvar_jax.data.loading.skipping import leave_out
 from rdvar_jax.data.sets.inputs import decode_batches, find_inputs
 from rdvar_jax.data.sets.records import HasPath
 from rdvar_jax.errors import CheckpointError, ConfigError, DataError
+from rdvar_jax.files import write_json
 from rdvar_jax.runs.checks.commands import check_prediction
 from rdvar_jax.runs.config import Config, flatten
 from rdvar_jax.runs.run import (
@@ -28,7 +29,7 @@ from rdvar_jax.runs.run import (
     find_data,
     load_trained,
 )
-from rdvar_jax.runs.workdir import Workdir, write_json
+from rdvar_jax.runs.workdir import Workdir
 from rdvar_jax.scoring.thresholds import (
     METHODS,
     Threshold,

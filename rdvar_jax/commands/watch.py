@@ -32,11 +32,12 @@ from rdvar_jax.commands.threshold import score_settings
 from rdvar_jax.data.sets.drop_folder import DropFolder
 from rdvar_jax.data.sets.inputs import InputImage, decode_batches
 from rdvar_jax.errors import CheckpointError, ConfigError, DataError
+from rdvar_jax.files import write_json
 from rdvar_jax.report.prediction_files import ScoreLines, add_skipped, continued_scores
 from rdvar_jax.runs.checks.commands import check_prediction
 from rdvar_jax.runs.config import Config
 from rdvar_jax.runs.run import TrainedRun, build_geometry, build_parallel, load_trained
-from rdvar_jax.runs.workdir import Workdir, write_json
+from rdvar_jax.runs.workdir import Workdir
 from rdvar_jax.training.stop import StopRequest
 
 logger = logging.getLogger("rdvar_jax")

@@ -1,11 +1,11 @@
 """Metrics as JSON lines, and for TensorBoard where it is asked for."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 from rdvar_jax.errors import ConfigError
+from rdvar_jax.files import write_text
 
 
 class MetricsWriter:
@@ -27,9 +27,7 @@ class MetricsWriter:
         if path is None:
             return
         kept = [line for line in _read_lines(path) if line["step"] <= step]
-        temporary = path.with_name(f".{path.name}.tmp")
-        temporary.write_text("".join(json.dumps(line) + "\n" for line in kept))
-        os.replace(temporary, path)
+        write_text(path, "".join(json.dumps(line) + "\n" for line in kept))
         self._file = path.open("a")
         self._tensorboard = _open_tensorboard(tensorboard, step) if tensorboard else None
 

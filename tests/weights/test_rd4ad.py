@@ -82,7 +82,10 @@ def put(part, name, value):
         (put("bn", "bn9.num_batches_tracked", 3), "bn9.num_batches_tracked, of no"),
         (put("bn", "bn1.num_batches_tracked", -3), "bn1.num_batches_tracked that is not a count"),
         (put("bn", "bn1.num_batches_tracked", 0.5), "bn1.num_batches_tracked that is not a count"),
-        (put("bn", "bn1.num_batches_tracked", 2**40), "bn1.num_batches_tracked that is not a count"),
+        (
+            put("bn", "bn1.num_batches_tracked", 2**40),
+            "bn1.num_batches_tracked that is not a count",
+        ),
         (put("bn", "bn1.weight", np.zeros(3, np.float32)), "bn1.weight is [3] instead of [8]"),
         (lambda states: states.pop("decoder"), "holds no 'decoder'"),
         (lambda states: states.update(memory={}), "unknown entries (memory)"),
