@@ -26,7 +26,7 @@ class MetricsWriter:
         self._file = self._tensorboard = None
         if path is None:
             return
-        kept = [line for line in _read_lines(path) if line["step"] <= step]
+        kept = [line for line in read_lines(path) if line["step"] <= step]
         write_text(path, "".join(json.dumps(line) + "\n" for line in kept))
         self._file = path.open("a")
         self._tensorboard = _open_tensorboard(tensorboard, step) if tensorboard else None
@@ -66,7 +66,8 @@ def _open_tensorboard(folder: Path, step: int):
     return SummaryWriter(str(folder), purge_step=step + 1)
 
 
-def _read_lines(path: Path) -> list[dict[str, Any]]:
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """Reads the whole lines of the file; none where it is missing."""
     if not path.exists():
         return []
     lines = []
