@@ -9,7 +9,6 @@ from typing import Any
 import jax
 import numpy as np
 
-from rdvar_jax.commands.threshold import read_threshold
 from rdvar_jax.files import write_json, write_text
 from rdvar_jax.report.figures import save_figures
 from rdvar_jax.report.gallery import make_gallery
@@ -18,6 +17,7 @@ from rdvar_jax.report.scale import color_scale
 from rdvar_jax.runs.checks.commands import check_evaluation
 from rdvar_jax.runs.config import Config, flatten
 from rdvar_jax.runs.run import build_parallel, load_test_set, load_trained
+from rdvar_jax.runs.threshold_file import read_threshold
 from rdvar_jax.runs.workdir import Workdir, write_skipped
 from rdvar_jax.scoring.all_metrics import evaluate_maps
 from rdvar_jax.scoring.points import curve_points
@@ -50,7 +50,7 @@ def evaluate(config: Config, workdir: Workdir, which: str = "latest") -> dict[st
     parallel = build_parallel(config, devices)
     trained = load_trained(config, workdir, which, parallel)
     saved = trained.saved
-    stored = read_threshold(config, workdir, which, trained)
+    stored = read_threshold(config, workdir, which, saved)
     test_set = load_test_set(config)
     maps, scores = trained.score(test_set.images, progress=True)
     scale = color_scale(maps)

@@ -11,11 +11,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from rdvar_jax.commands.threshold import RULE, read_threshold
 from rdvar_jax.errors import BundleError, ConfigError
 from rdvar_jax.runs.checks.commands import check_prediction
 from rdvar_jax.runs.config import Config
 from rdvar_jax.runs.run import SavedRun, build_geometry, build_parallel, load_saved
+from rdvar_jax.runs.threshold_file import RULE, read_threshold
 from rdvar_jax.runs.workdir import Workdir
 from rdvar_jax.serving.archive import PROGRAM, WEIGHTS, write_bundle, writing_model
 from rdvar_jax.serving.program import PLATFORMS, export_program, folded_weights
@@ -121,7 +121,7 @@ def _threshold(
     if given is not None:
         # As scores are float32, so is what they are compared with.
         return {"threshold": float(np.float32(given)), "rule": RULE, "method": "given"}
-    stored = read_threshold(config, workdir, which, run)
+    stored = read_threshold(config, workdir, which, run.saved)
     if stored is None:
         logger.info(
             "%s holds no threshold, so the file gives scores without verdicts; run rdvar "
