@@ -38,12 +38,12 @@ def run(argv: list[str]) -> int:
 
 
 def _draw(root: Path, values: flags.FlagValues) -> int:
-    from rdvar_jax.synthetic import CATEGORIES, generate
+    from rdvar_jax.commands.prepare import draw_set
 
     size, seed = (int(values[name].value or 0) for name in ("size", "seed"))
-    generate(root, size=size, seed=seed)
-    settings = f"--config configs/mvtec_resnet18.py:{CATEGORIES[0]} --config.data.root={root}"
-    print(f"drew {', '.join(CATEGORIES)} in {root}; next: rdvar train {settings} --workdir W")
+    categories = draw_set(root, size, seed)
+    settings = f"--config configs/mvtec_resnet18.py:{categories[0]} --config.data.root={root}"
+    print(f"drew {', '.join(categories)} in {root}; next: rdvar train {settings} --workdir W")
     return 0
 
 
@@ -51,13 +51,9 @@ def _pack(values: flags.FlagValues) -> int:
     manual_dir, data_dir = values["manual_dir"].value, values["data_dir"].value
     if not manual_dir or not data_dir:
         raise ConfigError("--source tfds needs --manual_dir FOLDER and --data_dir TFDS_FOLDER.")
-    from rdvar_jax.data.sets.tfds_read import import_tfds
+    from rdvar_jax.commands.prepare import make_tfds_sets
 
-    import_tfds()
-    from rdvar_jax.data.sets.tfds_write import build_tfds
-
-    names = values["category"].value or ()
-    folders = build_tfds(Path(manual_dir).absolute(), Path(data_dir).absolute(), names)
+    folders = make_tfds_sets(Path(manual_dir), Path(data_dir), values["category"].value or ())
     print("\n".join(map(str, folders)))
     print(f"next: rdvar train ... --config.data.source=tfds --config.data.root={data_dir}")
     return 0

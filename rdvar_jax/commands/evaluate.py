@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from rdvar_jax.commands.threshold import read_threshold
+from rdvar_jax.files import write_json, write_text
 from rdvar_jax.report.figures import save_figures
 from rdvar_jax.report.gallery import make_gallery
 from rdvar_jax.report.results import scores_csv
@@ -16,7 +16,8 @@ from rdvar_jax.report.scale import color_scale
 from rdvar_jax.runs.config import Config, flatten
 from rdvar_jax.runs.recipe import Recipe
 from rdvar_jax.runs.run import Run
-from rdvar_jax.runs.workdir import Workdir, write_json, write_skipped, write_text
+from rdvar_jax.runs.threshold_file import read_threshold
+from rdvar_jax.runs.workdir import Workdir, write_skipped
 from rdvar_jax.scoring.all_metrics import evaluate_maps
 from rdvar_jax.scoring.points import curve_points
 from rdvar_jax.scoring.thresholds import best_f1_threshold
@@ -46,7 +47,7 @@ def evaluate(config: Config, workdir: Workdir, which: str = "latest") -> dict[st
     recipe = Recipe.for_evaluation(config)
     trained = Run(recipe, workdir).load_scorer(which)
     saved = trained.saved
-    stored = read_threshold(config, workdir, which, trained)
+    stored = read_threshold(config, workdir, which, saved)
     test_set = recipe.load_test()
     maps, scores = trained.score(test_set.images, progress=True)
     scale = color_scale(maps)

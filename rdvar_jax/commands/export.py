@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from rdvar_jax.commands.threshold import RULE, read_threshold
 from rdvar_jax.errors import BundleError, ConfigError
 from rdvar_jax.runs.config import Config
 from rdvar_jax.runs.recipe import Recipe
 from rdvar_jax.runs.run import Run, SavedRun
+from rdvar_jax.runs.threshold_file import RULE, read_threshold
 from rdvar_jax.runs.workdir import Workdir
-from rdvar_jax.serving.archive import PROGRAM, WEIGHTS, write_bundle, write_whole
+from rdvar_jax.serving.archive import PROGRAM, WEIGHTS, write_bundle, writing_model
 from rdvar_jax.serving.program import PLATFORMS, export_program, folded_weights
 from rdvar_jax.version import __version__
 from rdvar_jax.weights.safetensors_file import safetensors_bytes
@@ -99,7 +99,8 @@ def _write_onnx(
     properties = {METADATA: json.dumps(about, allow_nan=False)}
     size, sigma = config.data.image_size, config.score.sigma
     model = build_onnx(config.teacher.arch, weights, size, sigma, properties)
-    write_whole(output, lambda file: file.write(model))
+    with writing_model(output) as temporary:
+        temporary.write_bytes(model)
 
 
 def _check(output: Path, file_format: str, threshold: float | None) -> None:
@@ -119,7 +120,7 @@ def _threshold(
     if given is not None:
         # As scores are float32, so is what they are compared with.
         return {"threshold": float(np.float32(given)), "rule": RULE, "method": "given"}
-    stored = read_threshold(config, workdir, which, run)
+    stored = read_threshold(config, workdir, which, run.saved)
     if stored is None:
         logger.info(
             "%s holds no threshold, so the file gives scores without verdicts; run rdvar "

@@ -1,14 +1,10 @@
 """`rdvar predict`: from a trained run and any images to scores, verdicts and pictures."""
 
-import errno
-import json
 import logging
-import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,35 +18,29 @@ from rdvar_jax.commands.image_writer import (
     Outputs,
     Thresholds,
 )
-from rdvar_jax.commands.threshold import read_threshold
+from rdvar_jax.commands.scoring_setup import (
+    Counts,
+    check_output,
+    check_thresholds,
+    complete_thresholds,
+    find_scale,
+    make_output,
+    writing,
+)
+from rdvar_jax.data.loading.threads import num_usable_cpus
 from rdvar_jax.data.sets.inputs import InputImage, decode_batches, find_inputs
-from rdvar_jax.errors import CheckpointError, ConfigError, DataError
-from rdvar_jax.report.prediction_files import DEFECTIVE, SKIPPED, add_skipped, new_scores
+from rdvar_jax.errors import DataError
+from rdvar_jax.report.prediction_files import SKIPPED, add_skipped, new_scores
 from rdvar_jax.report.scale import RunningScale
 from rdvar_jax.runs.config import Config
 from rdvar_jax.runs.recipe import Recipe
-from rdvar_jax.runs.run import Run, TrainedRun
+from rdvar_jax.runs.run import Run
 from rdvar_jax.runs.workdir import Workdir
 
 logger = logging.getLogger("rdvar_jax")
 
 # The images of a batch with their pixels [B, H, W, 3], maps [B, H, W] and scores [B].
 Scored = tuple[Sequence[InputImage], np.ndarray, np.ndarray, np.ndarray]
-
-
-@dataclass
-class Counts:
-    """What came of a call. `num_defective` is None where there was no threshold."""
-
-    num_images: int = 0  # scored
-    num_defective: int | None = None
-    num_skipped: int = 0
-
-    def add(self, verdict: str | None) -> None:
-        """Counts one image with its verdict."""
-        self.num_images += 1
-        if verdict is not None:
-            self.num_defective = (self.num_defective or 0) + (verdict == DEFECTIVE)
 
 
 def predict(
@@ -99,7 +89,7 @@ def predict(
     check_output(output, inputs)
     with _whole_or_nothing(output):
         trained = Run(recipe, workdir).load_scorer(which)
-        thresholds = complete_thresholds(thresholds, config, workdir, which, trained)
+        thresholds = complete_thresholds(thresholds, config, workdir, which, trained.saved)
         check_thresholds(thresholds, wanted, need_verdicts)
         geometry, skipped = recipe.geometry, dict[InputImage, str]()
 
@@ -119,7 +109,7 @@ def predict(
                 raise DataError(f"No image can be read; the first: {skipped[images[0]]}")
 
         if wanted.colored and scale is None:
-            scale = find_scale(workdir, which, trained) or _count_scale(scored)
+            scale = find_scale(workdir, which, trained.saved) or _count_scale(scored)
         with writing(output):
             writer = ImageWriter(output, geometry, thresholds, wanted, scale)
             counts = _write(writer, scored("predicting"))
@@ -136,75 +126,16 @@ def predict(
     return counts
 
 
-def complete_thresholds(
-    given: Thresholds, config: Config, workdir: Workdir, which: str, trained: TrainedRun
-) -> Thresholds:
-    """Thresholds that were not given: of images that of the workdir, of pixels that of images.
-
-    An image's score is its map's maximum, so it is defective where one of its pixels is. Without
-    any, a line says how to get one.
-
-    Raises:
-        CheckpointError: see `read_threshold`.
-    """
-    image = given.image
-    if image is None:
-        stored = read_threshold(config, workdir, which, trained)
-        image = None if stored is None else float(stored["threshold"])
-    if image is None:
-        logger.info(
-            "no verdicts: %s is not there; rdvar threshold makes it from good images, or give "
-            "--threshold",
-            workdir.threshold(which),
-        )
-    return Thresholds(image, image if given.pixel is None else given.pixel)
-
-
-def check_thresholds(thresholds: Thresholds, wanted: Outputs, need_verdicts: bool) -> None:
-    """Raises a ConfigError where something is asked for that needs a threshold."""
-    for flag, is_asked, value in (
-        ("--fail_on_defect", need_verdicts, thresholds.image),
-        ("--save_masks", wanted.masks, thresholds.pixel),
-    ):
-        if is_asked and value is None:
-            raise ConfigError(f"{flag} needs a threshold; call rdvar threshold, or give one.")
-
-
 def _write(writer: ImageWriter, batches: Iterator[Scored]) -> Counts:
     counts = Counts()
     # Threads, because drawing and compressing a picture takes longer than a GPU takes to score it.
     # No more than there are CPUs: each holds an image at its own size.
-    with new_scores(writer.folder) as lines, ThreadPoolExecutor(os.cpu_count()) as executor:
+    with new_scores(writer.folder) as lines, ThreadPoolExecutor(num_usable_cpus()) as executor:
         for batch, pixels, maps, scores in batches:
             for prediction in executor.map(writer.write, batch, pixels, maps, scores):
                 lines.add(prediction)
                 counts.add(prediction.verdict)
     return counts
-
-
-def find_scale(workdir: Workdir, which: str, trained: TrainedRun) -> tuple[float, float] | None:
-    """The evaluation's colour scale, if it was of this state; else a line says that there is none.
-
-    Raises:
-        CheckpointError: the evaluation's results are damaged.
-    """
-    path = workdir.results(which)
-    try:
-        results = json.loads(path.read_text())
-        if results["checkpoint_sha256"] == trained.saved.sha256 and "color_scale" in results:
-            low, high = map(float, results["color_scale"])
-            return low, high
-    except FileNotFoundError:
-        pass
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(
-            f"{path} cannot be read, and the colour scale stands in it; run rdvar evaluate again, "
-            "or remove the file."
-        ) from error
-    logger.info(
-        "%s holds no colour scale of this state; rdvar evaluate makes one for all calls", path
-    )
-    return None
 
 
 def _count_scale(scored: Callable[[str], Iterator[Scored]]) -> tuple[float, float]:
@@ -214,28 +145,6 @@ def _count_scale(scored: Callable[[str], Iterator[Scored]]) -> tuple[float, floa
     for _, _, maps, _ in scored("colour scale"):
         running.add(maps)
     return running.scale()
-
-
-def check_output(output: Path, inputs: Sequence[Path], may_hold_files: bool = False) -> None:
-    """Raises a DataError where the output is no folder, not empty, or a part of the input."""
-    if output.exists() and not output.is_dir():
-        raise DataError(f"--output {output} is a file; give a folder.")
-    if not may_hold_files and output.is_dir() and any(output.iterdir()):
-        raise DataError(f"--output {output} is not empty; give a new or an empty folder.")
-    for path in inputs:
-        if path.is_dir() and output.resolve().is_relative_to(path.resolve()):
-            raise DataError(
-                f"--output {output} lies in the input {path}, so the next call would take heat "
-                "maps for images; give a folder outside of it."
-            )
-
-
-def make_output(output: Path) -> None:
-    """Makes the folder if missing; raises a DataError where it cannot be written."""
-    with writing(output):
-        output.mkdir(parents=True, exist_ok=True)
-        if not os.access(output, os.W_OK):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
 
 @contextmanager
@@ -252,15 +161,3 @@ def _whole_or_nothing(output: Path) -> Iterator[None]:
         if made:
             output.rmdir()
         raise
-
-
-@contextmanager
-def writing(output: Path) -> Iterator[None]:
-    """What the system says of the output as one sentence for the user."""
-    try:
-        yield
-    except OSError as error:
-        raise DataError(
-            f"--output {output} cannot be written ({error.strerror or error}); give a folder "
-            "with room that can be written."
-        ) from error

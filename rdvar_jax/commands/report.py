@@ -4,7 +4,6 @@ import csv
 import hashlib
 import io
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,11 @@ from typing import Any
 import numpy as np
 
 from rdvar_jax.errors import CheckpointError, ConfigError
+from rdvar_jax.files import write_text
 from rdvar_jax.report.page.render import render_page
-from rdvar_jax.runs.workdir import Workdir, load_config, write_text
+from rdvar_jax.runs.workdir import Workdir, load_config
 from rdvar_jax.scoring.metrics import auroc
+from rdvar_jax.training.writer import read_lines
 
 
 def write_report(workdir: Workdir, which: str = "latest", output: Path | None = None) -> Path:
@@ -37,7 +38,9 @@ def write_report(workdir: Workdir, which: str = "latest", output: Path | None = 
     evaluation = _read(workdir.evaluation(which), workdir, which)
     rows = _read_rows(workdir.scores(which), evaluation["scores_sha256"], workdir, which)
     threshold = _read_threshold(workdir.threshold(which), results, evaluation["settings"])
-    page = render_page(results, evaluation, rows, threshold, _aurocs(rows), _read_log(workdir))
+    page = render_page(
+        results, evaluation, rows, threshold, _aurocs(rows), read_lines(workdir.metrics)
+    )
     output = output or workdir.report(which)
     try:
         write_text(output, page)
@@ -105,15 +108,3 @@ def _aurocs(rows: Sequence[dict[str, Any]]) -> dict[str, float | None]:
             ]
         )
     }
-
-
-def _read_log(workdir: Workdir) -> list[dict[str, Any]]:
-    """The whole lines of `metrics.jsonl`; none where nothing was logged."""
-    lines = []
-    if os.path.exists(workdir.metrics):
-        for text in workdir.metrics.read_text().splitlines():
-            try:
-                lines.append(json.loads(text))
-            except ValueError:
-                pass  # a line cut off by a kill
-    return lines

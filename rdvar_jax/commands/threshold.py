@@ -1,9 +1,7 @@
 """`rdvar threshold`: from good images to the score above which an image is called defective."""
 
 import hashlib
-import json
 import logging
-import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,12 +14,14 @@ from tqdm import tqdm
 from rdvar_jax.data.loading.skipping import leave_out
 from rdvar_jax.data.sets.inputs import decode_batches, find_inputs
 from rdvar_jax.data.sets.records import HasPath
-from rdvar_jax.errors import CheckpointError, ConfigError, DataError
-from rdvar_jax.runs.config import Config, flatten
+from rdvar_jax.errors import ConfigError, DataError
+from rdvar_jax.files import write_json
+from rdvar_jax.runs.config import Config
 from rdvar_jax.runs.data_checks import find_data
 from rdvar_jax.runs.recipe import Recipe
-from rdvar_jax.runs.run import Run, SavedRun, TrainedRun
-from rdvar_jax.runs.workdir import Workdir, write_json
+from rdvar_jax.runs.run import Run, TrainedRun
+from rdvar_jax.runs.threshold_file import RULE, score_settings
+from rdvar_jax.runs.workdir import Workdir
 from rdvar_jax.scoring.thresholds import (
     METHODS,
     Threshold,
@@ -31,8 +31,6 @@ from rdvar_jax.scoring.thresholds import (
 )
 
 logger = logging.getLogger("rdvar_jax")
-
-RULE = "defective where score > threshold"
 
 
 @dataclass(frozen=True)
@@ -137,40 +135,6 @@ def make_threshold(
     return value
 
 
-def read_threshold(
-    config: Config, workdir: Workdir, which: str, trained: TrainedRun | SavedRun
-) -> dict[str, Any] | None:
-    """What `make_threshold` wrote for this state; None where it was never called.
-
-    Raises:
-        CheckpointError: the file is damaged, or is of another state or other score settings.
-    """
-    path = workdir.threshold(which)
-    try:
-        value = json.loads(path.read_text())
-        threshold = float(value["threshold"])
-        made_with = value["checkpoint_sha256"], value["score"], value["step"]
-        if not math.isfinite(threshold):
-            raise ValueError("not finite")
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(
-            f"{path} cannot be read; run rdvar threshold again, or remove the file."
-        ) from error
-    if made_with[0] != trained.saved.sha256:
-        raise CheckpointError(
-            f"{path} was made with the state of step {made_with[2]}, and this is another one, of "
-            f"step {trained.saved.step}; run rdvar threshold again, or remove the file."
-        )
-    if made_with[1] != score_settings(config):
-        raise CheckpointError(
-            f"{path} was made with the settings {made_with[1]}, now {score_settings(config)}; "
-            "run rdvar threshold with these settings, or leave them as they were."
-        )
-    return value
-
-
 def _good_images(config: Config, inputs: Sequence[Path]) -> tuple[str, Sequence[HasPath]]:
     if inputs:
         return "input", find_inputs(inputs)
@@ -201,15 +165,6 @@ def _scores(
             bar.update(len(batch))
     leave_out(images, failures, split)
     return read, np.concatenate(scores)
-
-
-def score_settings(config: Config) -> dict[str, Any]:
-    """The settings that scores depend on and that may differ from call to call."""
-    return {
-        name: value
-        for name, value in flatten(config).items()
-        if name.startswith("score.") and name != "score.batch_size"
-    }
 
 
 def _hash(images: Sequence[HasPath], scores: np.ndarray) -> str:

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +17,7 @@ from rdvar_jax.commands.image_writer import (
     Outputs,
     Thresholds,
 )
-from rdvar_jax.commands.predict import (
+from rdvar_jax.commands.scoring_setup import (
     Counts,
     check_output,
     check_thresholds,
@@ -27,15 +26,17 @@ from rdvar_jax.commands.predict import (
     make_output,
     writing,
 )
-from rdvar_jax.commands.threshold import score_settings
+from rdvar_jax.data.loading.threads import num_usable_cpus
 from rdvar_jax.data.sets.drop_folder import DropFolder
 from rdvar_jax.data.sets.inputs import InputImage, decode_batches
 from rdvar_jax.errors import CheckpointError, ConfigError, DataError
+from rdvar_jax.files import write_json
 from rdvar_jax.report.prediction_files import ScoreLines, add_skipped, continued_scores
 from rdvar_jax.runs.config import Config
 from rdvar_jax.runs.recipe import Recipe
 from rdvar_jax.runs.run import Run, TrainedRun
-from rdvar_jax.runs.workdir import Workdir, write_json
+from rdvar_jax.runs.threshold_file import score_settings
+from rdvar_jax.runs.workdir import Workdir
 from rdvar_jax.training.stop import StopRequest
 
 logger = logging.getLogger("rdvar_jax")
@@ -86,10 +87,10 @@ def watch(
     check_output(output, [folder], may_hold_files=continues)
     with StopRequest() as stop:
         trained = Run(recipe, workdir).load_scorer(which)
-        thresholds = complete_thresholds(thresholds, config, workdir, which, trained)
+        thresholds = complete_thresholds(thresholds, config, workdir, which, trained.saved)
         check_thresholds(thresholds, wanted, need_verdicts)
         if wanted.colored and scale is None:
-            scale = find_scale(workdir, which, trained)
+            scale = find_scale(workdir, which, trained.saved)
             if scale is None:
                 raise ConfigError(
                     "the colour scale must be known before the first image comes; call rdvar "
@@ -119,7 +120,7 @@ class _Watcher:
         self._trained.score(np.zeros((1, self._geometry.height, self._geometry.width, 3), np.uint8))
         with (
             continued_scores(self._writer.folder) as (lines, done),
-            ThreadPoolExecutor(os.cpu_count()) as executor,
+            ThreadPoolExecutor(num_usable_cpus()) as executor,
         ):
             for name in done:
                 self._names[InputImage(folder / name, name).result_name("")] = name

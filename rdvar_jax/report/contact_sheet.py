@@ -1,8 +1,6 @@
 """A contact sheet: rows of small pictures with their masks outlined and their names below."""
 
-import os
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, PngImagePlugin
 
 from rdvar_jax.errors import UserError
+from rdvar_jax.files import replacing
 from rdvar_jax.report.panels import DEFECTIVE, FRAME, MUTED, TEXT, fit_text, make_font, printable
 
 SIDE = 168  # of the square that a picture is fitted into, in pixels
@@ -66,7 +65,6 @@ def save_contact_sheet(path: Path, sheet: Image.Image) -> None:
     """
     mark = PngImagePlugin.PngInfo()
     mark.add_text("Software", OWN_MARK.decode())
-    partial = path.with_name(f".{path.name}.tmp")
     try:
         if path.exists():
             with path.open("rb") as file:
@@ -76,11 +74,9 @@ def save_contact_sheet(path: Path, sheet: Image.Image) -> None:
                         "another name."
                     )
         path.parent.mkdir(parents=True, exist_ok=True)
-        sheet.save(partial, format="PNG", pnginfo=mark)
-        os.replace(partial, path)
+        with replacing(path) as temporary:
+            sheet.save(temporary, format="PNG", pnginfo=mark)
     except OSError as error:
-        with suppress(OSError):
-            partial.unlink()
         raise UserError(
             f"--output {path} cannot be written ({error.strerror or error}); give another place."
         ) from error

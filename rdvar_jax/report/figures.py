@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 
 from rdvar_jax.errors import UserError
+from rdvar_jax.files import replacing
 from rdvar_jax.report.image_set import Images
 from rdvar_jax.report.panels import SHEET_COLUMNS, Example, draw_panel, draw_sheet, printable
 from rdvar_jax.report.scale import color_scale
@@ -205,13 +206,12 @@ def _prepare(folder: Path) -> None:
 
 
 def _save(canvas: Image.Image, path: Path) -> Path:
-    """Write beside the place and move there: no reader meets half a picture."""
+    """Writes a picture with the mark by which it is known as one of ours."""
     info = PngImagePlugin.PngInfo()
     info.add_text("Software", OWN_MARK.decode())
-    partial = path.with_name(".figure.partial")
     try:
-        canvas.save(partial, format="PNG", pnginfo=info)
-        partial.replace(path)
+        with replacing(path) as temporary:
+            canvas.save(temporary, format="PNG", pnginfo=info)
     except OSError as error:
         raise _unwritable(path.parent, error) from error
     return path

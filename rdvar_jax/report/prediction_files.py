@@ -7,7 +7,6 @@ their bytes in CSV, and are escaped in JSON as Python's `os.fsdecode` gives them
 import csv
 import io
 import json
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +14,8 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+
+from rdvar_jax.files import replacing, write_text
 
 SCORES_CSV, SCORES_JSONL, SKIPPED = "scores.csv", "scores.jsonl", "skipped.csv"
 COLUMNS = ("path", "score", "threshold", "verdict", "num_regions", "regions")
@@ -86,17 +87,10 @@ class ScoreLines:
 @contextmanager
 def new_scores(folder: Path) -> Iterator[ScoreLines]:
     """Files that appear when all rows are there; on an error nothing is left."""
-    paths = [folder / SCORES_JSONL, folder / SCORES_CSV]
-    partial = [path.with_name(f".{path.name}.tmp") for path in paths]
-    try:
-        with _open(partial[0], "w") as jsonl_file, _open(partial[1], "w") as csv_file:
+    with replacing(folder / SCORES_CSV) as csv_path, replacing(folder / SCORES_JSONL) as jsonl_path:
+        with _open(csv_path, "w") as csv_file, _open(jsonl_path, "w") as jsonl_file:
             csv_file.write(_line(COLUMNS))
             yield ScoreLines(csv_file, jsonl_file)
-        for temporary, path in zip(partial, paths, strict=True):
-            temporary.replace(path)
-    finally:
-        for temporary in partial:
-            temporary.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -133,7 +127,7 @@ def _mend(csv_path: Path, jsonl_path: Path) -> set[str]:
     rows = [row for row in rows[1:] if len(row) == len(COLUMNS)]
     mended = "".join(map(_line, (COLUMNS, *rows)))
     if mended != text:
-        _replace(csv_path, mended)
+        write_text(csv_path, mended)
     done = {row[0] for row in rows}
     lines = {}
     for line in _read(jsonl_path).splitlines():
@@ -143,7 +137,7 @@ def _mend(csv_path: Path, jsonl_path: Path) -> set[str]:
             continue
     mended = "".join(line for path, line in lines.items() if path in done)
     if mended != _read(jsonl_path):
-        _replace(jsonl_path, mended)
+        write_text(jsonl_path, mended)
     return done
 
 
@@ -163,10 +157,3 @@ def _read(path: Path) -> str:
             return file.read()
     except FileNotFoundError:
         return ""
-
-
-def _replace(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
-    with _open(temporary, "w") as file:
-        file.write(text)
-    os.replace(temporary, path)

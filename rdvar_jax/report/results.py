@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from rdvar_jax.report.prediction_files import exact
+
 
 def scores_csv(
     names: Sequence[str], labels: np.ndarray, defects: Sequence[str], scores: np.ndarray
@@ -22,10 +24,5 @@ def scores_csv(
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["path", "label", "defect", "score"])
     for name, label, defect, score in zip(names, labels, defects, scores, strict=True):
-        writer.writerow([name, int(label) if label >= 0 else "", defect, _exact(score)])
+        writer.writerow([name, int(label) if label >= 0 else "", defect, exact(score)])
     return text.getvalue()
-
-
-def _exact(score: float) -> str:
-    """The fewest digits that give the same float32 back."""
-    return str(np.float32(score))

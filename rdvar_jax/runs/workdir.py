@@ -1,15 +1,15 @@
-"""Where a run keeps its files, and how they are written so that a stop loses nothing."""
+"""Paths in a run's folder, its `config.json`, and the list of images that were left out."""
 
 import csv
 import io
 import json
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rdvar_jax.errors import CheckpointError, ConfigError
+from rdvar_jax.files import write_text
 from rdvar_jax.runs.config import Config, config_from_json, default_config, determining_settings
 
 
@@ -141,19 +141,6 @@ def load_config(workdir: Workdir) -> Config:
         ) from error
     except ConfigError as error:
         raise ConfigError(f"{workdir.config} is damaged: {error}; restore the file.") from error
-
-
-def write_text(path: Path, text: str) -> None:
-    """Replaces a file in one step: after a stop it is the old one or the new one, whole."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    # As the file system has it: names of files that are no UTF-8 keep their bytes.
-    temporary.write_text(text, encoding="utf-8", errors="surrogateescape")
-    os.replace(temporary, path)
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Writes JSON in one step; infinities and NaN are refused."""
-    write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
 def write_skipped(path: Path, skipped: Iterable[tuple[str, str]]) -> None:

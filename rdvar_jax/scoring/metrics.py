@@ -6,7 +6,7 @@ scores share one threshold. A metric of strictly increasing rescaled scores is u
 float64.
 
 A metric is None, never nan, when the set cannot define it: every metric here needs at least one
-defective and one defect-free item. `undefined_reason` says which is missing.
+defective and one defect-free item.
 """
 
 from collections.abc import Callable
@@ -26,14 +26,14 @@ def image_metrics(scores: npt.ArrayLike, labels: npt.ArrayLike) -> dict[str, flo
 
     Returns:
         `image_auroc`, `image_ap`, `image_f1_max`, each in 0..1, or all None when the images are
-        all good or all defective (`undefined_reason(labels)`).
+        all good or all defective.
 
     Raises:
         ValueError: shapes differ, a score is nan or infinite, or a label is not 0 or 1.
     """
     scores, labels = _checked(scores, labels)
     metrics: dict[str, float | None] = dict.fromkeys(("image_auroc", "image_ap", "image_f1_max"))
-    if undefined_reason(labels) is not None:
+    if not has_both_classes(labels):
         return metrics
     ranking = curves.rank(scores.ravel(), labels.ravel())
     metrics["image_auroc"] = curves.area_under_roc(ranking)
@@ -62,8 +62,8 @@ def pixel_metrics(
 
     Returns:
         `pixel_auroc`, `pixel_ap`, `pixel_f1_max`, `aupro` and `pro_rd4ad_per_image`, each in
-        0..1, or None when the masks are all false or all true
-        (`undefined_reason(masks, "pixel")`); for the last one see also `pro_rd4ad`.
+        0..1, or None when the masks are all false or all true; for the last one see also
+        `pro_rd4ad`.
 
     Raises:
         ValueError: shapes differ or are not [N, H, W], a map holds nan or infinity, a mask
@@ -76,7 +76,7 @@ def pixel_metrics(
         ("pixel_auroc", "pixel_ap", "pixel_f1_max", "aupro", "pro_rd4ad_per_image")
     )
     counted = masks if inside is None else masks[inside]
-    if undefined_reason(counted) is not None:
+    if not has_both_classes(counted):
         return metrics
     ranking = curves.rank((maps if inside is None else maps[inside]).ravel(), counted.ravel())
     found = regions.find_regions(masks)
@@ -144,7 +144,7 @@ def aupro(maps: npt.ArrayLike, masks: npt.ArrayLike, limit: float = 0.3) -> floa
     """
     maps, masks = _checked_maps(maps, masks)
     _check_limit(limit)
-    if undefined_reason(masks) is not None:
+    if not has_both_classes(masks):
         return None
     ranking = curves.rank(maps.ravel(), masks.ravel())
     return regions.area_under_pro(ranking, regions.find_regions(masks), limit)
@@ -181,28 +181,17 @@ def pro_rd4ad(maps: npt.ArrayLike, masks: npt.ArrayLike) -> float | None:
     return _mean_pro_rd4ad(maps, masks, regions.find_regions(masks))
 
 
-def undefined_reason(labels: npt.ArrayLike, item: str = "image") -> str | None:
-    """Why a metric of these labels (or masks) is None, as a phrase; None when it is defined.
-
-    Args:
-        labels: any shape, bool or 0/1.
-        item: what one label stands for, in the singular.
-    """
+def has_both_classes(labels: npt.ArrayLike) -> bool:
+    """Whether labels or masks, bool or 0/1, have both classes: without, a metric is None."""
     labels = np.asarray(labels)
-    if labels.size == 0:
-        return f"there is no {item} at all"
-    if not labels.any():
-        return f"there is no defective {item}"
-    if labels.all():
-        return f"there is no defect-free {item}"
-    return None
+    return bool(labels.any() and not labels.all())
 
 
 def _of_ranking(
     metric: Callable[[curves.Ranking], float], scores: npt.ArrayLike, labels: npt.ArrayLike
 ) -> float | None:
     scores, labels = _checked(scores, labels)
-    if undefined_reason(labels) is not None:
+    if not has_both_classes(labels):
         return None
     return metric(curves.rank(scores.ravel(), labels.ravel()))
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from rdvar_jax.scoring import curves, regions
-from rdvar_jax.scoring.metrics import undefined_reason
+from rdvar_jax.scoring.metrics import has_both_classes
 
 NUM_POINTS = 300
 PRO_LIMIT = 0.3
@@ -38,10 +38,10 @@ def curve_points(
     points: dict[str, Points | None] = dict.fromkeys(("image_roc", "pixel_roc", "pro"))
     if (labels < 0).any():
         labels = np.zeros_like(labels)
-    if undefined_reason(labels) is None:
+    if has_both_classes(labels):
         points["image_roc"] = _roc(curves.rank(scores, labels == 1))
     counted = masks.ravel() if inside is None else masks[inside]
-    if undefined_reason(counted) is None:
+    if has_both_classes(counted):
         ranking = curves.rank(maps.ravel() if inside is None else maps[inside], counted)
         points["pixel_roc"] = _roc(ranking)
         overlap = regions.mean_overlap(ranking, regions.find_regions(masks))

@@ -18,6 +18,7 @@ from rdvar_jax.errors import DataError
 from rdvar_jax.scoring import curves
 
 METHODS = ("fpr", "quantile", "gpd")
+TAIL_START = 0.9  # the quantile above which `from_tail_fit` takes scores for the tail
 MIN_EXCESSES = 10  # fewer give no usable fit of a tail
 
 
@@ -105,34 +106,33 @@ def from_quantile(scores: npt.ArrayLike, quantile: float, confidence: float) -> 
     return _threshold(ordered, float(ordered[position - 1]), bound)
 
 
-def from_tail_fit(scores: npt.ArrayLike, target: float, start: float = 0.9) -> Threshold:
+def from_tail_fit(scores: npt.ArrayLike, target: float) -> Threshold:
     """The score that a generalised Pareto tail exceeds with probability `target`.
 
-    The scores above their quantile `start` are fitted by probability-weighted moments, which stay
-    usable with few scores. It reaches rates for which there are too few images to count, and in
-    exchange promises nothing: `fpr_bound` is None.
+    The scores above their quantile `TAIL_START` are fitted by probability-weighted moments, which
+    stay usable with few scores. It reaches rates for which there are too few images to count, and
+    in exchange promises nothing: `fpr_bound` is None.
 
     Args:
         scores: [N], finite, of good images.
-        target: the false-positive rate, in (0, 1 - start).
-        start: where the tail begins, in (0, 1).
+        target: the false-positive rate, in (0, 1 - TAIL_START).
 
     Raises:
         DataError: fewer than `MIN_EXCESSES` scores are in the tail, or they are all equal.
-        ValueError: target or start is out of range.
+        ValueError: the target is out of range.
 
     Source: Hosking and Wallis, "Parameter and Quantile Estimation for the Generalized Pareto
     Distribution", 1987.
     """
-    _check_share("start", start)
     _check_share("target", target)
-    if target >= 1 - start:
+    if target >= 1 - TAIL_START:
         raise ValueError(
-            f"the target {target:g} lies under the tail, which holds {1 - start:g} of the scores"
+            f"the target {target:g} lies under the tail, which holds {1 - TAIL_START:g} of the "
+            "scores"
         )
     ordered = _sorted(scores)
     n = len(ordered)
-    low = float(ordered[max(1, math.ceil(start * n - 1e-9)) - 1])
+    low = float(ordered[max(1, math.ceil(TAIL_START * n - 1e-9)) - 1])
     excesses = ordered[ordered > low].astype(np.float64) - low
     m = len(excesses)
     if ordered[0] == ordered[-1]:
@@ -140,7 +140,8 @@ def from_tail_fit(scores: npt.ArrayLike, target: float, start: float = 0.9) -> T
     if m < MIN_EXCESSES:
         raise DataError(
             f"Of {_images(n)} {m} have a score in the tail, and a fit needs {MIN_EXCESSES}; give "
-            f"about {math.ceil(MIN_EXCESSES / (1 - start) - 1e-9)} images, or use another method."
+            f"about {math.ceil(MIN_EXCESSES / (1 - TAIL_START) - 1e-9)} images, or use another "
+            "method."
         )
     first = float(np.mean(excesses))
     second = float(np.mean(excesses * (m - 1 - np.arange(m)) / (m - 1)))  # E[x (1 - F(x))]
@@ -154,22 +155,6 @@ def from_tail_fit(scores: npt.ArrayLike, target: float, start: float = 0.9) -> T
     if float(rounded) < value:
         rounded = np.nextafter(rounded, np.float32(np.inf))
     return _threshold(ordered, float(rounded), None)
-
-
-def clopper_pearson(num_above: int, num_images: int, confidence: float) -> float:
-    """The highest false-positive rate that `num_above` of `num_images` new images still allow.
-
-    One-sided, exact: with probability `confidence` or more it is at least the true rate.
-
-    Raises:
-        ValueError: the counts or the confidence are out of range.
-    """
-    _check_share("confidence", confidence)
-    if not 0 <= num_above <= num_images or num_images < 1:
-        raise ValueError(f"{num_above} of {num_images} is no count")
-    if num_above == num_images:
-        return 1.0
-    return float(special.betaincinv(num_above + 1.0, num_images - num_above, confidence))
 
 
 def best_f1_threshold(scores: npt.ArrayLike, labels: npt.ArrayLike) -> float | None:

@@ -7,15 +7,14 @@ beforehand and never unpacked, so no name can lead to another place on the disk.
 
 import hashlib
 import json
-import os
-import tempfile
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from rdvar_jax.errors import BundleError
+from rdvar_jax.files import replacing
 
 FORMAT = "rdvar bundle"
 FORMAT_VERSION = 1
@@ -53,29 +52,21 @@ def write_bundle(path: Path, about: Mapping[str, Any], members: Mapping[str, byt
     # As `sha256sum --check` reads it.
     hash_line = f"{_sha256(text)}  {MANIFEST}\n".encode()
 
-    def write(file: BinaryIO) -> None:
-        with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-            for name, content in {MANIFEST: text, MANIFEST_HASH: hash_line, **members}.items():
-                archive.writestr(zipfile.ZipInfo(name, _DATE), content)
-
-    write_whole(path, write)
+    with writing_model(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        for name, content in {MANIFEST: text, MANIFEST_HASH: hash_line, **members}.items():
+            archive.writestr(zipfile.ZipInfo(name, _DATE), content)
 
 
-def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Replaces a file in one step with what `write` puts into an open one.
+@contextmanager
+def writing_model(path: Path) -> Iterator[Path]:
+    """Replaces an exported file in one step; see `rdvar_jax.files.replacing`.
 
     Raises:
         BundleError: the folder is missing or cannot be written to, or the disk is full.
     """
     try:
-        # In the same folder, since a rename is atomic only within one file system.
-        with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
-            temporary = Path(folder) / path.name
-            with temporary.open("wb") as file:
-                write(file)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
+        with replacing(path) as temporary:
+            yield temporary
     except OSError as error:
         raise BundleError(
             f"{path} cannot be written ({error.strerror or error}); give a file in a folder with "

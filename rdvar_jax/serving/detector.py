@@ -1,6 +1,6 @@
 """`Detector`: a bundle of `rdvar export` as a function of images.
 
-It needs jax, numpy and Pillow, and nothing else of what training needs.
+It needs jax, numpy, Pillow and safetensors, and nothing else of what training needs.
 """
 
 import math
@@ -11,6 +11,7 @@ from typing import Any
 
 import jax
 import numpy as np
+import safetensors.numpy
 from jax import export
 
 from rdvar_jax.data.pixels.geometry import Geometry
@@ -18,7 +19,6 @@ from rdvar_jax.devices.parallel import cpu_compiler_options
 from rdvar_jax.errors import BundleError
 from rdvar_jax.serving.archive import PROGRAM, WEIGHTS, read_bundle
 from rdvar_jax.serving.pictures import as_pictures, to_pixels
-from rdvar_jax.serving.tensors import parse_safetensors
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class Detector:
         path = Path(path)
         manifest, members = read_bundle(path, sha256)
         try:
-            weights = parse_safetensors(members[WEIGHTS])
+            weights = safetensors.numpy.load(members[WEIGHTS])
             return cls(manifest, members[PROGRAM], weights, batch_size)
         # Everything: hashes are right, so this is a program of another JAX, or one for other
         # devices, and jax.export says so with many kinds of exceptions.

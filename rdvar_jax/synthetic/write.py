@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -13,6 +12,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from rdvar_jax.data.loading.threads import num_usable_cpus
 from rdvar_jax.data.sets.records import GOOD
 from rdvar_jax.errors import ConfigError, DataError
 from rdvar_jax.synthetic.picture import CATEGORIES, DEFECTS, MIN_SIZE, render
@@ -190,7 +190,7 @@ def _write_all(folder: Path, plan: _Plan, num_workers: int | None, progress: boo
             # Compression is named: a later Pillow may have another default.
             Image.fromarray(pixels).save(folder / path, format="PNG", compress_level=6)
 
-    executor = ThreadPoolExecutor(num_workers if num_workers is not None else _num_usable_cpus())
+    executor = ThreadPoolExecutor(num_workers if num_workers is not None else num_usable_cpus())
     try:
         # disable=None is tqdm's "only on a terminal".
         bar = tqdm(total=len(jobs), desc="Drawing images", disable=None if progress else True)
@@ -200,10 +200,3 @@ def _write_all(folder: Path, plan: _Plan, num_workers: int | None, progress: boo
                 bar.update()
     finally:
         executor.shutdown(wait=True, cancel_futures=True)
-
-
-def _num_usable_cpus() -> int:
-    # A container or a batch system often grants fewer CPUs than the machine has; only Linux tells.
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

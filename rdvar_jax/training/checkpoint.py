@@ -25,6 +25,7 @@ import orbax.checkpoint as ocp
 
 from rdvar_jax.devices.processes import barrier, is_main_process
 from rdvar_jax.errors import CheckpointError
+from rdvar_jax.files import write_json
 from rdvar_jax.training.step import TrainState
 
 MANIFEST = "manifest.json"
@@ -113,9 +114,8 @@ class Checkpoints:
             with ocp.CheckpointManager(self.folder, options=options) as manager:
                 manager.save(step, args=ocp.args.StandardSave(_as_dict(state)))
             folder = self.folder / str(step)
-            _write_manifest(
-                folder, SavedStep(step, epoch, metrics, identity, dict(_hash_files(folder)))
-            )
+            saved = SavedStep(step, epoch, metrics, identity, dict(_hash_files(folder)))
+            write_json(folder / MANIFEST, asdict(saved))
             self._remove_old()
         except OSError as error:
             raise CheckpointError(
@@ -242,12 +242,6 @@ def _hash_files(folder: Path) -> Iterator[tuple[str, str]]:
             with path.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
             yield path.relative_to(folder).as_posix(), digest
-
-
-def _write_manifest(folder: Path, saved: SavedStep) -> None:
-    temporary = folder.parent / f".{folder.name}.{MANIFEST}"
-    temporary.write_text(json.dumps(asdict(saved), indent=1))
-    os.replace(temporary, folder / MANIFEST)
 
 
 def _read_manifest(folder: Path) -> SavedStep:

@@ -1,11 +1,11 @@
 """Metrics as JSON lines, and for TensorBoard where it is asked for."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 from rdvar_jax.errors import ConfigError
+from rdvar_jax.files import write_text
 
 
 class MetricsWriter:
@@ -26,10 +26,8 @@ class MetricsWriter:
         self._file = self._tensorboard = None
         if path is None:
             return
-        kept = [line for line in _read_lines(path) if line["step"] <= step]
-        temporary = path.with_name(f".{path.name}.tmp")
-        temporary.write_text("".join(json.dumps(line) + "\n" for line in kept))
-        os.replace(temporary, path)
+        kept = [line for line in read_lines(path) if line["step"] <= step]
+        write_text(path, "".join(json.dumps(line) + "\n" for line in kept))
         self._file = path.open("a")
         self._tensorboard = _open_tensorboard(tensorboard, step) if tensorboard else None
 
@@ -68,7 +66,8 @@ def _open_tensorboard(folder: Path, step: int):
     return SummaryWriter(str(folder), purge_step=step + 1)
 
 
-def _read_lines(path: Path) -> list[dict[str, Any]]:
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """Reads the whole lines of the file; none where it is missing."""
     if not path.exists():
         return []
     lines = []

@@ -7,7 +7,6 @@ them. Names and hashes: `torchvision/models/resnet.py`, entries `IMAGENET1K_V1`;
 import hashlib
 import http.client
 import os
-import tempfile
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from rdvar_jax.errors import WeightsError
+from rdvar_jax.files import replacing
 
 BASE_URL = "https://download.pytorch.org/models/"
 TIMEOUT_SECONDS = 30.0  # of silence, not in all
@@ -161,32 +161,29 @@ def _download(file: CatalogueFile, target: Path) -> None:
     )
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        # In the same folder, since a rename is atomic only within one file system.
-        folder = tempfile.TemporaryDirectory(prefix=f".{file.name}.", dir=target.parent)
+        with replacing(target, shared=True) as part:
+            part.touch()  # before the network is asked: can the folder be written to?
+            try:
+                _copy_from_url(file, part)
+            except (OSError, http.client.HTTPException) as error:
+                if isinstance(error, urllib.error.HTTPError):
+                    error.close()  # it holds the connection
+                # URLError wraps the reason; a broken connection or a full disk arrive as they are.
+                reason = getattr(error, "reason", None) or error or type(error).__name__
+                raise WeightsError(
+                    f"{file.name} could not be downloaded ({reason}); {by_hand}"
+                ) from error
+            found = sha256_of(part)
+            if not found.startswith(file.sha256_prefix):
+                raise WeightsError(
+                    f"{file.url} sent something else: its sha256 should begin with "
+                    f"{file.sha256_prefix} and begins with {found[:8]}; try again, or {by_hand}"
+                )
     except OSError as error:
         raise WeightsError(
             f"{target.parent} cannot be written to ({error.strerror}); set RDVAR_CACHE to "
             f"another folder, or teacher.weights to a file"
         ) from error
-    with folder:
-        part = Path(folder.name) / file.name
-        try:
-            _copy_from_url(file, part)
-        except (OSError, http.client.HTTPException) as error:
-            if isinstance(error, urllib.error.HTTPError):
-                error.close()  # it holds the connection
-            # URLError wraps the reason; a broken connection or a full disk arrive as they are.
-            reason = getattr(error, "reason", None) or error or type(error).__name__
-            raise WeightsError(
-                f"{file.name} could not be downloaded ({reason}); {by_hand}"
-            ) from error
-        found = sha256_of(part)
-        if not found.startswith(file.sha256_prefix):
-            raise WeightsError(
-                f"{file.url} sent something else: its sha256 should begin with "
-                f"{file.sha256_prefix} and begins with {found[:8]}; try again, or {by_hand}"
-            )
-        os.replace(part, target)
 
 
 def _copy_from_url(file: CatalogueFile, part: Path) -> None:

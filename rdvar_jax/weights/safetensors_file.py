@@ -2,7 +2,6 @@
 
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import safetensors
 import safetensors.numpy
 
 from rdvar_jax.errors import WeightsError
+from rdvar_jax.files import write_bytes
 from rdvar_jax.weights.printable import printable
 
 _DTYPES = {
@@ -90,14 +90,7 @@ def write_safetensors(
     path = Path(path)
     content = safetensors_bytes(tensors, metadata)
     try:
-        # In the same folder, since a rename is atomic only within one file system.
-        with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
-            temporary = Path(folder) / path.name
-            with temporary.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
+        write_bytes(path, content)
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise WeightsError(

@@ -4,7 +4,7 @@ import csv
 import os
 from pathlib import Path
 
-from rdvar_jax.runs.workdir import write_skipped, write_text
+from rdvar_jax.runs.workdir import write_skipped
 
 
 def test_the_list_of_what_was_left_out(tmp_path: Path):
@@ -17,8 +17,3 @@ def test_the_list_of_what_was_left_out(tmp_path: Path):
     write_skipped(path, [])
     write_skipped(path, [])
     assert list(tmp_path.iterdir()) == []
-
-
-def test_text_is_utf_8_whatever_the_locale(tmp_path: Path):
-    write_text(tmp_path / "a.txt", "\u732b\n")
-    assert (tmp_path / "a.txt").read_bytes() == "\u732b\n".encode()

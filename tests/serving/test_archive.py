@@ -17,7 +17,7 @@ from rdvar_jax.serving.archive import (
     WEIGHTS,
     read_bundle,
     write_bundle,
-    write_whole,
+    writing_model,
 )
 
 CONTENT = {PROGRAM: b"a program" * 50, WEIGHTS: b"a weight" * 400}
@@ -189,12 +189,10 @@ def test_the_file_that_was_meant_is_known_by_its_hash(path):
 def test_writing_replaces_the_whole_file_or_nothing(path, tmp_path):
     before = path.read_bytes()
 
-    def fail(file):
-        file.write(b"half")
-        raise OSError(28, "No space left on device")
-
     with pytest.raises(BundleError, match=r"part\.rdvar cannot be written \(No space left"):
-        write_whole(path, fail)
+        with writing_model(path) as temporary:
+            temporary.write_bytes(b"half")
+            raise OSError(28, "No space left on device")
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
     with pytest.raises(BundleError, match="cannot be written"):

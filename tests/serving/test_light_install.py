@@ -1,4 +1,4 @@
-"""A bundle in an environment that has jax, numpy and Pillow, and nothing of training."""
+"""A bundle in an environment of jax, numpy, Pillow and safetensors, and nothing of training."""
 
 import json
 import os
@@ -56,6 +56,7 @@ def test_a_bundle_scores_there(python, bundle, odd, expected, tmp_path):
         "numpy",
         "pillow",
         "flatbuffers",
+        "safetensors",
         # Required by jax itself.
         "jaxlib",
         "ml-dtypes",

@@ -23,8 +23,9 @@ from benchmark_rows.process import OthersClock
 
 from rdvar_jax.command_line.start import start_jax, start_logging
 from rdvar_jax.errors import UserError
+from rdvar_jax.files import replacing, write_json
 from rdvar_jax.runs.config import Config
-from rdvar_jax.runs.workdir import Workdir, write_json
+from rdvar_jax.runs.workdir import Workdir
 from rdvar_jax.training.stop import Stopped
 from reproduction.run_folder import RunFolder
 
@@ -170,9 +171,9 @@ def _choose_examples(defects: list[str], labels: np.ndarray) -> list[int]:
 
 
 def _write_examples(path: Path, examples: dict[str, np.ndarray]) -> None:
-    temporary = path.with_name(f".{path.name}")  # savez appends .npz to any other suffix
-    np.savez_compressed(temporary, allow_pickle=False, **examples)
-    os.replace(temporary, path)
+    # Into an open file, since savez appends .npz to a path of another suffix.
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **examples)
 
 
 if __name__ == "__main__":

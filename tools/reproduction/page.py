@@ -4,7 +4,7 @@ import html
 from collections.abc import Sequence
 from pathlib import Path
 
-from rdvar_jax.runs.workdir import write_text
+from rdvar_jax.files import write_text
 from reproduction.experiments import EXPERIMENTS
 from reproduction.report import Report, Table, report_from_json
 

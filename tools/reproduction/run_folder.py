@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from rdvar_jax.files import write_json
 from rdvar_jax.runs.config import Config, config_from_json
-from rdvar_jax.runs.workdir import write_json
 
 
 @dataclass(frozen=True)

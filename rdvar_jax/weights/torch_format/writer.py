@@ -7,7 +7,6 @@ a storage of their own.
 
 import os
 import struct
-import tempfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from rdvar_jax.errors import WeightsError
+from rdvar_jax.files import replacing
 
 _STORAGE_OF = {
     "float32": "FloatStorage",
@@ -45,19 +45,12 @@ def write_torch_file(path: str | os.PathLike[str], content: Mapping[str, Any]) -
     storages: list[np.ndarray] = []
     pickled = b"\x80\x02" + _dict(content, storages) + b"."
     try:
-        # In the same folder, since a rename is atomic only within one file system.
-        with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
-            temporary = Path(folder) / path.name
-            with temporary.open("wb") as file:
-                with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-                    _add(archive, "data.pkl", pickled)
-                    _add(archive, "byteorder", b"little")
-                    for key, values in enumerate(storages):
-                        _add(archive, f"data/{key}", values.tobytes())
-                    _add(archive, "version", b"3\n")
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
+        with replacing(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+            _add(archive, "data.pkl", pickled)
+            _add(archive, "byteorder", b"little")
+            for key, values in enumerate(storages):
+                _add(archive, f"data/{key}", values.tobytes())
+            _add(archive, "version", b"3\n")
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise WeightsError(

@@ -1,0 +1,113 @@
+"""What prediction and watching share, without a trained run."""
+
+import errno
+import json
+import logging
+
+import pytest
+
+from rdvar_jax.commands.image_writer import NO_THRESHOLDS, PICTURES, Outputs, Thresholds
+from rdvar_jax.commands.scoring_setup import (
+    Counts,
+    check_output,
+    check_thresholds,
+    complete_thresholds,
+    find_scale,
+    make_output,
+    writing,
+)
+from rdvar_jax.errors import CheckpointError, ConfigError, DataError
+from rdvar_jax.runs.config import default_config
+from rdvar_jax.runs.threshold_file import score_settings
+from rdvar_jax.runs.workdir import Workdir
+from rdvar_jax.training.checkpoint import SavedStep
+
+SAVED = SavedStep(7, 1.0, {}, {}, {"a": "0"})
+
+
+@pytest.fixture
+def workdir(tmp_path) -> Workdir:
+    return Workdir(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (NO_THRESHOLDS, Thresholds(0.25, 0.25)),
+        (Thresholds(pixel=0.5), Thresholds(0.25, 0.5)),
+        (Thresholds(image=0.1), Thresholds(0.1, 0.1)),
+        (Thresholds(0.1, 0.5), Thresholds(0.1, 0.5)),
+    ],
+)
+def test_the_run_gives_the_thresholds_that_were_not_given(workdir, given, expected):
+    config = default_config()
+    stored = {"threshold": 0.25, "checkpoint_sha256": SAVED.sha256, "step": 7}
+    workdir.threshold("best").write_text(json.dumps({**stored, "score": score_settings(config)}))
+    assert complete_thresholds(given, config, workdir, "best", SAVED) == expected
+
+
+def test_without_any_a_line_says_how_to_get_one(workdir, caplog):
+    with caplog.at_level(logging.INFO, "rdvar_jax"):
+        found = complete_thresholds(NO_THRESHOLDS, default_config(), workdir, "latest", SAVED)
+    assert found == NO_THRESHOLDS
+    assert f"no verdicts: {workdir.threshold('latest')} is not there" in caplog.text
+
+
+def test_what_needs_a_threshold_says_so():
+    check_thresholds(NO_THRESHOLDS, PICTURES, need_verdicts=False)
+    check_thresholds(Thresholds(0.1, 0.1), Outputs(masks=True), need_verdicts=True)
+    with pytest.raises(ConfigError, match="--fail_on_defect needs a threshold"):
+        check_thresholds(Thresholds(pixel=0.1), PICTURES, need_verdicts=True)
+    with pytest.raises(ConfigError, match="--save_masks needs a threshold"):
+        check_thresholds(Thresholds(image=0.1), Outputs(masks=True), need_verdicts=False)
+
+
+def test_the_colour_scale_is_that_of_the_same_state(workdir, caplog):
+    path = workdir.results("latest")
+    with caplog.at_level(logging.INFO, "rdvar_jax"):
+        assert find_scale(workdir, "latest", SAVED) is None
+    assert f"{path} holds no colour scale of this state" in caplog.text
+    results = {"checkpoint_sha256": SAVED.sha256, "color_scale": [0.125, 2]}
+    path.write_text(json.dumps(results))
+    assert find_scale(workdir, "latest", SAVED) == (0.125, 2.0)
+    path.write_text(json.dumps({**results, "checkpoint_sha256": "0"}))
+    assert find_scale(workdir, "latest", SAVED) is None
+    for damaged in ("{", "[]", json.dumps({**results, "color_scale": [1]})):
+        path.write_text(damaged)
+        with pytest.raises(CheckpointError, match="results.json cannot be read"):
+            find_scale(workdir, "latest", SAVED)
+
+
+def test_the_output_is_a_folder_of_its_own(tmp_path):
+    images, output = tmp_path / "images", tmp_path / "output"
+    images.mkdir()
+    check_output(output, [images])
+    make_output(output)
+    check_output(output, [images])
+    (output / "file").touch()
+    check_output(output, [images], may_hold_files=True)
+    with pytest.raises(DataError, match="is not empty"):
+        check_output(output, [images])
+    with pytest.raises(DataError, match="is a file; give a folder"):
+        check_output(output / "file", [images])
+    for inside in (images, images / "a" / "b"):
+        with pytest.raises(DataError, match="lies in the input"):
+            check_output(inside, [images])
+
+
+def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match="cannot be written .*; give a folder with room"):
+        make_output(tmp_path / "file" / "output")
+    with pytest.raises(DataError, match=r"cannot be written \(No space left on device\)"):
+        with writing(tmp_path):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_verdicts_are_counted_only_where_there_are_any():
+    counts = Counts()
+    counts.add(None)
+    assert (counts.num_images, counts.num_defective) == (1, None)
+    counts.add("good")
+    counts.add("defective")
+    assert (counts.num_images, counts.num_defective) == (3, 1)
