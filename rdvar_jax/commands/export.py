@@ -4,34 +4,27 @@ import hashlib
 import json
 import logging
 import math
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from rdvar_jax.errors import BundleError, ConfigError
+from rdvar_jax.runs.bundle import describe, make_program, refuse_geometry
 from rdvar_jax.runs.config import Config
 from rdvar_jax.runs.recipe import Recipe
-from rdvar_jax.runs.run import Run, SavedRun
+from rdvar_jax.runs.run import Run
+from rdvar_jax.runs.saved_run import SavedRun
 from rdvar_jax.runs.threshold_file import RULE, read_threshold
 from rdvar_jax.runs.workdir import Workdir
 from rdvar_jax.serving.archive import PROGRAM, WEIGHTS, write_bundle, writing_model
-from rdvar_jax.serving.program import PLATFORMS, export_program, folded_weights
-from rdvar_jax.version import __version__
+from rdvar_jax.serving.program import PLATFORMS, folded_weights
 from rdvar_jax.weights.safetensors_file import safetensors_bytes
 
 logger = logging.getLogger("rdvar_jax")
 
 METADATA = "rdvar"
 """The entry of an ONNX model's metadata that holds, as JSON, what a bundle's manifest says."""
-
-ASPECTS = {
-    "squash": "aspect ratio not kept",
-    "crop": "aspect ratio kept, the middle cut out",
-    "pad": "aspect ratio kept, a border of the colour 124, 116, 104 around it",
-}
-"""What `data.geometry` does to an image, in words; data/pixels/geometry.py has the numbers."""
 
 SUFFIXES = {"stablehlo": ".rdvar", "onnx": ".onnx"}
 """By format, how the file must end: no other file is written over by a slip."""
@@ -62,32 +55,21 @@ def export(
         UserError: the run or the output cannot be used.
     """
     _check(output, file_format, threshold)
-    if config.data.geometry not in ASPECTS:
-        raise ConfigError(
-            f"a run with data.geometry={config.data.geometry} cannot be exported; only "
-            f"{', '.join(ASPECTS)} can."
-        )
     recipe = Recipe.for_prediction(config)
+    refuse_geometry(recipe)
     run = Run(recipe, workdir).load(which)
-    about = _about(recipe, run, which, _threshold(config, workdir, which, run, threshold))
-    model = run.model
-    weights = folded_weights(model.teacher_variables, model.student_variables)
+    about = describe(recipe, run, which, _threshold(config, workdir, which, run, threshold))
     if file_format == "onnx":
-        _write_onnx(config, weights, about, output)
+        _write_onnx(config, run, about, output)
     else:
-        size, sigma = config.data.image_size, config.score.sigma
-        precision = config.compute.precision
-        program = export_program(model.teacher, model.student, weights, size, sigma, precision)
+        program, weights = make_program(recipe, run)
         about["program"] = {"platforms": list(PLATFORMS)}
-        members = {PROGRAM: program, WEIGHTS: safetensors_bytes(weights, {})}
-        write_bundle(output, about, members)
+        write_bundle(output, about, {PROGRAM: program, WEIGHTS: safetensors_bytes(weights, {})})
     with output.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _write_onnx(
-    config: Config, weights: dict[str, np.ndarray], about: dict[str, Any], output: Path
-) -> None:
+def _write_onnx(config: Config, run: SavedRun, about: dict[str, Any], output: Path) -> None:
     # Here, since the extra "onnx" need not be installed for bundles.
     from rdvar_jax.serving.onnx_network import build_onnx
 
@@ -98,6 +80,7 @@ def _write_onnx(
         )
     properties = {METADATA: json.dumps(about, allow_nan=False)}
     size, sigma = config.data.image_size, config.score.sigma
+    weights = folded_weights(run.model.teacher_variables, run.model.student_variables)
     model = build_onnx(config.teacher.arch, weights, size, sigma, properties)
     with writing_model(output) as temporary:
         temporary.write_bytes(model)
@@ -128,41 +111,3 @@ def _threshold(
             workdir.folder,
         )
     return stored
-
-
-def _about(
-    recipe: Recipe, run: SavedRun, which: str, threshold: dict[str, Any] | None
-) -> dict[str, Any]:
-    """What the file says of itself."""
-    config, geometry = recipe.config, recipe.geometry
-    return {
-        "image": {
-            "height": geometry.height,
-            "width": geometry.width,
-            "geometry": geometry.mode,
-            "channels": "RGB",
-            "type": "uint8",
-            # Before the program. Its first operation is the normalisation.
-            "resize": f"Pillow bilinear (antialiased, rounded to uint8), {ASPECTS[geometry.mode]}",
-            "normalisation": "of ImageNet, inside the program",
-        },
-        "map": {"sigma": config.score.sigma, "score": "largest value of the map"},
-        "threshold": threshold,
-        "model": {
-            "arch": config.teacher.arch,
-            "stem_width": config.teacher.stem_width,
-            "precision": config.compute.precision,
-        },
-        "run": {
-            "category": config.data.category,
-            "checkpoint": which,
-            "step": run.saved.step,
-            "epoch": run.saved.epoch,
-            "checkpoint_sha256": run.saved.sha256,
-            "teacher_sha256": run.teacher_sha256,
-        },
-        "versions": {
-            "rdvar_jax": __version__,
-            **{name: version(name) for name in ("jax", "jaxlib", "numpy", "pillow")},
-        },
-    }

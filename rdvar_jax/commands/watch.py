@@ -34,7 +34,8 @@ from rdvar_jax.files import write_json
 from rdvar_jax.report.prediction_files import ScoreLines, add_skipped, continued_scores
 from rdvar_jax.runs.config import Config
 from rdvar_jax.runs.recipe import Recipe
-from rdvar_jax.runs.run import Run, TrainedRun
+from rdvar_jax.runs.run import Run
+from rdvar_jax.runs.saved_run import TrainedRun
 from rdvar_jax.runs.threshold_file import score_settings
 from rdvar_jax.runs.workdir import Workdir
 from rdvar_jax.training.stop import StopRequest

@@ -20,7 +20,7 @@ from rdvar_jax.runs.run import Run
 from rdvar_jax.runs.workdir import Workdir, save_config
 from rdvar_jax.training.fit import first_state, fit_student, student_of
 from rdvar_jax.training.losses import Loss, RDVarLoss
-from rdvar_jax.training.step import TrainState
+from rdvar_jax.training.step import TrainState, zero_sums
 from rdvar_jax.training.writer import MetricsWriter
 
 DEFAULT_LOSS = RDVarLoss()
@@ -86,7 +86,10 @@ class Fitted:
             ) from error
         run.write_teacher(self.model.teacher_variables, self.model.teacher_source)
         provenance = run.provenance(run.read_model()[1], self._fingerprint)
+        state = self.state
         if not isinstance(self._loss, RDVarLoss):
+            # Sums of the epoch in progress, under names that only this loss has; none goes on here.
+            state = dataclasses.replace(state, epoch_sums=zero_sums())
             provenance["own_loss"] = getattr(self._loss, "__name__", repr(self._loss))
         with MetricsWriter(run.workdir.metrics, 0) as writer:
             for line in self.losses:
@@ -94,7 +97,7 @@ class Fitted:
                 writer.write("epoch", step, {k: v for k, v in line.items() if k != "step"})
         last = self.losses[-1] if self.losses else {}
         run.checkpoints.save(
-            self.state,
+            state,
             epoch=config.train.epochs,
             metrics={f"train_{k}": v for k, v in last.items() if k not in ("epoch", "step")},
             identity=provenance,

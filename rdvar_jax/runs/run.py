@@ -1,8 +1,8 @@
 """A run's folder: opened, filled by training, and read again."""
 
 import logging
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,13 @@ from rdvar_jax.data.loading.arrays import TrainSet
 from rdvar_jax.data.loading.tiles import score_in_tiles
 from rdvar_jax.data.pixels.geometry import Geometry
 from rdvar_jax.devices.processes import barrier, is_main_process
-from rdvar_jax.errors import CheckpointError
+from rdvar_jax.errors import CheckpointError, ConfigError
 from rdvar_jax.models.reverse_distillation import ReverseDistillation, read_teacher
+from rdvar_jax.runs.bundle import describe, make_program, refuse_geometry
 from rdvar_jax.runs.config import BEST_METRICS, Config, determining_settings, resolved
 from rdvar_jax.runs.recipe import Recipe
+from rdvar_jax.runs.saved_run import SavedRun, TrainedRun
+from rdvar_jax.runs.threshold_file import RULE, read_threshold
 from rdvar_jax.runs.workdir import (
     Workdir,
     enter_workdir,
@@ -27,6 +30,7 @@ from rdvar_jax.runs.workdir import (
     write_skipped,
 )
 from rdvar_jax.scoring.evaluation import make_scorer
+from rdvar_jax.serving.detector import Detector
 from rdvar_jax.training.checkpoint import Checkpoints, SavedStep
 from rdvar_jax.training.fit import first_state, student_of
 from rdvar_jax.training.step import TrainState
@@ -35,32 +39,6 @@ from rdvar_jax.weights.name_map import to_torch
 from rdvar_jax.weights.safetensors_file import write_safetensors
 
 logger = logging.getLogger("rdvar_jax")
-
-
-@dataclass(frozen=True, eq=False)
-class SavedRun:
-    """A saved state of a run.
-
-    Attributes:
-        model: with the saved state's student; its teacher is on the host.
-        saved: what the state's manifest says.
-        teacher_sha256: of the run's copy of the teacher.
-    """
-
-    model: ReverseDistillation
-    saved: SavedStep
-    teacher_sha256: str
-
-
-@dataclass(frozen=True, eq=False)
-class TrainedRun:
-    """A saved state of a run, ready to score images."""
-
-    # (uint8 [N, H, W, 3], progress=False) -> maps [N, H, W] and scores [N], float32, raw. Of tiled
-    # images all are at their own size.
-    score: Callable[..., tuple[np.ndarray, np.ndarray]]
-    saved: SavedStep
-    teacher_sha256: str
 
 
 class Run:
@@ -234,6 +212,40 @@ class Run:
             >>> evaluate(Run.open("W").model(), load_category("mvtec/screw").test)
         """
         return self.load(checkpoint).model
+
+    def detector(
+        self,
+        checkpoint: str = "latest",
+        *,
+        threshold: float | None = None,
+        batch_size: int = 8,
+    ) -> Detector:
+        """Makes the function of images that `rdvar export` would write as a file.
+
+        Args:
+            checkpoint: "latest" or "best".
+            threshold: takes the place of what `rdvar threshold` found.
+            batch_size: images that are scored at once, at most.
+
+        Raises:
+            ConfigError: the threshold is not finite, or the run is on tiles, which a detector does
+              not cut.
+            CheckpointError, WeightsError: see `load`.
+
+        Example:
+            >>> found = Run.open("W").detector().predict(["a.png"])
+            >>> found.scores, found.verdicts
+        """
+        if threshold is not None and not math.isfinite(threshold):
+            raise ConfigError(f"threshold={threshold} must be a finite number.")
+        refuse_geometry(self.recipe)
+        found = self.load(checkpoint)
+        if threshold is None:
+            stored = read_threshold(self.config, self.workdir, checkpoint, found.saved)
+        else:
+            stored = {"threshold": threshold, "rule": RULE, "method": "given"}
+        about = describe(self.recipe, found, checkpoint, stored)
+        return Detector(about, *make_program(self.recipe, found), batch_size)
 
     def _refuse_if_not_resumable(self) -> None:
         """Raises a CheckpointError where the run holds a state that these settings do not make."""

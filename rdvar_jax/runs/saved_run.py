@@ -1,0 +1,35 @@
+"""A saved state of a run: whole, or ready to score."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from rdvar_jax.models.reverse_distillation import ReverseDistillation
+from rdvar_jax.training.checkpoint import SavedStep
+
+
+@dataclass(frozen=True, eq=False)
+class SavedRun:
+    """A saved state of a run.
+
+    Attributes:
+        model: with the saved state's student; its teacher is on the host.
+        saved: what the state's manifest says.
+        teacher_sha256: of the run's copy of the teacher.
+    """
+
+    model: ReverseDistillation
+    saved: SavedStep
+    teacher_sha256: str
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedRun:
+    """A saved state of a run, ready to score images."""
+
+    # (uint8 [N, H, W, 3], progress=False) -> maps [N, H, W] and scores [N], float32, raw. Of tiled
+    # images all are at their own size.
+    score: Callable[..., tuple[np.ndarray, np.ndarray]]
+    saved: SavedStep
+    teacher_sha256: str
