@@ -27,7 +27,7 @@ def rdvar(*args):
     """The program as users run it: with XLA's optimisations."""
     environment = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
     environment["JAX_COMPILATION_CACHE_DIR"] = str(REPOSITORY / ".cache" / "xla-full-size")
-    command = [sys.executable, "-m", "rdvar_jax.main", *map(str, args)]
+    command = [sys.executable, "-m", "rdvar_jax", *map(str, args)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from rdvar_jax.main import main as rdvar
+from rdvar_jax.cli.main import main as rdvar
 from rdvar_jax.synthetic import CATEGORIES
 
 CONFIG = "configs/demo.py"

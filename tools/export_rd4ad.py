@@ -13,7 +13,7 @@ from pathlib import Path
 
 from exit_code import exit_code
 
-from rdvar_jax.command_line.start import start_jax
+from rdvar_jax.cli.start import start_jax
 from rdvar_jax.runs.workdir import Workdir, load_config
 
 

@@ -10,49 +10,36 @@ also be left for `rdvar evaluate`.
 """
 
 import sys
-from pathlib import Path
-from typing import Any
 
-from absl import flags
 from exit_code import exit_code
 
-from rdvar_jax.command_line.settings import define_settings, parse_flags
-from rdvar_jax.command_line.start import start_jax
-from rdvar_jax.errors import ConfigError
+from rdvar_jax.cli.parser import Parser
+from rdvar_jax.cli.settings import apply_settings, take_settings
+from rdvar_jax.cli.start import start_jax
 from rdvar_jax.runs.config import default_config, resolved
-
-NAMES = {
-    "arch": "the backbone",
-    "teacher": "the teacher's weights",
-    "checkpoint": "RD4AD's checkpoint",
-    "workdir": "the folder to make",
-}
 
 
 def port(argv: list[str]) -> None:
     """The command; `argv` begins after the program's name."""
-    if not argv or "--help" in argv or "-h" in argv:
-        print(__doc__)
-        return
-    defaults = default_config()
-    defaults.loss.lambda_var = 0.0  # RD4AD's code has no variance loss
-    values = flags.FlagValues()
-    for name, meaning in NAMES.items():
-        flags.DEFINE_string(name, None, meaning, flag_values=values)
-    define_settings(values, defaults, argv)
-    parse_flags(values, ["port_rd4ad", *argv])
-    arch, teacher, checkpoint, folder = (str(values[name].value or "") for name in NAMES)
-    required = {"arch": arch, "checkpoint": checkpoint, "workdir": folder}
-    missing = [f"--{name}" for name, value in required.items() if not value]
-    if missing:
-        raise ConfigError(f"{' and '.join(missing)} must be given; see port_rd4ad.py --help.")
-    config: Any = values["config"].value
-    config.teacher.arch = arch
-    config.teacher.weights = teacher or config.teacher.weights
+    parser = Parser(prog="port_rd4ad.py", description=__doc__)
+    parser.add_argument("--arch", required=True, metavar="NAME", help="the backbone")
+    parser.add_path(
+        "--teacher", metavar="T.pth", help="the teacher's weights (default: torchvision's)"
+    )
+    parser.add_path("--checkpoint", required=True, metavar="C.pth", help="RD4AD's checkpoint")
+    parser.add_path("--workdir", required=True, metavar="FOLDER", help="the folder to make")
+    settings, words = take_settings(argv)
+    args = parser.read(words)
+    config = default_config()
+    config.loss.lambda_var = 0.0  # RD4AD's code has no variance loss
+    apply_settings(config, settings)
+    config.teacher.arch = args.arch
+    if args.teacher is not None:
+        config.teacher.weights = str(args.teacher)
     start_jax()
     from rdvar_jax.commands.rd4ad import import_rd4ad
 
-    workdir = import_rd4ad(resolved(config), Path(checkpoint), Path(folder))
+    workdir = import_rd4ad(resolved(config), args.checkpoint, args.workdir)
     later = "" if config.data.root else " --config.data.root=FOLDER --config.data.category=NAME"
     print(f"imported; next: rdvar evaluate --workdir {workdir.folder}{later}")
 

@@ -81,7 +81,7 @@ def rdvar(*words: object) -> int:
 
     Ends with its exit code where it fails.
     """
-    process = subprocess.Popen([sys.executable, "-m", "rdvar_jax.main", *map(str, words)])
+    process = subprocess.Popen([sys.executable, "-m", "rdvar_jax", *map(str, words)])
     _, status, usage = os.wait4(process.pid, 0)
     code = os.waitstatus_to_exitcode(status)
     if code != 0:

@@ -83,7 +83,7 @@ def peak_gb(root: Path, workdir: Path, args: argparse.Namespace) -> tuple[float,
         "train.batch_size": BATCH,
         "train.epochs": args.epochs,
     }
-    command = [sys.executable, "-m", "rdvar_jax.main", "train", "--workdir", str(workdir)]
+    command = [sys.executable, "-m", "rdvar_jax", "train", "--workdir", str(workdir)]
     command += ["--config", f"{REPOSITORY / 'configs' / 'smoke.py'}:noise"]
     command += [f"--config.{name}={value}" for name, value in settings.items()]
     environment = {**os.environ, "JAX_PLATFORMS": "cpu"}

@@ -42,7 +42,7 @@ class Rdvar:
         }
 
     def command(self, *args) -> list[str]:
-        return [sys.executable, "-m", "rdvar_jax.main", *map(str, args)]
+        return [sys.executable, "-m", "rdvar_jax", *map(str, args)]
 
     def train_args(self, workdir, *settings) -> tuple:
         return (

@@ -14,7 +14,7 @@ from PIL import Image
 from rdvar_process import REPOSITORY, assert_one_sentence
 from safetensors.numpy import load_file, save_file
 
-from rdvar_jax.main import main
+from rdvar_jax.cli.main import main
 
 
 @pytest.fixture
@@ -242,8 +242,8 @@ BAD_PREDICTIONS = {
 @pytest.mark.parametrize("case", BAD_PREDICTIONS)
 def test_bad_prediction(trained, data, tmp_path, monkeypatch, capsys, case):
     # In this process, because every case is refused before anything is compiled.
-    monkeypatch.setattr("rdvar_jax.main.start_logging", lambda: None)
-    monkeypatch.setattr("rdvar_jax.command_line.settings.start_jax", lambda: None)
+    monkeypatch.setattr("rdvar_jax.cli.main.start_logging", lambda: None)
+    monkeypatch.setattr("rdvar_jax.cli.settings.start_jax", lambda: None)
     monkeypatch.chdir(tmp_path)
     Path("empty").mkdir()
     Path("file").write_text("mine")

@@ -102,7 +102,7 @@ def test_an_imported_run_gives_pytorchs_maps(imported):
 
 def test_an_imported_run_is_evaluated_and_not_trained(imported, toy_root):
     where = (f"--config.data.root={toy_root}", "--config.data.category=tile")
-    done = run("-m", "rdvar_jax.main", "evaluate", "--workdir", imported, *where)
+    done = run("-m", "rdvar_jax", "evaluate", "--workdir", imported, *where)
     assert done.returncode == 0, done.stderr
     results = json.loads((imported / "results.json").read_text())
     assert results["imported"]["source"] == "checkpoint.pth"
@@ -113,7 +113,7 @@ def test_an_imported_run_is_evaluated_and_not_trained(imported, toy_root):
 
     before = {path: path.stat().st_mtime_ns for path in imported.rglob("*")}
     settings = ("--config", "configs/smoke.py:tile", f"--config.data.root={toy_root}")
-    done = run("-m", "rdvar_jax.main", "train", *settings, "--workdir", imported)
+    done = run("-m", "rdvar_jax", "train", *settings, "--workdir", imported)
     assert done.returncode == 2
     assert "imported from checkpoint.pth and cannot be trained further" in done.stderr
     assert len(done.stderr.splitlines()) == 1
@@ -164,7 +164,10 @@ def test_what_cannot_be_imported_leaves_nothing(files, tmp_path):
 def test_tools_say_one_sentence(files, tmp_path):
     for args, words in (
         (port_args(files, tmp_path / "w", "--config.foo.bar=3"), "port_rd4ad: unknown setting"),
-        (port_args(files, "", "--config.data.root=/"), "port_rd4ad: --workdir must be given"),
+        (
+            port_args(files, "", "--config.data.root=/"),
+            "port_rd4ad: argument --workdir",
+        ),
     ):
         done = run(*args)
         assert done.returncode == 2

@@ -13,7 +13,7 @@ from importlib.machinery import PathFinder
 
 find = PathFinder.find_spec
 PathFinder.find_spec = lambda name, *args: None if name == "tensorflow" else find(name, *args)
-from rdvar_jax.main import main
+from rdvar_jax.cli.main import main
 code = main(sys.argv[1:])
 assert "tensorflow" not in sys.modules
 sys.exit(code)

@@ -182,7 +182,7 @@ def test_rd4ads_checkpoints_come_over_and_go_back(pair, real_images, tmp_path, m
 
 def predict(workdir: Path, images: Path, output: Path) -> tuple[np.ndarray, np.ndarray]:
     """Maps and scores as `rdvar predict` writes them, in the order of the images' names."""
-    command = [sys.executable, "-m", "rdvar_jax.main", "predict", "--workdir", workdir]
+    command = [sys.executable, "-m", "rdvar_jax", "predict", "--workdir", workdir]
     command += ["--input", images, "--output", output, "--save_maps", "--noheat_maps"]
     done = subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr

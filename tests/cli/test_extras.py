@@ -1,19 +1,18 @@
-"""What is said where a package is missing."""
+"""What a command says where a package is missing."""
 
 import tomllib
 from pathlib import Path
 
 import pytest
 
-from rdvar_jax.extras import EXTRAS, ending_where_packages_are_missing, missing_package
+from rdvar_jax.cli.ending import report_error
+from rdvar_jax.cli.extras import EXTRAS, missing_package
 
-PROJECT = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
+PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
 
 
 def test_a_command_ends_with_what_to_install(capsys):
-    with pytest.raises(SystemExit) as ended, ending_where_packages_are_missing():
-        raise ModuleNotFoundError(name="onnx.helper")
-    assert ended.value.code == 2
+    assert report_error(ModuleNotFoundError(name="onnx.helper")) == 2
     assert capsys.readouterr().err == (
         'rdvar: onnx is not installed, and this needs it; run: pip install "rdvar-jax[onnx]"\n'
     )
@@ -25,8 +24,8 @@ def test_other_packages_are_of_training():
 
 
 def test_a_defect_of_our_own_stays_one():
-    with pytest.raises(ModuleNotFoundError), ending_where_packages_are_missing():
-        raise ModuleNotFoundError(name="rdvar_jax.nowhere")
+    with pytest.raises(ModuleNotFoundError):
+        report_error(ModuleNotFoundError(name="rdvar_jax.nowhere"))
 
 
 def test_the_extras_are_those_of_the_project():

@@ -1,8 +1,4 @@
-"""Which extra to install where a package is missing that a command needs."""
-
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+"""Extra that brings a missing package."""
 
 # By the name that is imported; all others come with the extra "train".
 EXTRAS = {
@@ -21,16 +17,3 @@ def missing_package(error: ModuleNotFoundError) -> str | None:
         return None
     extra = EXTRAS.get(package, "train")
     return f'{package} is not installed, and this needs it; run: pip install "rdvar-jax[{extra}]"'
-
-
-@contextmanager
-def ending_where_packages_are_missing() -> Iterator[None]:
-    """Ends the process with that sentence and exit code 2, as for all that a user can mend."""
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        sentence = missing_package(error)
-        if sentence is None:
-            raise
-        print(f"rdvar: {sentence}", file=sys.stderr)
-        raise SystemExit(2) from None
