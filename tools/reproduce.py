@@ -11,12 +11,11 @@ to mend, 130 stopped by Ctrl-C.
 
 import argparse
 import os
-import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from collect_results import git_commit
+from collect_results import checkout_commit
 from exit_code import exit_code
 from reproduction import cost
 from reproduction.build import write_experiment
@@ -252,14 +251,6 @@ def write_results(plan: Plan, names: Sequence[str], base: Config, output: Path) 
     for sentence in sorted(missing):
         print(f"reproduce: no result of {sentence}", file=sys.stderr)
     return 1 if missing else 0
-
-
-def checkout_commit() -> str | None:
-    """The commit of the checkout, or None where this is none."""
-    try:
-        return git_commit()
-    except (OSError, subprocess.CalledProcessError):
-        return None
 
 
 if __name__ == "__main__":

@@ -64,7 +64,7 @@ def run(*args) -> subprocess.CompletedProcess:
 
 def port_args(files, workdir, *settings) -> list:
     return [
-        "tools/port_rd4ad.py",
+        *("tools/port.py", "from_rd4ad"),
         *("--arch", ARCH, "--teacher", files / "teacher.pth"),
         *("--checkpoint", files / "checkpoint.pth", "--workdir", workdir),
         f"--config.teacher.stem_width={read_golden(ARCH).stem_width}",
@@ -122,7 +122,7 @@ def test_an_imported_run_is_evaluated_and_not_trained(imported, toy_root):
 
 def test_the_way_back_is_bit_equal(imported, files, tmp_path):
     output = tmp_path / "back.pth"
-    done = run("tools/export_rd4ad.py", "--workdir", imported, "--output", output)
+    done = run("tools/port.py", "to_rd4ad", "--workdir", imported, "--output", output)
     assert done.returncode == 0, done.stderr
     back, there = read_torch_object(output), read_torch_object(files / "checkpoint.pth")
     assert set(back) == set(there)
@@ -163,15 +163,18 @@ def test_what_cannot_be_imported_leaves_nothing(files, tmp_path):
 
 def test_tools_say_one_sentence(files, tmp_path):
     for args, words in (
-        (port_args(files, tmp_path / "w", "--config.foo.bar=3"), "port_rd4ad: unknown setting"),
-        (
-            port_args(files, "", "--config.data.root=/"),
-            "port_rd4ad: argument --workdir",
-        ),
+        (port_args(files, tmp_path / "w", "--config.foo.bar=3"), "unknown setting"),
+        (port_args(files, "", "--config.data.root=/"), "argument --workdir"),
     ):
         done = run(*args)
         assert done.returncode == 2
-        assert done.stderr.startswith(words) and len(done.stderr.splitlines()) == 1
+        assert (
+            done.stderr.startswith(f"port from_rd4ad: {words}")
+            and len(done.stderr.splitlines()) == 1
+        )
+    done = run("tools/port.py", "rd4ad")
+    assert done.returncode == 2
+    assert "give one of weights, from_rd4ad, to_rd4ad" in done.stderr
     assert not list(tmp_path.iterdir())
 
 
@@ -179,7 +182,7 @@ def test_a_converted_teacher_says_where_it_came_from(tmp_path, monkeypatch):
     state = {name: tensor(array) for name, array in random_tensors(ARCH, seed=0).items()}
     source = write_zip(tmp_path / "mine.pth", state)
     output = tmp_path / "mine.safetensors"
-    done = run("tools/port_weights.py", source, output, "--arch", ARCH)
+    done = run("tools/port.py", "weights", source, output, "--arch", ARCH)
     assert done.returncode == 0, done.stderr
     tensors, metadata = read_safetensors(output)
     assert metadata == {

@@ -1,40 +1,8 @@
-"""The teacher with batch statistics in training, and its first filters from formulas."""
+"""The first convolution's filters, from formulas."""
 
 from typing import Any
 
-import flax.linen as nn
-import jax
 import numpy as np
-
-from rdvar_jax.models.blocks import Stage
-from rdvar_jax.models.layers import BatchNorm, Conv, max_pool
-from rdvar_jax.weights.architectures import Architecture
-
-
-class TrainedTeacher(nn.Module):
-    """`rdvar_jax.models.teacher.Teacher` with a `train` switch: the same names, shapes and maps."""
-
-    architecture: Architecture
-    stem_width: int
-
-    @nn.compact
-    def __call__(self, x, train: bool):
-        arch = self.architecture
-        x = Conv(self.stem_width, 7, stride=2, name="conv1")(x)
-        x = max_pool(jax.nn.relu(BatchNorm(name="bn1")(x, train)))
-        features = []
-        for index, num_blocks in enumerate(arch.stage_blocks):
-            planes = self.stem_width * 2**index
-            x = Stage(
-                arch.block,
-                num_blocks,
-                features=planes * arch.expansion,
-                width=planes * arch.width_factor,
-                resample="none" if index == 0 else "down",
-                name=f"layer{index + 1}",
-            )(x, train)
-            features.append(x)
-        return tuple(features)
 
 
 def set_filter_bank(variables: dict[str, Any]) -> None:
