@@ -32,7 +32,7 @@ def rdvar(*args):
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("lambda_var", [0.0, 0.1])
+@pytest.mark.parametrize("lambda_var", [pytest.param(0.0, marks=pytest.mark.nightly), 0.1])
 def test_leather_tiles_with_resnet18(shared, tmp_path, lambda_var):
     rdvar(
         "train",
