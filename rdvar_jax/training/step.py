@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 from jax import lax
 
-from rdvar_jax.devices.parallel import AXIS_NAME, as_varying
+from rdvar_jax.devices.parallel import AXIS_NAME, as_varying, made_once
 from rdvar_jax.models.precision import compute_dtype, with_precision
 from rdvar_jax.models.student import Student
 from rdvar_jax.models.teacher import Teacher, normalise
@@ -39,6 +39,7 @@ class TrainState:
     epoch_sums: dict[str, jax.Array]
 
 
+@made_once
 def build_optimiser(learning_rate: float, b1: float, b2: float) -> optax.GradientTransformation:
     """Adam with a constant rate, on everything that is trained (RD4AD: 0.005, 0.5, 0.999)."""
     return optax.adam(learning_rate, b1=b1, b2=b2, eps=1e-8)
@@ -61,6 +62,7 @@ def zero_sums() -> dict[str, jax.Array]:
     return {name: jnp.zeros((), jnp.float32) for name in (*METRICS, "count")}
 
 
+@made_once
 def make_gradient_fn(
     teacher: Teacher | None, student: Student, settings: LossSettings, precision: str = "tf32"
 ) -> Callable:
@@ -99,6 +101,7 @@ def _norm(tree):
     return jnp.sqrt(sum(jnp.sum(jnp.square(leaf)) for leaf in jax.tree.leaves(tree)))
 
 
+@made_once
 def make_train_step(
     teacher: Teacher | None,
     student: Student,
@@ -122,6 +125,7 @@ def make_train_step(
     return train_step
 
 
+@made_once
 def make_streamed_step(
     teacher: Teacher | None,
     student: Student,
@@ -157,6 +161,7 @@ def make_streamed_step(
     return train_step
 
 
+@made_once
 def make_several_steps(train_step: Callable) -> Callable:
     """Makes (state, teacher_variables, data, indices) -> (state, metrics) of K steps in one call.
 
