@@ -30,7 +30,7 @@ def load(root: Path, category: str, layout: str = "auto") -> tuple[TrainSet, Tes
 
 def inspect(root: Path, category: str, layout: str = "auto") -> Inspection:
     config = default_config()
-    config.data.update(root=str(root), category=category, layout=layout, image_size=S)
+    config.data.update(root=str(root), category=category, layout=layout, image_size=32)
     return inspect_set(config)
 
 
