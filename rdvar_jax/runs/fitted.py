@@ -100,7 +100,7 @@ class Fitted:
             state,
             epoch=config.train.epochs,
             metrics={f"train_{k}": v for k, v in last.items() if k not in ("epoch", "step")},
-            identity=provenance,
+            provenance=provenance,
         )
         save_config(run.workdir, config)  # last: without it the folder is not a run
         return run

@@ -250,12 +250,12 @@ class Run:
         saved = self.checkpoints.find()
         if saved is None:
             return
-        if "imported" in saved.identity:
-            source = saved.identity["imported"]["source"]
+        if "imported" in saved.provenance:
+            source = saved.provenance["imported"]["source"]
             what = f"was imported from {source} and cannot be trained further, because that file"
             why = "has neither Adam's moments nor the epoch"
-        elif "own_loss" in saved.identity:
-            what = f"was trained with the loss {saved.identity['own_loss']} and cannot be trained"
+        elif "own_loss" in saved.provenance:
+            what = f"was trained with the loss {saved.provenance['own_loss']} and cannot be trained"
             why = "further here, because no setting names that loss"
         else:
             return
@@ -268,13 +268,13 @@ class Run:
         """Raises a CheckpointError when a state comes from other settings, data or weights."""
         workdir = self.workdir
         where = f"the checkpoint of step {saved.step} in {workdir.folder}"
-        refuse_other_settings(saved.identity["settings"], provenance["settings"], where)
-        if saved.identity["teacher"] != provenance["teacher"]:
+        refuse_other_settings(saved.provenance["settings"], provenance["settings"], where)
+        if saved.provenance["teacher"] != provenance["teacher"]:
             raise CheckpointError(
                 f"{where} was trained with another teacher than {workdir.teacher}; restore that "
                 "file, or give another --workdir."
             )
-        if "data" in provenance and saved.identity["data"] != provenance["data"]:
+        if "data" in provenance and saved.provenance["data"] != provenance["data"]:
             raise CheckpointError(
                 f"{where} was trained on other images than those now in data.root; restore the "
                 "training images, or give another --workdir."

@@ -13,20 +13,20 @@ RULE = "defective where score > threshold"
 
 
 def read_threshold(
-    config: Config, workdir: Workdir, which: str, saved: SavedStep
+    config: Config, workdir: Workdir, checkpoint: str, saved: SavedStep
 ) -> dict[str, Any] | None:
     """Reads what `rdvar threshold` wrote for a saved state; None where it was never called.
 
     Args:
         config: the run's own, with the settings of `score` that images are scored with now.
         workdir: the run's folder.
-        which: "latest" or "best".
+        checkpoint: "latest" or "best".
         saved: the state that images are scored with.
 
     Raises:
         CheckpointError: the file is damaged, or is of another state or other score settings.
     """
-    path = workdir.threshold(which)
+    path = workdir.threshold(checkpoint)
     try:
         value = json.loads(path.read_text())
         threshold = float(value["threshold"])

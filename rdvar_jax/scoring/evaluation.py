@@ -29,13 +29,13 @@ class ScoredImages(Protocol):
         images: uint8 [N, H, W, 3].
         masks: bool [N, H, W], true where defective.
         labels: int [N]: 0 good, 1 defective, under 0 without a label.
-        inside: bool [N, H, W], the pixels that count; None where all do.
+        valid_mask: bool [N, H, W], the pixels that count; None where all do.
     """
 
     images: Any
     masks: np.ndarray
     labels: np.ndarray
-    inside: np.ndarray | None
+    valid_mask: np.ndarray | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,5 +150,5 @@ def evaluate(
         >>> result.metrics["image_auroc"]
     """
     maps, scores = score(model, test.images, **options)
-    metrics = evaluate_maps(maps, scores, test.masks, test.labels, test.inside)
+    metrics = evaluate_maps(maps, scores, test.masks, test.labels, test.valid_mask)
     return Evaluation(metrics, maps, scores)
