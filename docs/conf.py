@@ -7,7 +7,7 @@ from pathlib import Path
 from rdvar_jax.version import __version__
 
 FOLDER = Path(__file__).parent
-SECTION = re.compile("(Args|Returns|Raises|Yields|Attributes|Example|Source|Note)s?:")
+SECTION = re.compile("(Args|Returns|Raises|Yields|Attributes|Example|Reference|Source|Note)s?:")
 
 project = "rdvar_jax"
 author = "The rdvar_jax authors"
@@ -29,9 +29,24 @@ html_show_copyright = False
 html_show_sphinx = False
 
 myst_heading_anchors = 3
-# The reference is one page for each module.
+# The reference is one page for each public name; the internals are one for each module.
 autosummary_generate = True
+autosummary_context = {
+    # Their public names have pages of their own.
+    "with_public_names": ["rdvar_jax", "rdvar_jax.synthetic"],
+    # What users need of each class; the rest is for the package itself.
+    "public_members": {
+        "Architecture": ["name", "expansion", "num_features"],
+        "Detector": ["load", "predict"],
+        "Fitted": ["save"],
+        "Loss": ["__call__"],
+        "RDVarLoss": ["__call__"],
+        "ReverseDistillation": ["features", "with_student", "with_new_student"],
+        "Run": ["open", "model", "detector"],
+    },
+}
 autodoc_member_order = "bysource"
+autoclass_content = "both"  # what a class is, and what its constructor takes
 autodoc_typehints = "signature"
 autodoc_default_options = {"members": True, "undoc-members": False}
 # Arrays and configs are many names of the same thing in signatures.

@@ -47,6 +47,11 @@ class Run:
     Attributes:
         recipe: the settings, built.
         workdir: the paths in the folder.
+
+    Example:
+        >>> run = Run.open("W")
+        >>> evaluate(run.model(), load_category("mvtec/screw").test).metrics
+        >>> run.detector().predict(["a.png", "b.png"]).scores
     """
 
     def __init__(self, recipe: Recipe, workdir: Workdir):
