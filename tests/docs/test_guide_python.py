@@ -1,4 +1,4 @@
-"""The blocks of docs/guide_python.md as one script, and README's, on smaller images and networks."""
+"""The blocks of docs/guide_python.md as one script, and those of README, on smaller images."""
 
 import re
 from pathlib import Path
