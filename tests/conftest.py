@@ -13,6 +13,7 @@ from typing import ClassVar
 import jax
 import numpy as np
 import pytest
+from made_once import made_once
 from PIL import Image
 
 from rdvar_jax.devices.parallel import AXIS_NAME
@@ -92,9 +93,7 @@ def toy_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     10 training images, 3 good and 4 defective test images of 64 x 64.
     """
-    root = tmp_path_factory.mktemp("toy")
-    make_toy_category(root / "tile")
-    return root
+    return made_once(tmp_path_factory, "toy", lambda root: make_toy_category(root / "tile"))
 
 
 def make_toy_category(folder: Path, num_train: int = 10) -> None:

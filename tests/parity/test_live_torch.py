@@ -140,8 +140,8 @@ def real_images(shared, tmp_path_factory) -> Path:
     return folder
 
 
-def run_tool(name: str, *args: Any) -> None:
-    command = [sys.executable, f"tools/{name}", *map(str, args)]
+def port(*args: Any) -> None:
+    command = [sys.executable, "tools/port.py", *map(str, args)]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
 
@@ -152,7 +152,7 @@ def test_rd4ads_checkpoints_come_over_and_go_back(pair, real_images, tmp_path, m
     torch.save(pair.networks.teacher.state_dict(), teacher)
     save_checkpoint(pair.networks, checkpoint)
     given = ("--teacher", teacher, "--checkpoint", checkpoint, "--workdir", folder)
-    run_tool("port_rd4ad.py", "--arch", pair.arch, *given)
+    port("from_rd4ad", "--arch", pair.arch, *given)
     maps, image_scores = predict(folder, real_images, tmp_path / "predicted")
 
     pixels = [np.asarray(Image.open(p).convert("RGB")) for p in sorted(real_images.iterdir())]
@@ -170,7 +170,7 @@ def test_rd4ads_checkpoints_come_over_and_go_back(pair, real_images, tmp_path, m
     assert error <= 1e-5
 
     back = tmp_path / "back.pth"
-    run_tool("export_rd4ad.py", "--workdir", folder, "--output", back)
+    port("to_rd4ad", "--workdir", folder, "--output", back)
     states = torch.load(back, weights_only=True)
     for part, original in torch.load(checkpoint, weights_only=True).items():
         getattr(modules, part).load_state_dict(states[part], strict=True)
@@ -182,7 +182,7 @@ def test_rd4ads_checkpoints_come_over_and_go_back(pair, real_images, tmp_path, m
 
 def predict(workdir: Path, images: Path, output: Path) -> tuple[np.ndarray, np.ndarray]:
     """Maps and scores as `rdvar predict` writes them, in the order of the images' names."""
-    command = [sys.executable, "-m", "rdvar_jax.main", "predict", "--workdir", workdir]
+    command = [sys.executable, "-m", "rdvar_jax", "predict", "--workdir", workdir]
     command += ["--input", images, "--output", output, "--save_maps", "--noheat_maps"]
     done = subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
