@@ -48,9 +48,6 @@ autosummary_context = {
 autodoc_member_order = "bysource"
 autoclass_content = "both"  # what a class is, and what its constructor takes
 autodoc_typehints = "signature"
-autodoc_default_options = {"members": True, "undoc-members": False}
-# Arrays and configs are many names of the same thing in signatures.
-autodoc_type_aliases = {"npt.ArrayLike": "ArrayLike"}
 napoleon_use_ivar = True  # attributes are members too, and would be there twice
 
 
@@ -100,6 +97,22 @@ def _escape(text: str) -> str:
     return re.sub(r"(?<=\w)_(?!\w)", r"\\_", text)
 
 
+# numpy's ArrayLike is spelled out where annotations are evaluated.
+ARRAY_LIKE = re.compile(
+    r"_Buffer \| _SupportsArray\[.*?\| _NestedSequence\[complex \| bytes \| str\]"
+)
+# Nobody calls these constructors: `fit`, `evaluate`, `Run.open` and `Detector.load` do.
+NOT_CALLED = ("Detector", "Evaluation", "Fitted", "Loss", "Run")
+
+
+def shorten_signature(app, what, name, obj, options, signature, returns):
+    """Signatures as one reads them."""
+    if name in (f"rdvar_jax.{public}" for public in NOT_CALLED):
+        return "", None
+    return signature and ARRAY_LIKE.sub("ArrayLike", signature), returns
+
+
 def setup(app) -> None:
+    app.connect("autodoc-process-signature", shorten_signature)
     app.connect("source-read", leave_links_out_of_the_folder)
     app.connect("autodoc-process-docstring", read_as_plain_text, priority=400)  # before napoleon
