@@ -98,9 +98,7 @@ def _escape(text: str) -> str:
 
 
 # numpy's ArrayLike is spelled out where annotations are evaluated.
-ARRAY_LIKE = re.compile(
-    r"_Buffer \| _SupportsArray\[.*?\| _NestedSequence\[complex \| bytes \| str\]"
-)
+ARRAY_LIKE = re.compile(r"~?numpy[\w.]*\._Buffer \|.*?_NestedSequence\[complex \| bytes \| str\]")
 # Nobody calls these constructors: `fit`, `evaluate`, `Run.open` and `Detector.load` do.
 NOT_CALLED = ("Detector", "Evaluation", "Fitted", "Loss", "Run")
 

@@ -209,7 +209,14 @@ class Run:
         return TrainedRun(tiled(score, recipe.geometry), found.saved, found.teacher_sha256)
 
     def model(self, checkpoint: str = "latest") -> ReverseDistillation:
-        """Reads the trained model; see `load`.
+        """Reads the trained model.
+
+        Args:
+            checkpoint: "latest" or "best".
+
+        Raises:
+            CheckpointError: there is no such state, or it comes from other settings or weights.
+            WeightsError: the copy of the teacher cannot be read.
 
         Example:
             >>> evaluate(Run.open("W").model(), load_category("mvtec/screw").test)
@@ -233,7 +240,7 @@ class Run:
         Raises:
             ConfigError: the threshold is not finite, or the run is on tiles, which a detector does
               not cut.
-            CheckpointError, WeightsError: see `load`.
+            CheckpointError, WeightsError: as `model`.
 
         Example:
             >>> found = Run.open("W").detector().predict(["a.png"])

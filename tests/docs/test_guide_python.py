@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-# What makes the page's two minutes seconds.
+# What makes the page's minutes seconds.
 SMALLER = {
     '"resnet18", weights="procedural"': '"basic-1-1-1-ocbe1", weights="random", stem_width=4',
     "stem_width=32": "stem_width=4",
