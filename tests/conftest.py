@@ -1,10 +1,17 @@
 """Shared test settings: four virtual CPU devices, strict JAX, a compilation cache, real data."""
 
 import os
+from importlib.metadata import version
 
-# Most of the suite's time is compilation: a quarter of it without LLVM's optimisations. Read by XLA
-# when it starts, here and in the processes that tests start.
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+# Most of the suite's time is compilation: no LLVM optimisations, and, where it is still there, the
+# older code generator of fusions, which with one LLVM module a program takes a fifth of the newer
+# one's time. XLA reads them when it starts, here and in the processes that tests start, and ends
+# the process at a name that it does not know.
+os.environ.setdefault(
+    "XLA_FLAGS",
+    "--xla_backend_optimization_level=0 --xla_cpu_parallel_codegen_split_count=1"
+    + " --xla_cpu_use_fusion_emitters=false" * version("jaxlib").startswith("0.10."),
+)
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -264,3 +264,9 @@ def test_scoring_loads_no_training_and_no_plotting():
 @pytest.mark.parametrize("name", sorted(MODULES))
 def test_no_module_is_a_box_for_everything(name: str):
     assert name.split(".")[-1] not in CATCH_ALL
+
+
+def test_test_modules_have_names_of_their_own():
+    # pytest imports them by name alone.
+    names = [path.name for path in (REPOSITORY / "tests").rglob("*.py") if path.stem != "conftest"]
+    assert sorted(names) == sorted(set(names))

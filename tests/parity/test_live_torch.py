@@ -1,4 +1,6 @@
-"""The library against PyTorch itself, at full width, for every backbone: `make test-torch`.
+"""The library against PyTorch itself, at full width, for every backbone.
+
+`make test-torch` takes one backbone of each kind, `make test-nightly` the two that only add depth.
 
 Train steps are compared twice. In float64, with narrow networks, every parameter must agree: the
 formulas are the same. In float32, at full width, Adam's first steps make the rounding of a gradient
@@ -31,6 +33,7 @@ from library_model import LEARNING_RATE, LibraryModel
 from PIL import Image
 
 import rdvar_jax.training.losses
+from rdvar_jax.weights.architectures import ARCHITECTURES
 from rdvar_jax.weights.torch_format.reader import read_torch_object
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -49,7 +52,13 @@ from torch_reference.weights import randomise, save_checkpoint, state_arrays  # 
 
 pytestmark = [pytest.mark.slow, pytest.mark.torch]
 
-ARCHS = ("resnet18", "resnet34", "resnet50", "wide_resnet50_2", "wide_resnet101_2")
+ARCHS = (
+    "resnet18",
+    "resnet50",
+    "wide_resnet50_2",
+    pytest.param("resnet34", marks=pytest.mark.nightly),
+    pytest.param("wide_resnet101_2", marks=pytest.mark.nightly),
+)
 WIDTH, NARROW = 64, 4
 FEATURE_SIZE, STEP_SIZE, SCORE_SIZE = 128, 64, 256
 BATCH, NUM_STEPS = 2, 3
@@ -107,7 +116,8 @@ class Pair(NamedTuple):
             for name, array in state_arrays(module).items()
             if not name.startswith(UNUSED)
         }
-        return cls(arch, networks, LibraryModel(arch, width, FEATURE_SIZE, weights))
+        model = LibraryModel(ARCHITECTURES[arch], width, FEATURE_SIZE, weights)
+        return cls(arch, networks, model)
 
 
 @pytest.fixture(scope="module", params=ARCHS)
