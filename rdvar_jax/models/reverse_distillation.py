@@ -49,7 +49,8 @@ class ReverseDistillation:
     Attributes:
         architecture: the backbone.
         stem_width: channels of the teacher's stem, C.
-        teacher, student: Flax modules.
+        teacher: its Flax module.
+        student: its Flax module.
         teacher_variables: {"params", "batch_stats"}, numpy arrays.
         student_variables: the same of the student.
         teacher_source: sha256 of the file that the teacher was read from, or "random".
@@ -186,6 +187,7 @@ def load_rd4ad(
     arch: str | Architecture = "wide_resnet50_2",
     *,
     weights: str | os.PathLike[str] = IMAGENET,
+    stem_width: int | None = None,
 ) -> ReverseDistillation:
     """Reads a checkpoint that RD4AD's PyTorch code saved, without torch.
 
@@ -193,6 +195,7 @@ def load_rd4ad(
         path: the `.pth` file, `{"bn": ..., "decoder": ...}`.
         arch: backbone that it was trained with.
         weights: of the teacher, as `ReverseDistillation` takes them.
+        stem_width: channels of the teacher's stem, likewise.
 
     Returns:
         The model that scores as RD4AD's code does.
@@ -205,7 +208,7 @@ def load_rd4ad(
         >>> model = load_rd4ad("wres50_bottle.pth", "wide_resnet50_2")
         >>> result = evaluate(model, load_category("mvtec/bottle").test)
     """
-    model = ReverseDistillation(arch, weights=weights)
+    model = ReverseDistillation(arch, weights=weights, stem_width=stem_width)
     shapes = _shapes(model.architecture, model.stem_width)
     expected = abstract_variables(model.student, shapes, train=False)
     return model.with_student(read_rd4ad(path, expected).variables)

@@ -35,6 +35,12 @@ class Fitted:
         losses: mean metrics of each epoch: "step", "epoch", "loss", those of the loss
           ("loss_model", "loss_var") and "grad_norm". Of a run that went on, those of this call.
         state: the last state: parameters, batch statistics, Adam's moments.
+
+    Example:
+        >>> fitted = fit(model, parts.train, epochs=20)
+        >>> [(epoch["loss_model"], epoch["loss_var"]) for epoch in fitted.losses]
+        >>> features = fitted.model.features(parts.test.images)
+        >>> run = fitted.save("W")
     """
 
     model: ReverseDistillation

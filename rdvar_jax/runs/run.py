@@ -47,6 +47,11 @@ class Run:
     Attributes:
         recipe: the settings, built.
         workdir: the paths in the folder.
+
+    Example:
+        >>> run = Run.open("W")
+        >>> evaluate(run.model(), load_category("mvtec/screw").test).metrics
+        >>> run.detector().predict(["a.png", "b.png"]).scores
     """
 
     def __init__(self, recipe: Recipe, workdir: Workdir):
@@ -204,7 +209,14 @@ class Run:
         return TrainedRun(tiled(score, recipe.geometry), found.saved, found.teacher_sha256)
 
     def model(self, checkpoint: str = "latest") -> ReverseDistillation:
-        """Reads the trained model; see `load`.
+        """Reads the trained model.
+
+        Args:
+            checkpoint: "latest" or "best".
+
+        Raises:
+            CheckpointError: there is no such state, or it comes from other settings or weights.
+            WeightsError: the copy of the teacher cannot be read.
 
         Example:
             >>> evaluate(Run.open("W").model(), load_category("mvtec/screw").test)
@@ -228,7 +240,7 @@ class Run:
         Raises:
             ConfigError: the threshold is not finite, or the run is on tiles, which a detector does
               not cut.
-            CheckpointError, WeightsError: see `load`.
+            CheckpointError, WeightsError: as `model`.
 
         Example:
             >>> found = Run.open("W").detector().predict(["a.png"])

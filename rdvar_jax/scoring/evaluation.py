@@ -46,6 +46,10 @@ class Evaluation:
         metrics: by name, as in results.json; None where the set cannot define one.
         maps: float32 [N, H, W], raw: where an image is unusual.
         scores: float32 [N], raw: the largest value of each map.
+
+    Example:
+        >>> result = evaluate(fitted, parts.test)
+        >>> result.metrics["pixel_auroc"], result.maps.shape, result.scores.argmax()
     """
 
     metrics: dict[str, float | None]
@@ -147,7 +151,7 @@ def evaluate(
 
     Example:
         >>> result = evaluate(fitted, load_category("mvtec/screw").test)
-        >>> result.metrics["image_auroc"]
+        >>> result.metrics["image_auroc"], result.metrics["aupro"]
     """
     maps, scores = score(model, test.images, **options)
     metrics = evaluate_maps(maps, scores, test.masks, test.labels, test.valid_mask)

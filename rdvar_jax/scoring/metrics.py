@@ -101,7 +101,11 @@ def auroc(scores: npt.ArrayLike, labels: npt.ArrayLike) -> float | None:
         The area in 0..1, or None when only one class is present.
 
     Raises:
-        ValueError: as `image_metrics`.
+        ValueError: shapes differ, a score is nan or infinite, or a label is not 0 or 1.
+
+    Example:
+        >>> auroc([0.1, 0.4, 0.3, 0.9], [0, 0, 1, 1])
+        0.75
     """
     return _of_ranking(curves.area_under_roc, scores, labels)
 
@@ -110,6 +114,10 @@ def average_precision(scores: npt.ArrayLike, labels: npt.ArrayLike) -> float | N
     """Average precision: Σ (gain in recall) · precision over all thresholds, not interpolated.
 
     Arguments, None and errors as in `auroc`.
+
+    Example:
+        >>> round(average_precision([0.1, 0.4, 0.3, 0.9], [0, 0, 1, 1]), 3)
+        0.833
     """
     return _of_ranking(curves.average_precision_of, scores, labels)
 
@@ -118,6 +126,10 @@ def f1_max(scores: npt.ArrayLike, labels: npt.ArrayLike) -> float | None:
     """The best F1 score of any threshold. It is chosen with the labels: a bound, not a forecast.
 
     Arguments, None and errors as in `auroc`.
+
+    Example:
+        >>> f1_max([0.1, 0.4, 0.3, 0.9], [0, 0, 1, 1])
+        0.8
     """
     return _of_ranking(curves.best_f1, scores, labels)
 
@@ -140,7 +152,14 @@ def aupro(maps: npt.ArrayLike, masks: npt.ArrayLike, limit: float = 0.3) -> floa
         The area in 0..1, or None without a defective region or without a defect-free pixel.
 
     Raises:
-        ValueError: as `pixel_metrics`.
+        ValueError: shapes differ or are not [N, H, W], a map holds nan or infinity, a mask holds
+            something else than 0 and 1, or the limit is not in (0, 1].
+
+    Example:
+        >>> masks = np.zeros((1, 8, 8), bool)
+        >>> masks[0, 2:5, 2:5] = True
+        >>> aupro(masks * 0.9, masks), aupro(1.0 - masks, masks)
+        (1.0, 0.0)
 
     Source: Bergmann et al., "The MVTec Anomaly Detection Dataset", IJCV 2021.
     """
