@@ -25,7 +25,7 @@ from rdvar_jax.report.contact_sheet import (
     draw_contact_sheet,
     save_contact_sheet,
 )
-from rdvar_jax.runs.config import Config
+from rdvar_jax.runs.config import Config, good_names
 from rdvar_jax.runs.data_checks import EMPTY_ROOT, data_problems, one_of
 from rdvar_jax.weights.architectures import ARCHITECTURES, find_architecture, get_architecture
 
@@ -133,11 +133,13 @@ def _find(config: Config, result: Inspection) -> Category | None:
         if data.source == "tfds":
             category = find_packed(root, data.category)
         else:
-            category = find_category(root, data.category, data.layout, result.problems.append)
+            category = find_category(
+                root, data.category, data.layout, result.problems.append, good_names(config)
+            )
     except DataError as error:
         result.problems.append(str(error))
         return None
-    detected, reason = detect_layout(category.folder)
+    detected, reason = detect_layout(category.folder, good_names(config))
     if data.source == "tfds":
         why = "named by data.source"
     elif data.layout == "auto":

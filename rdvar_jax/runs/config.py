@@ -42,6 +42,7 @@ RESUMABLE = (
     "data.root",
     "data.source",
     "data.layout",
+    "data.good_names",
     "data.memory_budget_gb",
     "data.num_workers",
     "data.mask_threshold",
@@ -71,6 +72,8 @@ def default_config() -> Config:
                 # "mvtec", "visa", "btad", "folder" (good images and what there is beside them), or
                 # "auto" to find out which of these it is; see data/layouts/.
                 "layout": "auto",
+                # Folders of good images, beside those that the layout itself has, such as good,OK.
+                "good_names": ("good",),
                 # S, or (H, W), each a multiple of 32: what the networks see of an image, brought to
                 # it by "squash" (stretched), "crop" (the middle, its aspect kept) or "pad" (the
                 # whole, its aspect kept, with a border); see data/pixels/geometry.py. With
@@ -176,6 +179,7 @@ def resolved(config: Config) -> Config:
     """A copy in one spelling: absolute paths, one name for each stage, one number for a square."""
     config = config.copy_and_resolve_references()
     config.loss.stages = stages(config)
+    config.data.good_names = good_names(config)
     size = config.data.image_size
     if isinstance(size, tuple) and len(set(size)) == 1 and len(size) == 2:
         with config.data.ignore_type():
@@ -193,6 +197,12 @@ def stages(config: Config) -> tuple[str, ...]:
     """loss.stages as single names; the command line gives "d1,d2" or "d1+d2" as one."""
     names = (name for item in config.loss.stages for name in item.replace("+", ",").split(","))
     return tuple(name.strip().lower() for name in names)
+
+
+def good_names(config: Config) -> tuple[str, ...]:
+    """data.good_names as single names; the command line gives "good,OK" as one."""
+    names = (name.strip() for item in config.data.good_names for name in item.split(","))
+    return tuple(dict.fromkeys(name for name in names if name))
 
 
 def flatten(config: Config) -> dict[str, Any]:

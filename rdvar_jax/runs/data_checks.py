@@ -15,7 +15,7 @@ from rdvar_jax.data.sets.source import SOURCES, find_images
 from rdvar_jax.data.sets.validation import split_validation
 from rdvar_jax.errors import ConfigError, DataError
 from rdvar_jax.models.image_size import SIZE_MULTIPLE, height_width
-from rdvar_jax.runs.config import Config
+from rdvar_jax.runs.config import Config, good_names
 
 MAX_OVERLAP = 0.9  # 100 tiles where there is 1 without
 
@@ -54,6 +54,12 @@ def data_problems(config: Config) -> list[str]:
     if not 0 <= data.validation < 1:
         problems.append(f"data.validation={data.validation} must be at least 0 and under 1.")
     problems += one_of("data.layout", data.layout, LAYOUTS)
+    for name in good_names(config):
+        if Path(name).name != name:
+            problems.append(
+                f"data.good_names={','.join(good_names(config))} must hold names of folders, not "
+                f"paths; use {Path(name).name or 'good'} for {name}."
+            )
     return problems + one_of("data.source", data.source, SOURCES)
 
 
@@ -116,7 +122,7 @@ def find_category(config: Config) -> tuple[Category | None, list[str]]:
     data = config.data
     problems = data_problems(config)
     wrong = " ".join(problems)
-    if any(f"data.{name}=" in wrong for name in ("validation", "layout", "source")):
+    if any(f"data.{name}=" in wrong for name in ("validation", "layout", "source", "good_names")):
         return None, problems
     if not data.root:
         return None, [*problems, EMPTY_ROOT]
@@ -126,7 +132,9 @@ def find_category(config: Config) -> tuple[Category | None, list[str]]:
             "data.category is empty; name it after the config file, as in --config FILE:CATEGORY.",
         ]
     try:
-        category = find_images(Path(data.root), data.category, data.layout, data.source)
+        category = find_images(
+            Path(data.root), data.category, data.layout, data.source, good_names(config)
+        )
         return split_validation(category, data.validation, config.train.seed), problems
     except DataError as error:
         return None, [*problems, str(error)]

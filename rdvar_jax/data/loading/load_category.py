@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from rdvar_jax.data.loading.arrays import TestSet, TrainSet, load_test, load_train, load_validation
 from rdvar_jax.data.pixels.geometry import Geometry, as_geometry
-from rdvar_jax.data.sets.records import Category
+from rdvar_jax.data.sets.records import GOOD, Category
 from rdvar_jax.data.sets.source import find_images
 from rdvar_jax.data.sets.validation import split_validation
 from rdvar_jax.errors import ConfigError, DataError
@@ -79,6 +79,7 @@ def load_category(
     geometry: Literal["squash", "crop", "pad"] = "squash",
     layout: str = "auto",
     source: Literal["folder", "tfds"] = "folder",
+    good_names: tuple[str, ...] = (GOOD,),
     validation: float = 0.0,
     seed: int = 0,
     mask_threshold: Literal["half", "any"] = "half",
@@ -95,6 +96,7 @@ def load_category(
         layout: "mvtec", "visa", "btad", "folder", or "auto" to detect it.
         source: "tfds" for what `rdvar prepare --source tfds` made; `path` is then
           DATA_DIR/CATEGORY.
+        good_names: folders of good images, such as ("good", "OK").
         validation: fraction of the good training images to keep from training.
         seed: together with the images' names, decides which ones.
         mask_threshold: a resized mask pixel is defective above half its full value ("half"), or
@@ -123,7 +125,7 @@ def load_category(
     if geometry not in GEOMETRIES:
         raise ConfigError(f"geometry={geometry!r} is not one of {', '.join(GEOMETRIES)}.")
     folder = Path(path).expanduser().absolute()
-    category = find_images(folder.parent, folder.name, layout, source)
+    category = find_images(folder.parent, folder.name, layout, source, good_names)
     category = split_validation(category, validation, seed)
     size = as_geometry(image_size)
     settings = {
@@ -131,6 +133,7 @@ def load_category(
         "category": folder.name,
         "layout": layout,
         "source": source,
+        "good_names": tuple(good_names),
         "geometry": geometry,
         "validation": float(validation),
         "mask_threshold": mask_threshold,

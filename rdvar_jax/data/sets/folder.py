@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rdvar_jax.data.sets.layouts import btad, mvtec, plain, visa
 from rdvar_jax.data.sets.listing import Complain, folder_entries, refuse, some_names
-from rdvar_jax.data.sets.records import Category
+from rdvar_jax.data.sets.records import GOOD, Category
 from rdvar_jax.data.sets.records import HasPath as HasPath
 from rdvar_jax.data.sets.records import ImageRecord as ImageRecord
 from rdvar_jax.errors import DataError
@@ -36,7 +36,11 @@ def list_categories(root: Path) -> list[str]:
 
 
 def find_category(
-    root: Path, category: str, layout: str = "auto", complain: Complain = refuse
+    root: Path,
+    category: str,
+    layout: str = "auto",
+    complain: Complain = refuse,
+    good_names: tuple[str, ...] = (GOOD,),
 ) -> Category:
     """Finds the images of `category`, each list sorted by name.
 
@@ -49,17 +53,21 @@ def find_category(
         layout: one of LAYOUTS; "auto" detects it (`detect_layout`).
         complain: called with each problem. By default the first is raised; otherwise the result
             holds what could be found in spite of them.
+        good_names: folders of good images, beside those that the layout itself has.
 
     Raises:
         DataError: `root` or the category is missing, there are no good images to train on, or
-            images and masks do not match as the layout requires.
+            images and masks do not match as the layout requires, or a folder of test images
+            looks good by its name and is not one of `good_names`.
     """
     root = _check_root(root)
     folder = _category_folder(root, category)
-    return FINDERS[detect_layout(folder)[0] if layout == "auto" else layout](folder, complain)
+    if layout == "auto":
+        layout = detect_layout(folder, good_names)[0]
+    return FINDERS[layout](folder, complain, good_names)
 
 
-def detect_layout(folder: Path) -> tuple[str, str]:
+def detect_layout(folder: Path, good_names: tuple[str, ...] = (GOOD,)) -> tuple[str, str]:
     """Detects the layout of a category's folder; returns it and the reason.
 
     VisA has its list, BTAD `ok`, MVTec AD `train`. A folder with none of these, or with images
@@ -76,8 +84,9 @@ def detect_layout(folder: Path) -> tuple[str, str]:
         return "folder", "images are directly in train"
     if train.is_dir():
         return "mvtec", "it has train"
-    if (folder / "good").is_dir():
-        return "folder", "it has good and no train"
+    for name in dict.fromkeys((GOOD, *good_names)):
+        if (folder / name).is_dir():
+            return "folder", f"it has {name} and no train"
     if folder_entries(folder).images:
         return "folder", "images are directly in it"
     return "mvtec", "no other layout matches"

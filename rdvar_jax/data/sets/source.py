@@ -3,14 +3,18 @@
 from pathlib import Path
 
 from rdvar_jax.data.sets.folder import find_category
-from rdvar_jax.data.sets.records import Category
+from rdvar_jax.data.sets.records import GOOD, Category
 from rdvar_jax.data.sets.tfds_read import find_packed
 
 SOURCES = ("folder", "tfds")
 
 
 def find_images(
-    root: Path, category: str, layout: str = "auto", source: str = "folder"
+    root: Path,
+    category: str,
+    layout: str = "auto",
+    source: str = "folder",
+    good_names: tuple[str, ...] = (GOOD,),
 ) -> Category:
     """Finds the images of `category`, each list sorted by name.
 
@@ -19,6 +23,7 @@ def find_images(
         category: the name of one.
         layout: of folders; see `find_category`.
         source: one of SOURCES.
+        good_names: of folders; see `find_category`.
 
     Raises:
         DataError: see `find_category` and `find_packed`.
@@ -26,4 +31,4 @@ def find_images(
     """
     if source == "tfds":
         return find_packed(root, category)
-    return find_category(root, category, layout)
+    return find_category(root, category, layout, good_names=good_names)

@@ -1,9 +1,11 @@
 """Layouts with one folder per kind of defect, and masks in a parallel tree."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from rdvar_jax.data.sets.good_names import ask_about, lookalikes, looks_good
 from rdvar_jax.data.sets.listing import (
     Complain,
     folder_entries,
@@ -26,47 +28,75 @@ class Names:
     train: str = "train/good"
     test: str = "test"
     good: str = GOOD  # the folder of good images in `test`
+    also_good: tuple[str, ...] = ()  # data.good_names, beside `good` in every split
     masks: str = "ground_truth"
     validation: str = "validation/good"
     mask_endings: tuple[str, ...] = ("_mask",)  # between a mask's stem and its suffix
     mask_folders: tuple[str, ...] = ()  # kinds of defect with a folder of masks per image
     mask_nonzero: bool = False
 
+    @property
+    def all_good(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((self.good, *self.also_good)))
+
 
 def training_images(folder: Path, names: Names, complain: Complain) -> tuple[ImageRecord, ...]:
     """Returns the good training images; complains if there are none."""
     good = folder / names.train
-    if not good.is_dir():
-        complain(
-            f"The folder {good} does not exist; put the category's good training images there."
-        )
+    found = good_folders(good.parent, names.all_good)
+    if not found:
+        parent = good.parent if good.parent.is_dir() else folder
+        alike = lookalikes(folder_entries(parent).folders, (*names.all_good, GOOD))
+        way_out = "; put the category's good training images there"
+        if alike:
+            way_out = f", but {ask_about(alike, names.also_good)}"
+        complain(f"The folder {good} does not exist{way_out}.")
         return ()
-    if good.parent != folder:
-        beside = folder_entries(good.parent)
-        strangers = [path for path in beside.folders if path.name != good.name]
-        warn_left_out(good.parent, beside.images + strangers + beside.others)
-    return good_images(folder, good, complain)
+    beside = folder_entries(good.parent)
+    strangers = [path for path in beside.folders if path not in found]
+    warn_of_strangers(good.parent, beside.images, strangers, beside.others, names)
+    return good_images(folder, found, names, complain)
 
 
-def good_images(folder: Path, good: Path, complain: Complain) -> tuple[ImageRecord, ...]:
-    """Returns the records of a folder of good images; complains if it is empty."""
-    images = images_in(good)
+def good_folders(parent: Path, names: Sequence[str]) -> list[Path]:
+    """Returns the folders of these names in `parent`."""
+    return [parent / name for name in names if (parent / name).is_dir()]
+
+
+def warn_of_strangers(
+    parent: Path, images: list[Path], folders: list[Path], others: list[Path], names: Names
+) -> None:
+    """Warns about what is beside the good images, and asks about folders that look good."""
+    alike = lookalikes(folders, (*names.all_good, GOOD))
+    warn_left_out(parent, images + [path for path in folders if path not in alike] + others)
+    if alike:
+        _logger.warning("not used: %s", one_line(ask_about(alike, names.also_good)))
+
+
+def good_images(
+    folder: Path, found: list[Path], names: Names, complain: Complain
+) -> tuple[ImageRecord, ...]:
+    """Returns the records of folders of good images, by name; complains if they are empty."""
+    images = [path for good in found for path in images_in(good)]
     if not images:
-        inner = some_names([path.name for path in folder_entries(good).folders])
+        inside = folder_entries(found[0]).folders
+        inner = some_names([path.name for path in inside])
+        alike = lookalikes(inside, ())
+        asked = f"{ask_about(alike, names.also_good)}, or " if alike else ""
         complain(
-            f"The folder {good} holds no image ({image_suffixes()})"
-            f"{f', only folders ({inner}), which are not searched' if inner else ''}; put the "
-            "category's good training images there."
+            f"The folder {found[0]} holds no image ({image_suffixes()})"
+            f"{f', only folders ({inner}), which are not searched' if inner else ''}; {asked}put "
+            "the category's good training images there."
         )
-    return tuple(record(folder, path, GOOD) for path in images)
+    records = (record(folder, path, GOOD) for path in images)
+    return tuple(sorted(records, key=lambda one: one.name))
 
 
 def validation_images(folder: Path, names: Names) -> tuple[ImageRecord, ...]:
     """Returns the good images that the set itself keeps from training, if any."""
-    good = folder / names.validation
-    if not good.is_dir():
-        return ()
-    return tuple(record(folder, path, GOOD) for path in images_in(good))
+    found = good_folders((folder / names.validation).parent, names.all_good)
+    images = [path for good in found for path in images_in(good)]
+    return tuple(sorted((record(folder, one, GOOD) for one in images), key=lambda one: one.name))
 
 
 def test_images(folder: Path, names: Names, complain: Complain) -> tuple[ImageRecord, ...]:
@@ -88,21 +118,29 @@ def test_images(folder: Path, names: Names, complain: Complain) -> tuple[ImageRe
     masks = folder / names.masks
     records: list[ImageRecord] = []
     defects: list[str] = []
+    alike: list[Path] = []
     for kind in entries.folders:
         if kind == masks:
             continue
         images = images_in(kind)
         if not images:
             _logger.warning("%s: holds no image", one_line(str(kind)))
-        if kind.name == names.good:
+        if kind.name in names.all_good:
+            records += [record(folder, path, GOOD) for path in images]
+        elif images and looks_good(kind.name):
+            alike.append(kind)
             records += [record(folder, path, GOOD) for path in images]
         elif masks.is_dir():
             defects.append(kind.name)
             records += _with_masks(folder, names, kind.name, images, complain)
         else:
             records += [record(folder, path, kind.name) for path in images]
+    if alike:
+        # Taken for a defect, good images would count as missed ones.
+        complain(f"{ask_about(alike, names.also_good)}.")
     if masks.is_dir():
-        _check_other_mask_folders(folder, names, defects, complain)
+        known = [*defects, *names.all_good, *(kind.name for kind in alike)]
+        _check_other_mask_folders(folder, names, known, complain)
     if not records:
         complain(
             f"The folders of {test} hold no image ({image_suffixes()}); put the test images into "
@@ -193,14 +231,14 @@ def _masks_of_kind(folder: Path, names: Names, complain: Complain) -> dict[str, 
 
 
 def _check_other_mask_folders(
-    folder: Path, names: Names, defects: list[str], complain: Complain
+    folder: Path, names: Names, known: list[str], complain: Complain
 ) -> None:
     """Complains of masks of a defect that `test` lacks; those of good images are ignored."""
     masks = folder / names.masks
     entries = folder_entries(masks)
     warn_left_out(masks, entries.images + entries.others)
     for kind in entries.folders:
-        if kind.name not in (*defects, names.good):
+        if kind.name not in known:
             orphans = list(_masks_of_kind(kind, names, complain).values())
             _complain_of_orphans(folder, names, orphans, complain)
 

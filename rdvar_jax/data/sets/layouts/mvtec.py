@@ -9,6 +9,7 @@ MVTec LOCO AD has `validation/good`, and a folder of masks for each defective im
 have no labels and are left out.
 """
 
+import dataclasses
 from pathlib import Path
 
 from rdvar_jax.data.sets.layouts import by_defect
@@ -21,13 +22,14 @@ LOCO = by_defect.Names(mask_endings=("",), mask_folders=LOCO_KINDS, mask_nonzero
 AD_2 = by_defect.Names(test="test_public", masks="test_public/ground_truth")
 
 
-def find(folder: Path, complain: Complain) -> Category:
+def find(folder: Path, complain: Complain, good_names: tuple[str, ...]) -> Category:
     """Finds the category in `folder`; problems as in `find_category`."""
     names = AD
     if (folder / AD_2.test).is_dir():
         names = AD_2
     elif any((folder / "test" / kind).is_dir() for kind in LOCO_KINDS):
         names = LOCO
+    names = dataclasses.replace(names, also_good=good_names)
     return Category(
         name=folder.name,
         folder=folder,

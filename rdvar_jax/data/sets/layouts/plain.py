@@ -12,67 +12,81 @@ Masks label unlabelled test images: an image with a mask is defective, the other
 import dataclasses
 from pathlib import Path
 
+from rdvar_jax.data.sets.good_names import ask_about, lookalikes
 from rdvar_jax.data.sets.layouts import by_defect
 from rdvar_jax.data.sets.listing import (
     Complain,
     folder_entries,
     image_suffixes,
     images_in,
-    warn_left_out,
 )
 from rdvar_jax.data.sets.records import GOOD, UNLABELLED, Category, ImageRecord
 
-TRAIN = ("train/good", "train", "good")
 MASKS = ("ground_truth", "masks")
 ENDINGS = ("_mask", "")
 
 
-def find(folder: Path, complain: Complain) -> Category:
+def find(folder: Path, complain: Complain, good_names: tuple[str, ...]) -> Category:
     """Finds the category in `folder`, possibly without test images.
 
     Complains where there is no good image, or where the labels are ambiguous.
     """
-    test = _test_images(folder, complain) if (folder / "test").is_dir() else ()
-    train = _training_images(folder, complain)
+    names = by_defect.Names(also_good=good_names, mask_endings=ENDINGS)
+    test = _test_images(folder, names, complain) if (folder / "test").is_dir() else ()
+    train = _training_images(folder, names, complain)
     return Category(folder.name, folder, train, test, layout="folder")
 
 
-def _training_images(folder: Path, complain: Complain) -> tuple[ImageRecord, ...]:
-    good = next((folder / name for name in TRAIN if (folder / name).is_dir()), None)
+def _training_images(
+    folder: Path, names: by_defect.Names, complain: Complain
+) -> tuple[ImageRecord, ...]:
+    train = folder / "train"
+    good = (
+        by_defect.good_folders(train, names.all_good)
+        or ([train] if train.is_dir() else [])
+        or by_defect.good_folders(folder, names.all_good)
+    )
     entries = folder_entries(folder)
-    _warn_of_strangers(folder, good, entries.folders)
-    if good is None and not entries.images:
+    _warn_of_strangers(folder, good, entries.folders, names)
+    if not good and not entries.images:
+        alike = lookalikes(entries.folders, names.all_good)
         complain(
             f"The folder {folder} holds no image ({image_suffixes()}) and neither good nor train; "
-            f"put the good images into {folder / 'good'}."
+            f"{f'{ask_about(alike, names.also_good)}, or ' if alike else ''}put the good images "
+            f"into {folder / GOOD}."
         )
-    if good is None:
+    if not good:
         return tuple(by_defect.record(folder, path, GOOD) for path in entries.images)
     if entries.images:
         complain(
-            f"Both {folder} and {good} hold images, so it is unclear which are the good ones; move "
-            f"all good images to {good}."
+            f"Both {folder} and {good[0]} hold images, so it is unclear which are the good ones; "
+            f"move all good images to {good[0]}."
         )
-    return by_defect.good_images(folder, good, complain)
+    return by_defect.good_images(folder, good, names, complain)
 
 
-def _warn_of_strangers(folder: Path, good: Path | None, folders: list[Path]) -> None:
+def _warn_of_strangers(
+    folder: Path, good: list[Path], folders: list[Path], names: by_defect.Names
+) -> None:
     """Warns about folders that have no meaning here, such as `bad` beside `good`."""
     known = {"test", *MASKS} if (folder / "test").is_dir() else set()
-    if good is not None:
-        known.add(good.relative_to(folder).parts[0])
-    warn_left_out(folder, [path for path in folders if path.name not in known])
-    if good is not None and good.parent != folder:
-        beside = folder_entries(good.parent)
-        warn_left_out(good.parent, beside.images + [one for one in beside.folders if one != good])
+    known.update(path.relative_to(folder).parts[0] for path in good)
+    strangers = [path for path in folders if path.name not in known]
+    by_defect.warn_of_strangers(folder, [], strangers, [], names)
+    if good and good[0].parent != folder:
+        beside = folder_entries(good[0].parent)
+        strangers = [path for path in beside.folders if path not in good]
+        by_defect.warn_of_strangers(good[0].parent, beside.images, strangers, [], names)
 
 
-def _test_images(folder: Path, complain: Complain) -> tuple[ImageRecord, ...]:
+def _test_images(
+    folder: Path, names: by_defect.Names, complain: Complain
+) -> tuple[ImageRecord, ...]:
     test = folder / "test"
     masks = [name for name in MASKS if (folder / name).is_dir()]
     if len(masks) > 1:
         complain(f"{folder} holds both {' and '.join(masks)}; keep one of them.")
-    names = by_defect.Names(masks=masks[0] if masks else MASKS[0], mask_endings=ENDINGS)
+    names = dataclasses.replace(names, masks=masks[0] if masks else MASKS[0])
     entries = folder_entries(test)
     if not entries.images:
         return by_defect.test_images(folder, names, complain)

@@ -27,8 +27,8 @@ def categories(root: Path) -> list[str]:
     return sorted({row["object"] for _, row in _read(root / SPLIT)})
 
 
-def find(folder: Path, complain: Complain) -> Category:
-    """Finds the category in `folder`, by the list beside it.
+def find(folder: Path, complain: Complain, _: tuple[str, ...]) -> Category:
+    """Finds the category in `folder`, by the list beside it, whatever its folders' names.
 
     Complains where a line has an unknown value, a training image is defective, a defective one has
     no mask, an image is listed twice, or there are no images.
