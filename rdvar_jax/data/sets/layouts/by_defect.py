@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rdvar_jax.data.sets.good_names import ask_about, lookalikes, looks_good
 from rdvar_jax.data.sets.listing import (
+    IMAGE_SUFFIXES,
     Complain,
     folder_entries,
     image_suffixes,
@@ -17,6 +18,8 @@ from rdvar_jax.data.sets.listing import (
 )
 from rdvar_jax.data.sets.records import GOOD, ImageRecord
 from rdvar_jax.errors import one_line
+
+PLAIN_ENDINGS = ("_mask", "")  # of masks in a plain folder
 
 _logger = logging.getLogger("rdvar_jax")
 
@@ -119,6 +122,7 @@ def test_images(folder: Path, names: Names, complain: Complain) -> tuple[ImageRe
     records: list[ImageRecord] = []
     defects: list[str] = []
     alike: list[Path] = []
+    has_masks = masks.is_dir() and holds_masks(masks)
     for kind in entries.folders:
         if kind == masks:
             continue
@@ -130,7 +134,7 @@ def test_images(folder: Path, names: Names, complain: Complain) -> tuple[ImageRe
         elif images and looks_good(kind.name):
             alike.append(kind)
             records += [record(folder, path, GOOD) for path in images]
-        elif masks.is_dir():
+        elif has_masks:
             defects.append(kind.name)
             records += _with_masks(folder, names, kind.name, images, complain)
         else:
@@ -138,6 +142,11 @@ def test_images(folder: Path, names: Names, complain: Complain) -> tuple[ImageRe
     if alike:
         # Taken for a defect, good images would count as missed ones.
         complain(f"{ask_about(alike, names.also_good)}.")
+    if masks.is_dir() and not has_masks and any(one.label for one in records):
+        complain(
+            f"The folder {masks} holds no mask ({image_suffixes()}); put the masks there, or "
+            "remove the folder to do without pixel metrics."
+        )
     if masks.is_dir():
         known = [*defects, *names.all_good, *(kind.name for kind in alike)]
         _check_other_mask_folders(folder, names, known, complain)
@@ -147,6 +156,11 @@ def test_images(folder: Path, names: Names, complain: Complain) -> tuple[ImageRe
             f"{where}."
         )
     return tuple(sorted(records, key=lambda one: one.name))
+
+
+def holds_masks(masks: Path) -> bool:
+    """Whether there is an image at any depth."""
+    return any(path.suffix.lower() in IMAGE_SUFFIXES for path in masks.rglob("[!.]*"))
 
 
 def record(
@@ -207,7 +221,20 @@ def _with_masks(
 ) -> list[ImageRecord]:
     """Pairs the images of one kind of defect with their masks, one to one."""
     masks = _masks_of_kind(folder / names.masks / defect, names, complain)
-    finder = MaskFinder(masks, names.mask_endings, complain)
+    endings = names.mask_endings
+    other = _other_ending(images, masks, names)
+    if other is not None:
+        image, good = images[0], Path(names.train).name
+        settings = "data.layout=folder"
+        if good != GOOD:
+            settings += f" data.good_names={','.join(dict.fromkeys((*names.also_good, good)))}"
+        complain(
+            f"The masks in {folder / names.masks / defect} are named like "
+            f"{image.stem}{other}.png, not {image.stem}{endings[0]}.png; set {settings}, which "
+            "takes either, or rename them."
+        )
+        endings = (other,)
+    finder = MaskFinder(masks, endings, complain)
     records = []
     for path in images:
         mask = finder.find(path)
@@ -220,6 +247,17 @@ def _with_masks(
         records.append(record(folder, path, defect, mask, names.mask_nonzero))
     _complain_of_orphans(folder, names, finder.unused, complain)
     return records
+
+
+def _other_ending(images: list[Path], masks: dict[str, Path], names: Names) -> str | None:
+    """Returns the ending of masks that are all named as another layout names them."""
+    if len(names.mask_endings) > 1 or names.mask_folders or names.test != "test":
+        return None  # data.layout=folder reads no such set
+    stems = [stem_of(image) for image in images]
+    if any(f"{stem}{names.mask_endings[0]}" in masks for stem in stems):
+        return None
+    others = [one for one in PLAIN_ENDINGS if one != names.mask_endings[0]]
+    return next((end for end in others if any(stem + end in masks for stem in stems)), None)
 
 
 def _masks_of_kind(folder: Path, names: Names, complain: Complain) -> dict[str, Path]:

@@ -23,7 +23,6 @@ from rdvar_jax.data.sets.listing import (
 from rdvar_jax.data.sets.records import GOOD, UNLABELLED, Category, ImageRecord
 
 MASKS = ("ground_truth", "masks")
-ENDINGS = ("_mask", "")
 
 
 def find(folder: Path, complain: Complain, good_names: tuple[str, ...]) -> Category:
@@ -31,7 +30,7 @@ def find(folder: Path, complain: Complain, good_names: tuple[str, ...]) -> Categ
 
     Complains where there is no good image, or where the labels are ambiguous.
     """
-    names = by_defect.Names(also_good=good_names, mask_endings=ENDINGS)
+    names = by_defect.Names(also_good=good_names, mask_endings=by_defect.PLAIN_ENDINGS)
     test = _test_images(folder, names, complain) if (folder / "test").is_dir() else ()
     train = _training_images(folder, names, complain)
     return Category(folder.name, folder, train, test, layout="folder")
@@ -96,13 +95,19 @@ def _test_images(
             f"them into {test / GOOD} or a defect's folder."
         )
     images = images_in(test)
+    if masks and not by_defect.holds_masks(folder / masks[0]):
+        complain(
+            f"The folder {folder / masks[0]} holds no mask, so that every image in {test} would "
+            "count as good; put the masks there, or remove the folder."
+        )
+        masks = []
     if not masks:
         return tuple(
             dataclasses.replace(by_defect.record(folder, path, "unlabelled"), label=UNLABELLED)
             for path in images
         )
     finder = by_defect.MaskFinder(
-        by_defect.masks_by_stem(folder / masks[0], complain), ENDINGS, complain
+        by_defect.masks_by_stem(folder / masks[0], complain), by_defect.PLAIN_ENDINGS, complain
     )
     records = []
     for path in images:

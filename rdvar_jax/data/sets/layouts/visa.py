@@ -58,6 +58,11 @@ def find(folder: Path, complain: Complain, _: tuple[str, ...]) -> Category:
             complain(f"{split} lists no image of {folder.name} to {part}; correct it.")
         records.sort(key=lambda record: record.name)
     train, test = tuple(parts["train"]), tuple(parts["test"])
+    if (train or test) and not any(Path(str(one.path)).exists() for one in (*train, *test)):
+        complain(
+            f"None of the images that {split} lists for {folder.name} exists in {folder}; copy "
+            "them again, or set data.layout=folder if the images were sorted into folders."
+        )
     return Category(folder.name, folder, train, test, layout="visa")
 
 
@@ -77,7 +82,11 @@ def _record(row: dict[str, str], folder: Path) -> ImageRecord:
     if row["split"] == "train" and not is_good:
         raise DataError("a defective image is listed for training; correct it.")
     if not is_good and not row["mask"]:
-        raise DataError(f"the defective image {row['image']} has no mask; add it.")
+        raise DataError(
+            f"the defective image {row['image']} has no mask; add it, or, to do without masks, "
+            f"sort the images into {folder / GOOD} and folders in {folder / 'test'} and set "
+            "data.layout=folder."
+        )
     mask = None if is_good else folder / _inside(row["mask"], folder.name)
     defect = GOOD if is_good else "anomaly"
     return ImageRecord(folder / name, name, int(not is_good), defect, mask, not is_good)
@@ -87,7 +96,11 @@ def _read(split: Path) -> list[tuple[int, dict[str, str]]]:
     """Returns the lines with their numbers."""
     try:
         with split.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
+            # A spreadsheet saves with semicolons or tabs where the comma is the decimal sign.
+            first = file.readline()
+            file.seek(0)
+            delimiter = max(",;\t", key=first.count)
+            reader = csv.DictReader(file, delimiter=delimiter)
             missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
             if missing:
                 raise DataError(
@@ -108,8 +121,8 @@ def _read(split: Path) -> list[tuple[int, dict[str, str]]]:
 
 
 def _inside(path: str, category: str) -> str:
-    """Converts a listed path to one relative to the category's folder."""
-    parts = PurePosixPath(path).parts
+    """Converts a listed path, also one with backslashes, to one inside the category's folder."""
+    parts = PurePosixPath(path.replace("\\", "/")).parts
     if len(parts) < 2 or parts[0] != category or ".." in parts:
         raise DataError(f"the path {path!r} is not in {category}/; correct it.")
     return PurePosixPath(*parts[1:]).as_posix()
