@@ -4,6 +4,7 @@ No image is opened here. What does not fit the layout is an error where it could
 result, else a logged warning: a folder that is silently misread is worse than either.
 """
 
+from contextlib import suppress
 from pathlib import Path
 
 from rdvar_jax.data.sets.layouts import btad, mvtec, plain, visa
@@ -44,8 +45,9 @@ def find_category(
 ) -> Category:
     """Finds the images of `category`, each list sorted by name.
 
-    Any folder of `root` can be a category. Masks may have any of the image suffixes. Training
-    images are all good. Files that are not images are left out with a warning, hidden ones without.
+    Any folder of `root` can be a category, and so can `root` itself, by its own name, where it
+    holds images. Masks may have any of the image suffixes. Training images are all good. Files that
+    are not images are left out with a warning, hidden ones without.
 
     Args:
         root: the folder of categories.
@@ -109,16 +111,47 @@ def _category_folder(root: Path, category: str) -> Path:
         if folder.name == category:
             return folder
     problem = f"data.category: there is no category {category!r} in data.root={root}"
-    if (root / "train").is_dir():
-        parent, name = root.absolute().parent, root.absolute().name
+    parent, name = root.absolute().parent, root.absolute().name
+    holds_images = bool(folder_entries(root).images)
+    if holds_images and category == name:
+        return root.absolute()
+    names = list_categories(root) or _with_images(root)
+    if (root / "train").is_dir() or (holds_images and not names):
         raise DataError(
             f"{problem}, which is itself a category's folder; set data.root={parent} and "
             f"data.category={name}."
         )
-    names = list_categories(root)
     if not names:
         raise DataError(
-            f"{problem}, which holds no categories; set data.root to the folder whose "
-            "sub-folders hold train/good and test."
+            f"{problem}, which holds no categories but {describe_entries(root)}; set data.root to "
+            f"{_inner_root(root) or 'the folder whose sub-folders hold train/good and test'}."
         )
     raise DataError(f"{problem}; set data.category to one of: {some_names(names)}.")
+
+
+def describe_entries(root: Path) -> str:
+    """Returns what is directly in a folder, as text for a message."""
+    entries = folder_entries(root)
+    parts = [
+        f"the {what} {some_names([path.name for path in paths])}"
+        for what, paths in (
+            ("folders", entries.folders),
+            ("images", entries.images),
+            ("files", entries.others),
+        )
+        if paths
+    ]
+    return " and ".join(parts) or "nothing at all"
+
+
+def _with_images(root: Path) -> list[str]:
+    return [one.name for one in folder_entries(root).folders if folder_entries(one).images]
+
+
+def _inner_root(root: Path) -> Path | None:
+    """Returns a folder in `root` that holds categories: a set unpacked into its own folder."""
+    for folder in folder_entries(root).folders:
+        with suppress(DataError):
+            if list_categories(folder):
+                return folder
+    return None

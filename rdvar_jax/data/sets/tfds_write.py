@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from rdvar_jax.data.pixels.decode import mask_files
 from rdvar_jax.data.pixels.image_file import as_8_bit, image_dimensions, load_image
-from rdvar_jax.data.sets.folder import find_category, list_categories
+from rdvar_jax.data.sets.folder import describe_entries, find_category, list_categories
 from rdvar_jax.data.sets.records import ImageRecord
 from rdvar_jax.data.sets.tfds_read import LABELS, NAME, SPLITS, VERSION, packed_folder
 from rdvar_jax.errors import DataError
@@ -103,8 +103,8 @@ def build_tfds(
     names = list(categories) or list_categories(manual_dir)
     if not names:
         raise DataError(
-            f"--manual_dir {manual_dir} holds no category; pass the folder whose sub-folders hold "
-            "train/good and test."
+            f"--manual_dir {manual_dir} holds no category but {describe_entries(manual_dir)}; pass "
+            "the folder whose sub-folders hold train/good and test."
         )
     tfds.disable_progress_bar()  # TFDS draws some even without a terminal
     for name in names:

@@ -194,6 +194,43 @@ def test_root_without_categories(tmp_path: Path):
     )
 
 
+def test_what_a_root_without_categories_holds_is_listed(tmp_path: Path):
+    lay_out(tmp_path, "docs/a.txt", "licence.txt", "out/inner/deep/a.png")
+    with pytest.raises(DataError) as caught:
+        find_category(tmp_path, "widget")
+    check_sentence(
+        caught.value,
+        ["holds no categories but the folders docs, out and the files licence.txt"],
+        "set data.root to the folder whose sub-folders hold train/good and test",
+    )
+    lay_out(tmp_path, "out/screw/train/good/a.png")
+    with pytest.raises(DataError, match=rf"; set data.root to {tmp_path}/out\.$"):
+        find_category(tmp_path, "screw")
+
+
+def test_folders_of_images_are_offered_where_none_is_sorted(tmp_path: Path):
+    lay_out(tmp_path, "anvil/a.png", "notes/a.txt", "widget/b.png")
+    with pytest.raises(DataError, match=r"one of: anvil, widget\.$"):
+        find_category(tmp_path, "screw")
+
+
+def test_a_root_that_holds_images_is_a_category_under_its_own_name(tmp_path: Path, monkeypatch):
+    lay_out(tmp_path, "widget/b.png", "widget/a.png")
+    root = tmp_path / "widget"
+    assert find_category(root, "widget") == find_category(tmp_path, "widget")
+    monkeypatch.chdir(root)
+    assert find_category(Path(), "widget") == find_category(tmp_path, "widget")
+    with pytest.raises(DataError) as caught:
+        find_category(root, "parts")
+    check_sentence(
+        caught.value,
+        ["no category 'parts' in data.root={root}, which is itself a category's folder"],
+        "set data.root={above} and data.category=widget.",
+        root=root,
+        above=tmp_path,
+    )
+
+
 def test_at_most_fifteen_categories_are_listed(tmp_path: Path):
     lay_out(tmp_path, *(f"c{number:02}/train/good/0.png" for number in range(18)))
     with pytest.raises(DataError, match=r"one of: c00, .*, c14 and 3 more\.$"):
