@@ -2,6 +2,7 @@
 
 import glob
 import logging
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -38,8 +39,9 @@ def find_inputs(inputs: Sequence[Path]) -> list[InputImage]:
 
     A file is taken whatever its suffix. A folder is searched at any depth; files that are not
     images are left out with a warning, hidden ones without. A path that does not exist and has one
-    of `*?[` in its name is a pattern, in which `**` matches any folders; matching images are named
-    relative to the last folder without such a character.
+    of `*?[` in its name is a pattern, in which `**` matches any folders; its parts that exist as
+    they are written are literal. Matching images are named relative to the last folder before the
+    first part that is not.
 
     Raises:
         DataError: a path does not exist, a folder or pattern has no image, or two images have the
@@ -124,11 +126,9 @@ def _decode_readable(
 
 def _matches(pattern: Path) -> list[InputImage]:
     """Returns the images that match a pattern."""
-    parts = pattern.parts
-    fixed = next(number for number, part in enumerate(parts) if glob.has_magic(part))
-    base = Path(*parts[:fixed])
-    files = [Path(name) for name in sorted(glob.glob(str(pattern), recursive=True))]
-    files = [path for path in files if not path.is_dir() and not _is_round_trip(base, path)]
+    base, rest = _literal_folder(pattern)
+    files = sorted((path for path in _expand(base, rest) if not path.is_dir()), key=str)
+    files = [path for path in files if not _is_round_trip(base, path)]
     images = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
     if not images:
         raise DataError(
@@ -139,6 +139,30 @@ def _matches(pattern: Path) -> list[InputImage]:
         names = some_names([path.name for path in files if path not in set(images)])
         _logger.warning("%s: not used, because they are not images: %s", pattern, names)
     return [InputImage(path, path.relative_to(base).as_posix()) for path in images]
+
+
+def _literal_folder(pattern: Path) -> tuple[Path, list[str]]:
+    """Splits a pattern into its first folders, which are literal, and the parts after them."""
+    base, rest = Path(), list(pattern.parts)
+    while len(rest) > 1 and (not glob.has_magic(rest[0]) or (base / rest[0]).exists()):
+        base /= rest.pop(0)
+    return base, rest
+
+
+def _expand(base: Path, parts: Sequence[str]) -> list[Path]:
+    """Finds what matches a pattern's parts; one that exists as it is written is literal."""
+    found = [base]
+    for index, part in enumerate(parts):
+        literal = [folder / part for folder in found if os.path.lexists(folder / part)]
+        if literal or not glob.has_magic(part):
+            found = literal
+            continue
+        # `**` matches folders alone, except at the end.
+        end = (part, "") if part == "**" and index + 1 < len(parts) else (part,)
+        patterns = [os.path.join(glob.escape(str(folder)), *end) for folder in found]
+        matches = (Path(one) for each in patterns for one in glob.glob(each, recursive=True))
+        found = list(dict.fromkeys(matches))
+    return found
 
 
 def _is_round_trip(base: Path, path: Path) -> bool:

@@ -89,6 +89,29 @@ def test_a_pattern_is_found_here_and_named_from_its_fixed_folder(tmp_path, caplo
     assert names(find_inputs([Path("[b].png")])) == ["[b].png"]
 
 
+def test_parts_of_a_pattern_that_exist_are_literal(tmp_path, monkeypatch):
+    wanted = save(tmp_path / "line [2]/a.png")
+    save(tmp_path / "line 2/b.png")
+    save(tmp_path / "day 1/line [2]/c.png")
+    save(tmp_path / "day 1/line 2/d.png")
+    save(tmp_path / "day 2/line 2/e.png")
+    for base in (tmp_path, Path()):
+        monkeypatch.chdir(tmp_path)
+        (image,) = find_inputs([base / "line [2]/*.png"])
+        assert (image.path.resolve(), image.name) == (wanted, "a.png")
+        assert names(find_inputs([base / "line [12]/*.png"])) == ["line 2/b.png"]
+        assert names(find_inputs([base / "day */line [2]/*.png"])) == ["day 1/line [2]/c.png"]
+        assert names(find_inputs([base / "line [2]/**/*.png"])) == ["a.png"]
+        assert names(find_inputs([base / "day 1/**/[cd].png"])) == [
+            "line 2/d.png",
+            "line [2]/c.png",
+        ]
+    save(tmp_path / "line [2]/[a].png")
+    assert names(find_inputs([tmp_path / "line [2]/[a].png"])) == ["[a].png"]
+    with pytest.raises(DataError, match="matches no image"):
+        find_inputs([tmp_path / "nowhere/*.png"])
+
+
 @pytest.mark.parametrize("second", ["in/a.jpg", "other/a.png", "in/a.png"])
 def test_two_inputs_with_one_result_are_refused(tmp_path, second):
     paths = [save(tmp_path / "in/a.png"), save(tmp_path / second)]
