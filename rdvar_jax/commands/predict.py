@@ -28,7 +28,7 @@ from rdvar_jax.commands.scoring_setup import (
     writing,
 )
 from rdvar_jax.data.loading.threads import num_usable_cpus
-from rdvar_jax.data.sets.inputs import InputImage, decode_batches, find_inputs
+from rdvar_jax.data.sets.inputs import InputImage, check_result_names, decode_batches, find_inputs
 from rdvar_jax.errors import DataError
 from rdvar_jax.report.prediction_files import SKIPPED, add_skipped, new_scores
 from rdvar_jax.report.scale import RunningScale
@@ -86,6 +86,7 @@ def predict(
     thresholds.check()
     recipe = Recipe.for_prediction(config)
     images = find_inputs(inputs)
+    check_result_names(images)
     check_output(output, inputs)
     with _whole_or_nothing(output):
         trained = Run(recipe, workdir).load_scorer(checkpoint)

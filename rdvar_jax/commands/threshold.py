@@ -151,10 +151,10 @@ def _scores(
 ) -> tuple[list[HasPath], np.ndarray]:
     """The images that could be read, with their scores; see `data.on_error`."""
     failures: dict[int, DataError] = {}
-    index_of = {image.name: index for index, image in enumerate(images)}
+    index_of = {image.path: index for index, image in enumerate(images)}
 
     def skip(image: HasPath, reason: str) -> None:
-        failures[index_of[image.name]] = DataError(reason)
+        failures[index_of[image.path]] = DataError(reason)
 
     read, scores = [], []
     with tqdm(total=len(images), desc="good images", unit="img", disable=None) as bar:

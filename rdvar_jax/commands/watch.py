@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -123,8 +124,9 @@ class _Watcher:
             continued_scores(self._writer.folder) as (lines, done),
             ThreadPoolExecutor(num_usable_cpus()) as executor,
         ):
-            for name in done:
-                self._names[InputImage(folder / name, name).result_name("")] = name
+            for name in done:  # either may be that of its files
+                self._names.setdefault(InputImage(folder / name, name).result_name(""), name)
+                self._names.setdefault(name, name)
             drop = DropFolder(folder, done)
             logger.info(
                 "watching %s every %g s, %d images have their row; Ctrl-C ends",
@@ -156,8 +158,8 @@ class _Watcher:
             self._counts.num_skipped += 1
 
         mine = []
-        for image in images:
-            other = self._names.setdefault(image.result_name(""), image.name)
+        for image in map(self._named, images):
+            other = self._names[image.result_name("")]
             if other == image.name:
                 mine.append(image)
             else:
@@ -177,6 +179,14 @@ class _Watcher:
                 lines.add(prediction)
                 self._counts.add(prediction.verdict)
                 logger.info("%s: %s", image.name, prediction.verdict or prediction.score)
+
+    def _named(self, image: InputImage) -> InputImage:
+        """Keeps the suffix where an earlier image has the name of the result."""
+        for keep_suffix in (False, True):
+            image = replace(image, keep_suffix=keep_suffix)
+            if self._names.setdefault(image.result_name(""), image.name) == image.name:
+                break
+        return image
 
 
 def _mark(config: Config, trained: TrainedRun) -> dict[str, Any]:

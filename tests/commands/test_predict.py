@@ -99,6 +99,7 @@ def test_any_files_and_folders_in_any_batches(rdvar, evaluated, toy_root, tmp_pa
         image.convert("RGBA").save(deep / "mit Leerzeichen, Ω.png")
     with Image.open(good / "001.png") as image:
         image.save(deep.parent / "b.tiff")
+        image.save(deep.parent / "b.png")
     Image.fromarray(np.arange(37 * 90, dtype=np.uint16).reshape(37, 90)).save(deep / "long.png")
     output = tmp_path / "out"
     output.mkdir()
@@ -123,6 +124,7 @@ def test_any_files_and_folders_in_any_batches(rdvar, evaluated, toy_root, tmp_pa
         "002.png": "test/spot/002.png",
         "000.png": "test/spot/000.png",
         "001.png": "test/spot/001.png",
+        "deep folder/b.png": "test/good/001.png",
         "deep folder/b.tiff": "test/good/001.png",
         "deep folder/größe/mit Leerzeichen, Ω.png": "test/good/000.png",
     }

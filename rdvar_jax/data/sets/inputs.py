@@ -4,7 +4,7 @@ import glob
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
@@ -28,9 +28,12 @@ class InputImage:
 
     path: Path
     name: str  # relative to the given folder, with forward slashes; a single file's own name
+    keep_suffix: bool = False  # another image has the same name but for the suffix
 
     def result_name(self, suffix: str) -> str:
-        """Returns the name with another suffix: "sub/a.png" for "sub/a.jpg"."""
+        """Returns the name of a result: "sub/a.png" for "sub/a.jpg", or "sub/a.jpg.png"."""
+        if self.keep_suffix:
+            return self.name + suffix
         return PurePosixPath(self.name).with_suffix(suffix).as_posix()
 
 
@@ -43,9 +46,10 @@ def find_inputs(inputs: Sequence[Path]) -> list[InputImage]:
     they are written are literal. Matching images are named relative to the last folder before the
     first part that is not.
 
+    A file that is found twice is taken once. Images of one folder have different `result_name`s.
+
     Raises:
-        DataError: a path does not exist, a folder or pattern has no image, or two images have the
-            same `result_name`.
+        DataError: a path does not exist, or a folder or pattern has no image.
     """
     images: list[InputImage] = []
     for path in inputs:
@@ -65,8 +69,20 @@ def find_inputs(inputs: Sequence[Path]) -> list[InputImage]:
             raise DataError(f"{path} does not exist; pass an image file or a folder of them.")
     if not images:
         raise DataError("No input is given; pass an image file or a folder of them.")
-    _check_names(images)
-    return images
+    return _with_result_names(_once(images))
+
+
+def check_result_names(images: Sequence[InputImage]) -> None:
+    """Raises a DataError where two images would be written to the same files."""
+    seen: dict[str, InputImage] = {}
+    for image in images:
+        other = seen.setdefault(image.result_name(""), image)
+        if other is not image:
+            raise DataError(
+                f"{other.path} and {image.path} would both be written as "
+                f"{image.result_name('.png')}; leave one out, rename it, or pass the folder that "
+                "holds both."
+            )
 
 
 def decode_batches(
@@ -188,13 +204,27 @@ def _walk(folder: Path, above: tuple[Path, ...]) -> Iterator[Path]:
             yield from _walk(inner, above)
 
 
-def _check_names(images: Sequence[InputImage]) -> None:
-    seen: dict[str, InputImage] = {}
+def _once(images: Sequence[InputImage]) -> list[InputImage]:
+    """Leaves out files that an earlier input has, which would count twice in a threshold."""
+    first: dict[str, InputImage] = {}
     for image in images:
-        other = seen.setdefault(image.result_name(""), image)
-        if other is not image:
-            raise DataError(
-                f"{other.path} and {image.path} would both be written as "
-                f"{image.result_name('.png')}; leave one out, rename it, or pass the folder that "
-                "holds both."
-            )
+        first.setdefault(os.path.abspath(image.path), image)
+    if len(first) < len(images):
+        number = len(images) - len(first)
+        _logger.warning("%d images are in two inputs; each is taken once", number)
+    return list(first.values())
+
+
+def _with_result_names(images: list[InputImage]) -> list[InputImage]:
+    """Keeps the suffixes of images that differ in nothing else, such as a.png and a.jpg."""
+    while True:
+        names: dict[str, set[str]] = {}
+        for image in images:
+            names.setdefault(image.result_name(""), set()).add(image.name)
+        kept = [
+            replace(image, keep_suffix=image.keep_suffix or len(names[image.result_name("")]) > 1)
+            for image in images
+        ]
+        if kept == images:
+            return images
+        images = kept  # a.jpg.png, beside both, now has the same name as a.jpg

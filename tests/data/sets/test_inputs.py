@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from rdvar_jax.data.pixels.decode import decode_image
-from rdvar_jax.data.sets.inputs import InputImage, decode_batches, find_inputs
+from rdvar_jax.data.sets.inputs import InputImage, check_result_names, decode_batches, find_inputs
 from rdvar_jax.errors import DataError
 
 
@@ -112,12 +112,35 @@ def test_parts_of_a_pattern_that_exist_are_literal(tmp_path, monkeypatch):
         find_inputs([tmp_path / "nowhere/*.png"])
 
 
-@pytest.mark.parametrize("second", ["in/a.jpg", "other/a.png", "in/a.png"])
-def test_two_inputs_with_one_result_are_refused(tmp_path, second):
-    paths = [save(tmp_path / "in/a.png"), save(tmp_path / second)]
-    with pytest.raises(DataError, match=r"would both be written as a\.png; leave one out") as error:
-        find_inputs(paths)
-    assert all(str(path) in str(error.value) for path in paths)
+def test_two_inputs_with_one_result_are_read_and_not_written(tmp_path):
+    images = find_inputs([save(tmp_path / "in/a.png"), save(tmp_path / "other/a.png")])
+    assert names(images) == ["a.png", "a.png"]
+    with pytest.raises(DataError, match=r"both be written as a\.png; leave one out") as error:
+        check_result_names(images)
+    assert all(str(image.path) in str(error.value) for image in images)
+
+
+def test_names_of_results_keep_their_suffix_where_they_would_collide(tmp_path):
+    for name in ("a.png", "a.jpg", "a.jpg.png", "b.png", "sub/a.png"):
+        save(tmp_path / name)
+    images = find_inputs([tmp_path])
+    check_result_names(images)
+    assert {image.name: image.result_name(".png") for image in images} == {
+        "a.png": "a.png.png",
+        "a.jpg": "a.jpg.png",
+        "a.jpg.png": "a.jpg.png.png",
+        "b.png": "b.png",
+        "sub/a.png": "sub/a.png",
+    }
+
+
+def test_an_image_of_two_inputs_is_taken_once(tmp_path, caplog, monkeypatch):
+    save(tmp_path / "a.png")
+    monkeypatch.chdir(tmp_path)
+    with caplog.at_level(logging.WARNING, "rdvar_jax"):
+        images = find_inputs([tmp_path, Path("*.png"), Path("a.png")])
+    assert names(images) == ["a.png"] and not images[0].keep_suffix
+    assert "2 images are in two inputs" in caplog.text
 
 
 def test_batches_are_what_decoding_alone_gives(tmp_path):
