@@ -1,6 +1,7 @@
 """`rdvar inspect`: what is understood of a set, without training on it and without JAX."""
 
 import logging
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ import numpy as np
 from rdvar_jax.data.loading.diagnostics import counted, duplicates, kinds, problems_of, remarks_of
 from rdvar_jax.data.loading.scan import ImageStats, examine_all
 from rdvar_jax.data.loading.tiles import count_inputs
+from rdvar_jax.data.pixels.aspect import squash_remark
 from rdvar_jax.data.pixels.geometry import Geometry, as_geometry
 from rdvar_jax.data.sets.folder import detect_layout, find_category
 from rdvar_jax.data.sets.records import Category
@@ -69,7 +71,8 @@ def inspect_set(config: Config, output: Path | None = None) -> Inspection:
                 result.lines += _memory(config, geometry, facts)
             except DataError as error:  # an image is smaller than a tile
                 result.problems.append(str(error))
-            warnings += remarks_of(facts, data.on_error) + _duplicates(facts)
+            warnings += remarks_of(facts, data.on_error) + _squashed(geometry, facts)
+            warnings += _duplicates(facts)
             if sheet_path is not None:
                 title = f"{data.category} ({category.layout})"
                 save_contact_sheet(sheet_path, draw_contact_sheet(title, _rows(facts)))
@@ -230,6 +233,13 @@ def _memory(config: Config, geometry: Geometry, facts: dict[str, list[ImageStats
         f"{features / 1e9:.3g} GB ({teacher.arch}; train.cache_budget_gb="
         f"{config.train.cache_budget_gb:g})"
     ]
+
+
+def _squashed(geometry: Geometry, facts: dict[str, list[ImageStats]]) -> list[str]:
+    """Returns the remark about the most frequent size that is squashed, if any."""
+    sizes = Counter(one.size_wh for found in facts.values() for one in found if one.size_wh)
+    remarks = (squash_remark(size, geometry) for size, _ in sizes.most_common())
+    return [remark for remark in remarks if remark is not None][:1]
 
 
 def _duplicates(facts: dict[str, list[ImageStats]]) -> list[str]:

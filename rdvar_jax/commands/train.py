@@ -4,7 +4,9 @@ import logging
 from functools import partial
 from pathlib import Path
 
-from rdvar_jax.data.loading.arrays import TestSet
+from rdvar_jax.data.loading.arrays import TestSet, TrainSet
+from rdvar_jax.data.pixels.aspect import squash_remark
+from rdvar_jax.data.pixels.image_file import image_dimensions
 from rdvar_jax.devices.processes import (
     all_devices,
     barrier,
@@ -65,7 +67,7 @@ def train(config: Config, workdir: Path) -> Fitted:
         logger.info("nothing to do: all %d steps are done", step)
     else:
         run.begin(train_set)  # only now: what may differ in a run that goes on is remembered
-        _announce(recipe, schedule)
+        _announce(recipe, schedule, train_set)
         evaluate_fn = _make_evaluate_fn(recipe, model)
         main, tensorboard = is_main_process(), config.logging.tensorboard
         barrier("first step")
@@ -95,7 +97,10 @@ def _save(
     run.checkpoints.save(state, epoch=epoch, metrics=metrics, provenance=provenance)
 
 
-def _announce(recipe: Recipe, schedule: Schedule) -> None:
+def _announce(recipe: Recipe, schedule: Schedule, train_set: TrainSet) -> None:
+    squashed = squash_remark(image_dimensions(train_set.records[0].path), recipe.geometry)
+    if squashed is not None:
+        logger.warning("%s", squashed)
     if schedule.num_images < schedule.batch_size:
         logger.warning(
             "%d training images are fewer than train.batch_size=%d: batches repeat images",

@@ -80,3 +80,12 @@ def test_tiles(rdvar, toy_root, tmp_path):
     assert_one_sentence(done, "small.png has 31x64 pixels, fewer than a tile of 64x32")
     done = rdvar.run("export", "--workdir", workdir, "--output", tmp_path / "part.rdvar")
     assert_one_sentence(done, "data.geometry=tile cannot be exported; only squash, crop, pad can")
+
+
+@pytest.mark.slow
+def test_squashing_is_said_once(rdvar, tmp_path):
+    workdir = tmp_path / "run"
+    settings = ("--config.data.image_size=32,64", "--config.train.epochs=1")
+    done = rdvar.train(workdir, *settings)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("Images of 64x64 pixels are squashed to 64x32") == 1

@@ -1,0 +1,36 @@
+"""Aspect of images, which `squash` changes."""
+
+from rdvar_jax.data.pixels.geometry import Geometry
+
+MAX_SQUASH = 0.1  # above it the change of the aspect is worth a sentence
+_MULTIPLE = 32  # of H and W
+
+
+def squash_remark(size_wh: tuple[int, int], geometry: Geometry) -> str | None:
+    """Returns a sentence where images of this size lose over a tenth of their aspect, else None."""
+    aspect = size_wh[0] / size_wh[1]
+    change = _change(aspect, geometry.width / geometry.height)
+    if geometry.mode != "squash" or change <= MAX_SQUASH:
+        return None
+    height, width = _near(aspect, geometry)
+    size = ""
+    if _change(aspect, width / height) <= MAX_SQUASH:
+        size = f"data.image_size={height},{width}, or "
+    return (
+        f"Images of {size_wh[0]}x{size_wh[1]} pixels are squashed to {geometry.width}x"
+        f"{geometry.height}, which changes their aspect by {change:.0%}; to keep it, set {size}"
+        "data.geometry=pad, crop or tile."
+    )
+
+
+def _change(first: float, second: float) -> float:
+    return round(max(first / second, second / first) - 1, 6)
+
+
+def _near(aspect: float, geometry: Geometry) -> tuple[int, int]:
+    """Returns H and W of about as many pixels, in multiples of 32, nearest to the aspect."""
+    wanted = (geometry.height * geometry.width / aspect) ** 0.5
+    middle = max(1, round(wanted / _MULTIPLE))
+    heights = [number * _MULTIPLE for number in (middle - 1, middle, middle + 1) if number > 0]
+    sizes = [(h, max(1, round(h * aspect / _MULTIPLE)) * _MULTIPLE) for h in heights]
+    return min(sizes, key=lambda size: (_change(aspect, size[1] / size[0]), size))
