@@ -3,13 +3,18 @@
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from rdvar_process import assert_one_sentence
 from run_files import read_rows
 
-from rdvar_jax.commands.threshold import _good_images
+from rdvar_jax.commands.threshold import _good_images, _scores
+from rdvar_jax.data.pixels.geometry import Geometry
+from rdvar_jax.data.sets.inputs import find_inputs
 from rdvar_jax.runs.config import default_config
 from rdvar_jax.runs.data_checks import find_data
 
@@ -87,3 +92,20 @@ def test_equal_scores_are_said(rdvar, run, toy_root, tmp_path):
     done = threshold(rdvar, run, "--input", same, "--target=0.5", "--confidence=0.75")
     assert done.returncode == 0, done.stderr
     assert "all 2 scores are" in done.stderr and "cannot tell parts apart" in done.stderr
+
+
+def test_images_of_one_name_in_two_folders_are_told_apart(tmp_path):
+    for number in range(20):
+        path = tmp_path / f"in/{number:02}.png"
+        path.parent.mkdir(exist_ok=True)
+        Image.new("RGB", (32, 32), (number, 0, 0)).save(path)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/00.png").write_text("no image")
+    config = default_config()
+    config.data.on_error = "skip"
+    recipe: Any = SimpleNamespace(config=config, geometry=Geometry("squash", 32, 32))
+    trained: Any = SimpleNamespace(score=lambda pixels: (None, pixels[:, 0, 0, 0] / 1.0))
+    images = find_inputs([tmp_path / "other", tmp_path / "in"])
+    read, scores = _scores(recipe, trained, "input", images)
+    assert [image.path for image in read] == sorted((tmp_path / "in").iterdir())
+    assert scores.tolist() == list(range(20))

@@ -15,7 +15,7 @@ from typing import Any
 import rdvar_jax
 from rdvar_jax.data.sets.folder import find_category
 from rdvar_jax.errors import DataError
-from rdvar_jax.runs.config import RANDOM_WEIGHTS, Config, flatten
+from rdvar_jax.runs.config import RANDOM_WEIGHTS, Config, flatten, good_names
 from rdvar_jax.weights.catalogue import fetch, sha256_of
 from rdvar_jax.weights.procedural import PROCEDURAL, procedural_path
 
@@ -41,7 +41,7 @@ def identity(config: Config) -> dict[str, Any]:
     data = config.data
     return {
         "settings": settings,
-        "data": data_hash(data.root, data.category, data.layout),
+        "data": data_hash(data.root, data.category, data.layout, good_names(config)),
         "teacher": weights_hash(config.teacher.arch, config.teacher.weights),
         "code": code_hash(),
         "versions": {name: version(name) for name in PACKAGES},
@@ -55,13 +55,13 @@ def address(of: dict[str, Any]) -> str:
 
 
 @cache
-def data_hash(root: str, category: str, layout: str) -> str:
+def data_hash(root: str, category: str, layout: str, names: tuple[str, ...]) -> str:
     """sha256 over the names and files of a category: training images, test images and masks.
 
     Raises:
         DataError: there is no such category, or a file cannot be read.
     """
-    found = find_category(Path(root), category, layout)
+    found = find_category(Path(root), category, layout, good_names=names)
     digest = hashlib.sha256()
     for record in (*found.train, *found.test):
         digest.update(os.fsencode(record.name) + b"\0")

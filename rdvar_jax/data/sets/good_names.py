@@ -1,6 +1,7 @@
 """Names of folders that usually hold good images."""
 
 import re
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -40,7 +41,7 @@ def ask_about(folders: Sequence[Path], good: Sequence[str]) -> str:
     """
     names = [path.name for path in folders]
     paths = ", ".join([str(folders[0]), *names[1:]])
-    value = ",".join(dict.fromkeys((*good, *names)))
+    value = shlex.quote(",".join(dict.fromkeys((*good, *names))))
     one = len(folders) == 1
     return (
         f"{paths} {'looks' if one else 'look'} like good images; set data.good_names={value} if "

@@ -4,6 +4,7 @@ No image is opened here, so empty files are enough.
 """
 
 import logging
+import shlex
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from rdvar_jax.runs.data_checks import data_problems
 
 USUAL = (
     "OK Good GOOD normal gut ok pass 0_good good_2 good-2 good2 0-OK ok_images i.O. 良品".split()
+    + ["0 good"]
 )
 DEFECTS = "ko NOK bad not_good n.i.O. hole scratch_good normal_wear color combined 1 _".split()
 
@@ -57,8 +59,8 @@ def test_a_folder_that_looks_good_is_asked_about(
     with pytest.raises(DataError) as caught:
         labels(tmp_path, layout=layout)
     assert str(caught.value) == (
-        f"{tmp_path}/part/test/{name} looks like good images; set data.good_names=good,{name} if "
-        "it is, or rename it."
+        f"{tmp_path}/part/test/{name} looks like good images; set data.good_names="
+        f"{shlex.quote(f'good,{name}')} if it is, or rename it."
     )
     expected = {f"test/{name}/0.png": 0, "test/hole/1.png": 1}
     assert labels(tmp_path, name, layout=layout) == {
