@@ -251,7 +251,7 @@ def _with_masks(
 
 def _other_ending(images: list[Path], masks: dict[str, Path], names: Names) -> str | None:
     """Returns the ending of masks that are all named as another layout names them."""
-    if len(names.mask_endings) > 1 or names.mask_folders or names.test != "test":
+    if len(names.mask_endings) != 1 or names.mask_folders or names.test != "test":
         return None  # data.layout=folder reads no such set
     stems = [stem_of(image) for image in images]
     if any(f"{stem}{names.mask_endings[0]}" in masks for stem in stems):
