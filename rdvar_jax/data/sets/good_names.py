@@ -45,5 +45,5 @@ def ask_about(folders: Sequence[Path], good: Sequence[str]) -> str:
     one = len(folders) == 1
     return (
         f"{paths} {'looks' if one else 'look'} like good images; set data.good_names={value} if "
-        f"{'it is' if one else 'they are'}, or rename {'it' if one else 'them'}"
+        f"{'it is' if one else 'they are'}, else rename {'it' if one else 'them'}"
     )

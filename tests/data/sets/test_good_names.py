@@ -60,7 +60,7 @@ def test_a_folder_that_looks_good_is_asked_about(
         labels(tmp_path, layout=layout)
     assert str(caught.value) == (
         f"{tmp_path}/part/test/{name} looks like good images; set data.good_names="
-        f"{shlex.quote(f'good,{name}')} if it is, or rename it."
+        f"{shlex.quote(f'good,{name}')} if it is, else rename it."
     )
     expected = {f"test/{name}/0.png": 0, "test/hole/1.png": 1}
     assert labels(tmp_path, name, layout=layout) == {
@@ -81,7 +81,7 @@ def test_several_are_named_in_one_sentence_and_the_rest_is_still_found(tmp_path:
     assert "part/test/hole/2.png has no mask" in problems[0]
     assert problems[1:] == [
         f"{tmp_path}/part/test/OK, good_2 look like good images; set "
-        "data.good_names=good,OK,good_2 if they are, or rename them."
+        "data.good_names=good,OK,good_2 if they are, else rename them."
     ]
 
 
