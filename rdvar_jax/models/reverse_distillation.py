@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from rdvar_jax.devices.parallel import AXIS_NAME, cpu_compiler_options
+from rdvar_jax.devices.parallel import AXIS_NAME, compiled
 from rdvar_jax.models.build import build_student, build_teacher, feature_shapes, image_shape
 from rdvar_jax.models.image_size import SIZE_MULTIPLE
 from rdvar_jax.models.initialise import abstract_variables, init_variables
@@ -175,11 +175,7 @@ def _make_features_fn(teacher: Any, student: Any, precision: str) -> Any:
         maps = teacher.apply(teacher_variables, normalise(images, dtype))
         return maps, student.apply(student_variables, maps, train=False)
 
-    on_cpu = jax.default_backend() == "cpu"
-    return jax.jit(
-        with_precision(precision, features),
-        compiler_options=cpu_compiler_options() if on_cpu else None,
-    )
+    return compiled(with_precision(precision, features), platform=jax.default_backend())
 
 
 def load_rd4ad(
