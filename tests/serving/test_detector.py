@@ -65,7 +65,7 @@ def test_verdicts_follow_the_threshold_and_scores_do_not(detector, odd, expected
     # Equal is not above.
     one = float(stored.scores[2])
     assert not detector.predict(odd.images, threshold=one).verdicts[2]
-    with pytest.raises(ValueError, match="not a number"):
+    with pytest.raises(ValueError, match="must be a number, not nan"):
         detector.predict(odd.images, threshold=float("nan"))
 
 
@@ -154,8 +154,8 @@ def test_the_users_picture_stays_as_it_was(detector):
 @pytest.mark.parametrize(
     ("images", "words"),
     [
-        (np.zeros((2, 32, 32, 3), np.float32), "type float32"),
-        ([np.zeros((32, 32, 3))], "type float64"),
+        (np.zeros((2, 32, 32, 3), np.float32), "dtype float32"),
+        ([np.zeros((32, 32, 3))], "dtype float64"),
         (np.zeros((2, 3, 32, 32), np.uint8), "shape [3, 32, 32]"),
         (np.zeros((2, 32, 32, 4), np.uint8), "shape [32, 32, 4]"),
         (np.zeros((0, 32, 3), np.uint8), "shape [0, 32, 3]"),
@@ -179,7 +179,7 @@ def test_a_damaged_bundle_is_refused(bundle, tmp_path):
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    with pytest.raises(BundleError, match="no whole bundle"):
+    with pytest.raises(BundleError, match="not an intact bundle"):
         Detector.load(path)
 
 
@@ -204,7 +204,7 @@ def test_parts_that_do_not_fit_together_are_refused(bundle, weights, tmp_path, w
 
 def test_another_kind_of_device_is_refused(bundle, monkeypatch):
     monkeypatch.setattr(jax.export, "default_export_platform", lambda: "tpu")
-    with pytest.raises(BundleError, match="it is for cpu, cuda"):
+    with pytest.raises(BundleError, match="it was exported for cpu, cuda"):
         Detector.load(bundle)
 
 
