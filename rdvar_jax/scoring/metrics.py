@@ -72,7 +72,7 @@ def pixel_metrics(
     """
     maps, masks = _checked_maps(maps, masks)
     _check_limit(limit)
-    valid_mask = None if valid_mask is None else _checked_inside(valid_mask, masks)
+    valid_mask = None if valid_mask is None else _checked_valid_mask(valid_mask, masks)
     metrics: dict[str, float | None] = dict.fromkeys(
         ("pixel_auroc", "pixel_ap", "pixel_f1_max", "aupro", "pro_rd4ad_per_image")
     )
@@ -238,7 +238,7 @@ def _mean_pro_rd4ad(
     return float(np.mean(values)) if values else None
 
 
-def _checked_inside(valid_mask: npt.ArrayLike, masks: np.ndarray) -> np.ndarray:
+def _checked_valid_mask(valid_mask: npt.ArrayLike, masks: np.ndarray) -> np.ndarray:
     valid_mask = np.asarray(valid_mask)
     if valid_mask.dtype != bool or valid_mask.shape != masks.shape:
         raise ValueError(f"valid_mask must be bool {list(masks.shape)}, like the masks")

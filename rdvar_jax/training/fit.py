@@ -39,7 +39,7 @@ logger = logging.getLogger("rdvar_jax")
 
 @dataclass(frozen=True)
 class Computation:
-    """How training is computed; affects only rounding, time and memory.
+    """Devices, placement and precision; they affect only rounding, time and memory.
 
     Attributes:
         parallel: the devices.

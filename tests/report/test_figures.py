@@ -1,4 +1,4 @@
-"""The pictures of a test set: which files, in which order, and what can be seen on them."""
+"""Pictures of a test set: files, order and content."""
 
 import subprocess
 import sys

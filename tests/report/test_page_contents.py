@@ -1,4 +1,4 @@
-"""What the report page says of numbers."""
+"""Texts and rows of the report page."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""The report page as a text: whole, harmless, and true for sets that lack something."""
+"""The report page as text: complete, safe, and correct for incomplete sets."""
 
 import html.parser
 import re

@@ -1,4 +1,4 @@
-"""Ranking metrics against scikit-learn, and what every metric promises about its input."""
+"""Ranking metrics against scikit-learn, and properties of every metric."""
 
 import subprocess
 import sys
@@ -251,7 +251,7 @@ def test_metrics_need_numpy_only():
 
 
 def test_pixels_that_do_not_count_change_nothing():
-    """A border around each image, in another place of each, with scores higher than all others."""
+    """Padding around each image, at a different place in each, with the highest scores."""
     rng = np.random.default_rng(0)
     maps, masks = rng.random((4, 12, 9)).astype(np.float32), np.zeros((4, 12, 9), bool)
     masks[1, 2:5, 3:6] = masks[2, 9:, 0] = masks[2, :2, :] = True

@@ -1,4 +1,4 @@
-"""Thresholds from scores of good images: what they promise is counted, not believed."""
+"""Thresholds from scores of good images; their guarantees are checked by counting."""
 
 import math
 
@@ -40,7 +40,7 @@ def test_the_true_rate_is_under_the_target_as_often_as_promised(draw):
             value = from_target_fpr(rng.binomial(8, 0.3, n), 0.05, 0.9).value
             rate = stats.binom.sf(value, 8, 0.3)
         kept += rate <= 0.05
-    # Over 0.9 but for chance (three deviations); of continuous scores not needlessly over.
+    # Over 0.9 within chance (three deviations); for continuous scores not much over.
     assert kept / trials > 0.9 - 3 * math.sqrt(0.09 / trials)
     if draw == "gamma":
         exact = stats.beta.cdf(0.05, found_rank(n) + 1, n - found_rank(n))

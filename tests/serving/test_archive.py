@@ -1,4 +1,4 @@
-"""Bundles that are not whole, were changed, or are something else."""
+"""Bundles that are damaged, changed, or other files."""
 
 import hashlib
 import json
@@ -75,7 +75,7 @@ def test_the_same_content_gives_the_same_file(path, tmp_path):
 
 
 def test_every_changed_byte_is_noticed(path):
-    """Also where the change is in the zip's own words: nothing else than what was written."""
+    """Even a change in the zip's own records never yields anything but the original content."""
     whole = path.read_bytes()
     unnoticed = []
     for position in range(0, len(whole), 7):

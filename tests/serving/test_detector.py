@@ -88,7 +88,7 @@ def test_files_pictures_and_arrays_are_the_same_images(detector, tmp_path):
     with Image.open(path) as picture:
         several = detector.predict([array, path, str(path), picture, Image.fromarray(array)])
         alone = [detector.predict(image) for image in (array, path, str(path), picture)]
-    # What training's own decoder gives.
+    # Result of training's decoder.
     expected = detector.predict(decode_image(path, 32)[None])
     for index in range(5):
         np.testing.assert_allclose(several.maps[index], expected.maps[0], rtol=1e-5, atol=1e-6)
@@ -216,7 +216,7 @@ def test_the_batch_size_is_checked(bundle):
 def test_the_program_holds_no_weights_and_names_no_place(bundle, weights):
     members = read_bundle(bundle)[1]
     assert len(members[PROGRAM]) < 300_000
-    # Where the program was made is nobody's business, and other bytes in another place.
+    # Source paths would disclose where the program was made and change its bytes.
     home = str(Path(rdvar_jax.__file__).parents[1])
     assert home.encode() not in members[PROGRAM]
     assert len(members[WEIGHTS]) > 4 * sum(array.size for array in weights.values())

@@ -1,4 +1,4 @@
-"""Checkpoints: what is saved comes back bit for bit, and damage is never loaded."""
+"""Checkpoints: a saved state is restored bit for bit, and damage is never loaded."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""What is kept where: budgets, and settings that contradict one another."""
+"""Placement of the training set: budgets, and contradictory settings."""
 
 import pytest
 
