@@ -116,7 +116,7 @@ def test_batch_norms_gradient_is_that_of_its_formula():
 
 @pytest.mark.parametrize("mode", ["pmap", "shard_map"])
 def test_batch_norm_over_devices_is_that_of_the_global_batch(mode):
-    # Shares with different means: local statistics would give something else.
+    # Shards with different means: local statistics would differ.
     x = rand(8, 2, 2, 3) + np.arange(8, dtype=np.float32).reshape(8, 1, 1, 1)
     variables = norm_variables(3)
     expected, expected_updates = BatchNorm().apply(variables, x, True, mutable=["batch_stats"])

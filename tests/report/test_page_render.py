@@ -1,4 +1,4 @@
-"""The report page as a text: whole, harmless, and true for sets that lack something."""
+"""The report page as text: complete, safe, and correct for incomplete sets."""
 
 import html.parser
 import re
@@ -108,7 +108,7 @@ def test_a_run_without_a_log_and_a_state_chosen_by_an_oracle():
     sample["results"] |= {"checkpoint": "best", "chosen_by": "oracle_aupro", "epoch": None}
     page = Reader(render_page(**sample))
     assert "Nothing was logged" in words(page) and "Images 64 × 96 px" in words(page)
-    assert "chosen by oracle_aupro. That looks at the labels" in words(page)
+    assert "chosen by oracle_aupro. That uses the labels" in words(page)
 
 
 def test_plots_take_the_colours_of_the_page_and_are_small():

@@ -55,7 +55,7 @@ class Run:
         )
 
     def several_steps(self, state, indices):
-        """What a call of several steps does, one after the other."""
+        """Runs the steps of a call of several steps one by one."""
         all_metrics = []
         for column in np.asarray(jax.device_get(indices))[0].T:
             state, metrics = self.step_fn(state, column)

@@ -1,4 +1,4 @@
-"""Stopping together: every process sees the same answer at the same poll."""
+"""Coordinated stops: every process sees the same answer at the same poll."""
 
 import os
 import signal
