@@ -1,0 +1,52 @@
+"""A run's folder goes on only with the images and the teacher that it was trained with."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from rdvar_jax.errors import CheckpointError
+from rdvar_jax.runs.config import default_config
+from rdvar_jax.runs.recipe import Recipe
+from rdvar_jax.runs.run import Run
+from rdvar_jax.runs.workdir import Workdir
+from rdvar_jax.training.checkpoint import SavedStep
+
+
+class Saved:
+    """Checkpoints of one state that holds nothing but what it says of itself."""
+
+    def __init__(self, identity: dict):
+        self.step = SavedStep(7, 1.0, {}, identity, {})
+
+    def find(self, which: str = "latest") -> SavedStep:
+        return self.step
+
+    def set_aside_unfinished(self) -> None:
+        pass
+
+    def restore(self, abstract_state, which: str = "latest"):
+        return "the state", self.step
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch) -> Run:
+    monkeypatch.setattr(Recipe, "abstract_state", None)
+    return Run(Recipe(default_config(), SimpleNamespace()), Workdir(tmp_path))
+
+
+def test_the_same_images_and_teacher_go_on(run):
+    run.checkpoints = Saved(run.provenance("teacher", "images"))
+    assert run.restore_or_start(None, run.provenance("teacher", "images"))[0] == "the state"
+
+
+@pytest.mark.parametrize(
+    ("teacher", "images", "message"),
+    [
+        ("teacher", "others", r"step 7 .*was trained on other images than .*data\.root"),
+        ("another", "images", r"step 7 .*with another teacher than .*teacher\.safetensors"),
+    ],
+)
+def test_others_are_refused(run, teacher, images, message):
+    run.checkpoints = Saved(run.provenance("teacher", "images"))
+    with pytest.raises(CheckpointError, match=message):
+        run.restore_or_start(None, run.provenance(teacher, images))
