@@ -133,7 +133,7 @@ FAULTS = (
         "rdvar_jax/scoring/all_metrics.py",
         "**pixel_metrics(maps, masks, inside=inside)",
         "**pixel_metrics(maps, masks)",
-        (METRICS,),
+        ("tests/scoring/test_all_metrics.py",),
     ),
     Fault(
         "rank of the promised false-positive rate off by one",
