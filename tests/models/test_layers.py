@@ -140,6 +140,29 @@ def test_batch_norm_over_devices_is_that_of_the_global_batch(mode):
     )
 
 
+@pytest.mark.parametrize("mode", ["pmap", "shard_map"])
+def test_batch_norms_gradient_over_devices_is_that_of_the_global_batch(mode):
+    x = rand(8, 2, 2, 3) + np.arange(8, dtype=np.float32).reshape(8, 1, 1, 1)
+    weight, variables = rand(8, 2, 2, 3, seed=5), norm_variables(3)
+
+    def gradient_with(norm):
+        def weighted(x, variables, weight):
+            y, _ = norm.apply(variables, x, True, mutable=["batch_stats"])
+            return jnp.sum(y * weight)
+
+        return jax.grad(weighted)
+
+    parallel = Parallel(mode, tuple(jax.local_devices()[:4]))
+    gradient = parallel.wrap(
+        gradient_with(BatchNorm(AXIS_NAME)), split=(True, False, True), split_output=True
+    )
+    found = gradient(
+        parallel.shard_batch(x), parallel.replicate(variables), parallel.shard_batch(weight)
+    )
+    expected = gradient_with(BatchNorm())(x, variables, weight)
+    np.testing.assert_allclose(parallel.gather(found), expected, atol=1e-5)
+
+
 def test_layers_take_float32_to_float32():
     y = Conv(4, 3).apply({"params": {"kernel": rand(3, 3, 2, 4)}}, jnp.ones((1, 4, 4, 2)))
     assert isinstance(y, jax.Array) and y.dtype == jnp.float32
