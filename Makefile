@@ -1,14 +1,34 @@
 # Everything a contributor needs. `make install` is implied by the others.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
+INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
+# One process a core; each takes two gigabytes of memory in the end. What waits in a queue longest is
+# taken over by a process that has nothing left to do.
+WORKERS := --numprocesses auto --maxprocesses 4 --dist worksteal
+PYTEST := $(BIN)/pytest
+ALONE := not torch and not browser and not ray and not nightly
 
-.PHONY: demo install test test-all test-torch test-browser test-ray docs lint format clean
+.PHONY: demo install install-all test test-slow test-all test-nightly test-newest test-torch \
+	test-browser test-ray docs lint format clean
 
 install: .venv/installed
 
-.venv/installed: pyproject.toml constraints.txt
+.venv/bin/pip:
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
+
+.venv/installed: pyproject.toml constraints.txt | .venv/bin/pip
+	$(INSTALL) ".[dev]"
+	touch $@
+
+# What all targets need, at once, which is quicker than one after the other.
+STAMPS := $(foreach extra,torch browser ray docs,.venv/installed-$(extra))
+install-all: | .venv/bin/pip
+	$(INSTALL) ".[dev,torch,browser,ray,docs]"
+	touch .venv/installed $(STAMPS)
+
+# What a target needs beyond the default: .venv/installed-torch has the extra "torch".
+$(STAMPS): .venv/installed-%: .venv/installed
+	$(INSTALL) ".[dev,$*]"
 	touch $@
 
 # Draws parts, trains, evaluates: some five minutes on two cores, no network after installation.
@@ -16,43 +36,48 @@ demo: install
 	$(BIN)/python tools/demo.py --output demo
 
 test: install
-	$(BIN)/pytest -m "not slow and not torch and not browser and not ray"
+	$(PYTEST) $(WORKERS) -m "not slow and $(ALONE)"
+
+test-slow: install
+	$(PYTEST) $(WORKERS) -m "slow and $(ALONE)"
 
 test-all: install
-	$(BIN)/pytest -m "not torch and not browser and not ray"
+	$(PYTEST) $(WORKERS) -m "$(ALONE)"
+
+# What trains for minutes or measures time: one test at a time, so that none disturbs another.
+test-nightly: install-all
+	$(PYTEST) -m nightly
+
+# The default tests with the newest Python and packages that pyproject.toml allows.
+test-newest:
+	@python=$$(sh tools/newest_python.sh); \
+	if [ -z "$$python" ]; then \
+		echo "make test-newest: no Python 3.12 or newer on PATH or under pyenv; nothing is tested."; \
+	else \
+		set -ex; \
+		"$$python" -m venv .venv-newest; \
+		.venv-newest/bin/pip install --quiet --disable-pip-version-check \
+			--upgrade --upgrade-strategy eager --editable ".[dev]"; \
+		.venv-newest/bin/pip list | grep -iE "^(jax|jaxlib|flax|optax|orbax|numpy|pytest)"; \
+		.venv-newest/bin/pytest $(WORKERS) -m "not slow and $(ALONE)"; \
+	fi
 
 # PyTorch is installed for these tests alone.
 test-torch: .venv/installed-torch
-	$(BIN)/pytest -m torch tests/parity
-
-.venv/installed-torch: .venv/installed
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev,torch]"
-	touch $@
+	$(PYTEST) -m "torch and not nightly" tests/parity
 
 # Needs Chromium on PATH; see tests/README.md.
 test-browser: .venv/installed-browser
-	$(BIN)/pytest -m browser tests/browser
-
-.venv/installed-browser: .venv/installed
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev,browser]"
-	touch $@
+	$(PYTEST) -m browser tests/browser
 
 # Ray is installed for these tests alone.
 test-ray: .venv/installed-ray
-	$(BIN)/pytest -m ray tests/tools
-
-.venv/installed-ray: .venv/installed
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev,ray]"
-	touch $@
+	$(PYTEST) -m ray tests/tools
 
 # The site, in docs/_build/html; a warning is an error.
 docs: .venv/installed-docs
 	rm -rf docs/_build docs/_generated
 	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet docs docs/_build/html
-
-.venv/installed-docs: .venv/installed
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev,docs]"
-	touch $@
 
 lint: install
 	$(BIN)/ruff check .
@@ -64,4 +89,4 @@ format: install
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv .cache .pytest_cache .ruff_cache build *.egg-info docs/_build docs/_generated
+	rm -rf .venv .venv-newest .cache .pytest_cache .ruff_cache build *.egg-info docs/_build docs/_generated

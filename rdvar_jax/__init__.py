@@ -61,7 +61,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    from rdvar_jax.extras import missing_package
+    from rdvar_jax.cli.extras import missing_package
 
     try:
         value = getattr(import_module(f"rdvar_jax.{_HOMES[name]}"), name)

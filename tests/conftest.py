@@ -1,10 +1,17 @@
 """Shared test settings: four virtual CPU devices, strict JAX, a compilation cache, real data."""
 
 import os
+from importlib.metadata import version
 
-# Most of the suite's time is compilation: a quarter of it without LLVM's optimisations. Read by XLA
-# when it starts, here and in the processes that tests start.
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+# Most of the suite's time is compilation: no LLVM optimisations, and, where it is still there, the
+# older code generator of fusions, which with one LLVM module a program takes a fifth of the newer
+# one's time. XLA reads them when it starts, here and in the processes that tests start, and ends
+# the process at a name that it does not know.
+os.environ.setdefault(
+    "XLA_FLAGS",
+    "--xla_backend_optimization_level=0 --xla_cpu_parallel_codegen_split_count=1"
+    + " --xla_cpu_use_fusion_emitters=false" * version("jaxlib").startswith("0.10."),
+)
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +20,7 @@ from typing import ClassVar
 import jax
 import numpy as np
 import pytest
+from made_once import made_once
 from PIL import Image
 
 from rdvar_jax.devices.parallel import AXIS_NAME
@@ -92,9 +100,7 @@ def toy_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     10 training images, 3 good and 4 defective test images of 64 x 64.
     """
-    root = tmp_path_factory.mktemp("toy")
-    make_toy_category(root / "tile")
-    return root
+    return made_once(tmp_path_factory, "toy", lambda root: make_toy_category(root / "tile"))
 
 
 def make_toy_category(folder: Path, num_train: int = 10) -> None:

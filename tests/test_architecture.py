@@ -109,7 +109,7 @@ def edges() -> list[tuple[Path, Path]]:
 
 def test_the_reader_sees_every_kind_of_import():
     source = """
-import jax.numpy as jnp, rdvar_jax.main
+import jax.numpy as jnp, rdvar_jax.cli.main
 from rdvar_jax.commands import train
 from rdvar_jax import __version__
 from rdvar_jax.training.losses import STAGES
@@ -118,7 +118,7 @@ def later():
 """
     assert read_imports(source) == {
         "jax.numpy",
-        "rdvar_jax.main",
+        "rdvar_jax.cli.main",
         "rdvar_jax.commands.train",
         "rdvar_jax",
         "rdvar_jax.training.losses",
@@ -157,7 +157,7 @@ def test_the_page_allows_nothing_that_no_module_needs():
 
 
 def test_nobody_imports_main():
-    assert not [importer for importer, imported in edges() if imported == PACKAGE / "main.py"]
+    assert not [importer for importer, imported in edges() if imported == PACKAGE / "__main__.py"]
 
 
 def test_no_command_imports_another():
@@ -173,6 +173,26 @@ def test_rooms_and_modules_have_an_order():
     graphlib.TopologicalSorter(
         {name: names & set(MODULES) for name, names in IMPORTS.items()}
     ).prepare()
+
+
+def test_imports_go_downwards_in_the_table():
+    order = [in_backticks(room)[0] for room, _, _ in read_table("Room")]
+    wrong = [
+        f"{room} imports {imported}, which is above it"
+        for room, allowed in rooms().items()
+        for imported in allowed
+        if order.index(imported) <= order.index(room)
+    ]
+    assert not wrong
+
+
+@pytest.mark.parametrize("what", ["an image", "a setting", "a weight tensor"])
+def test_the_page_tells_each_path_once(what: str):
+    section = PAGE.split(f"## The path of {what}\n")[1].split("\n## ")[0]
+    steps = re.findall(r"^\d\. (.*?)(?=^\d\. |^$)", section, flags=re.DOTALL | re.MULTILINE)
+    files = [name for step in steps for name in in_backticks(step) if name.endswith(".py")]
+    assert len(files) == len(set(files)) >= 5
+    assert not [name for name in files if not (PACKAGE / name).is_file()]
 
 
 def test_libraries_stay_where_the_page_says():
@@ -225,8 +245,10 @@ def loaded_by(names: list[str]) -> set[str]:
 
 
 def test_the_command_line_loads_only_what_the_page_says():
-    allowed = read_rule(r"`main.py` and `command_line/` load, beyond Python,\s+only `\S+`")[2:]
-    assert loaded_by(["rdvar_jax.main"]) == {"rdvar_jax", *allowed}
+    places = read_rule(r"Starting is quick[^.]*`\S+` load\s+nothing beyond Python")
+    names = [name for name, path in MODULES.items() if lies_in(place_of(path), places)]
+    assert "rdvar_jax.cli.main" in names
+    assert loaded_by(names) == {"rdvar_jax"}
 
 
 def test_scoring_loads_no_training_and_no_plotting():
@@ -242,3 +264,9 @@ def test_scoring_loads_no_training_and_no_plotting():
 @pytest.mark.parametrize("name", sorted(MODULES))
 def test_no_module_is_a_box_for_everything(name: str):
     assert name.split(".")[-1] not in CATCH_ALL
+
+
+def test_test_modules_have_names_of_their_own():
+    # pytest imports them by name alone.
+    names = [path.name for path in (REPOSITORY / "tests").rglob("*.py") if path.stem != "conftest"]
+    assert sorted(names) == sorted(set(names))

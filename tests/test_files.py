@@ -150,12 +150,12 @@ with replacing(Path({str(path)!r})) as temporary:
 
 
 def test_several_writers_of_a_shared_file_do_not_meet(path):
-    with replacing(path, shared=True) as slow:
-        slow.write_bytes(b"sl")
+    with replacing(path, shared=True) as slow, slow.open("wb", buffering=0) as file:
+        file.write(b"sl")
         with replacing(path, shared=True) as fast:
             fast.write_bytes(b"fast")
+        file.write(b"ow")
         assert path.read_bytes() == b"fast"
-        slow.write_bytes(b"slow")
     assert path.read_bytes() == b"slow"
     assert list(path.parent.iterdir()) == [path]
 

@@ -27,12 +27,12 @@ def rdvar(*args):
     """The program as users run it: with XLA's optimisations."""
     environment = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
     environment["JAX_COMPILATION_CACHE_DIR"] = str(REPOSITORY / ".cache" / "xla-full-size")
-    command = [sys.executable, "-m", "rdvar_jax.main", *map(str, args)]
+    command = [sys.executable, "-m", "rdvar_jax", *map(str, args)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("lambda_var", [0.0, 0.1])
+@pytest.mark.parametrize("lambda_var", [pytest.param(0.0, marks=pytest.mark.nightly), 0.1])
 def test_leather_tiles_with_resnet18(shared, tmp_path, lambda_var):
     rdvar(
         "train",

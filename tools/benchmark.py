@@ -12,7 +12,6 @@ OUTPUT.md and OUTPUT.png.
 
 import argparse
 import json
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -27,7 +26,7 @@ from benchmark_rows.report import draw, markdown
 from benchmark_rows.serve import Settings
 from benchmark_rows.start_up import arithmetic, installed_size, measure_start_up
 from benchmark_rows.summary import add_arithmetic, compare, summarise
-from collect_results import git_commit, machine
+from collect_results import checkout_commit, machine
 
 # Cores that other processes may keep busy during a call. PyTorch's OpenMP threads wait for each
 # other by spinning: where something else has one of the cores, a call takes up to ten times as
@@ -96,14 +95,6 @@ def peak_gflop_per_second(peak: Process) -> float:
     return peak.about["product"]["gflop"] / peak.time_once("product")["seconds"]
 
 
-def commit() -> str | None:
-    """The checkout's commit, or None where this is no checkout."""
-    try:
-        return git_commit()
-    except (OSError, subprocess.CalledProcessError):
-        return None
-
-
 def chosen_groups(args: argparse.Namespace) -> list[str]:
     """The groups to measure, in order."""
     if args.only:
@@ -167,7 +158,7 @@ def main() -> None:
     pythons = {"torch": args.torch_python, "anomalib": args.anomalib_python}
     gflop_an_image = arithmetic(settings)
     report = {
-        "commit": commit(),
+        "commit": checkout_commit(),
         "machine": machine(),
         "devices": [],
         "versions": {name: version(name) for name in ("jax", "jaxlib", "numpy", "pillow")},

@@ -61,6 +61,14 @@ def git_commit() -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
+def checkout_commit() -> str | None:
+    """The checkout's commit, or None where this is not a checkout."""
+    try:
+        return git_commit()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
 def machine() -> dict[str, Any]:
     """Processor and number of cores."""
     name = platform.processor() or platform.machine()

@@ -7,14 +7,14 @@ was stopped goes on when it is started again.
 """
 
 import argparse
-import html
 import json
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
-from rdvar_jax.main import main as rdvar
+from rdvar_jax.cli.main import main as rdvar
+from rdvar_jax.report.page.templates import render
 from rdvar_jax.synthetic import CATEGORIES
 
 CONFIG = "configs/demo.py"
@@ -100,39 +100,7 @@ def last_screen(results: dict[str, dict[str, Any]], page: Path, minutes: float) 
 def make_page(results: dict[str, dict[str, Any]]) -> str:
     """An HTML page beside the folder `runs`: the table, and typical and worst images."""
     header, *rows = table(results)
-    head = "".join(f"<th>{cell}</th>" for cell in header)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
-    )
-    pictures = "".join(
-        f"<h2>{html.escape(name)}</h2>"
-        + "".join(
-            f'<img src="runs/{name}/figures/{sheet}.png" alt="{name}: {sheet}">'
-            for sheet in ("overview", "worst")
-        )
-        for name in results
-    )
-    return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>rdvar_jax demo</title>
-<style>
-body {{ font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 1000px;
-  padding: 0 1rem; color: #212529; }}
-.table {{ overflow-x: auto; }}
-table {{ border-collapse: collapse; }}
-th, td {{ text-align: right; padding: .3rem .9rem; border-bottom: 1px solid #dee2e6; }}
-th:first-child, td:first-child {{ text-align: left; }}
-tr:last-child td {{ font-weight: 600; }}
-img {{ max-width: 100%; border: 1px solid #dee2e6; margin: .5rem 0; }}
-</style></head><body>
-<h1>rdvar_jax demo</h1>
-<p>Drawn parts. Each detector saw good ones only. A heat map shows where a part differs from what
-was learned; the outline is the true defect.</p>
-<div class="table"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>
-{pictures}
-</body></html>
-"""
+    return render(Path(__file__).with_name("demo.html"), header=header, rows=rows, names=results)
 
 
 if __name__ == "__main__":

@@ -3,9 +3,7 @@
 import sys
 from collections.abc import Callable
 
-from absl import flags
-
-from rdvar_jax.command_line.start import start_logging
+from rdvar_jax.cli.start import start_logging
 from rdvar_jax.errors import UserError
 
 
@@ -15,6 +13,6 @@ def exit_code(program: str, command: Callable[[list[str]], int | None], argv: li
     start_logging()
     try:
         return command(argv) or 0
-    except (UserError, flags.Error) as error:
+    except UserError as error:
         print("\n".join(f"{program}: {line}" for line in str(error).splitlines()), file=sys.stderr)
         return 2

@@ -3,36 +3,19 @@
     python tools/reproduce.py --experiment table1 --data.root MVTEC_AD --seeds 0,1,2 --dry_run
     python tools/reproduce.py --experiment all --data.root MVTEC_AD --output results
 
---experiment   table1 | table2 | table3 | table4 | table5 | fig3 | fig4 | all
---data.root    the folder of categories
---categories   some of them, as in screw,leather; all by default
---seeds        0,1,2 by default; each gives a run of every variant and category
---epochs       passes over the training images; those of the config by default
---config       the base config, configs/mvtec_wrn50.py by default; --config.SECTION.NAME=VALUE
-               changes a setting of it
---random_weights   an untrained teacher, to see that everything runs
---oracle_every     evaluate every so many epochs, for the column of the best epoch on the test set
---keep_checkpoints leave the states of finished runs, gigabytes each, in their folders
---executor     local (one run after the other, or one a GPU) or ray, with the extra `ray`
---address      of a Ray cluster whose machines see the same folders; this machine by default
---output       results by default: index.html, a folder for each experiment, and runs/
---dry_run      say what it will cost, and stop; --probe_steps=0 says it without measuring
-
 A run is kept under the hash of its settings, images, teacher and code. What is finished is never
 run again, and the same command goes on where a stopped or killed one was. A run that fails is
 reported and tried again the next time. Exit codes: 0 done, 1 some runs have no result, 2 something
 to mend, 130 stopped by Ctrl-C.
 """
 
+import argparse
 import os
-import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
-from absl import flags
-from collect_results import git_commit
+from collect_results import checkout_commit
 from exit_code import exit_code
 from reproduction import cost
 from reproduction.build import write_experiment
@@ -42,7 +25,8 @@ from reproduction.page import write_page
 from reproduction.ray_cluster import connect, num_slots, run_on_ray
 from reproduction.sweep import Plan, Progress, failures, make_plan, outcomes
 
-from rdvar_jax.command_line.settings import read_config
+from rdvar_jax.cli.parser import Parser, Switch
+from rdvar_jax.cli.settings import Setting, read_config, take_settings
 from rdvar_jax.data.sets.folder import list_categories
 from rdvar_jax.errors import ConfigError
 from rdvar_jax.runs.config import RANDOM_WEIGHTS, Config, resolved
@@ -53,25 +37,23 @@ PAPER_CONFIG = REPOSITORY / "configs" / "mvtec_wrn50.py"
 
 def reproduce(argv: list[str]) -> int:
     """The command; `argv` begins after the program's name. Gives the exit code."""
-    if not argv or "--help" in argv or "-h" in argv:
-        print(__doc__)
-        return 0
-    values = define_flags()
-    base = base_config(values, argv)
-    categories = split(values["categories"].value) or list_categories(Path(base.data.root))
-    output = Path(values["output"].value or "results").resolve()
-    names = chosen_experiments(values["experiment"].value)
-    plan = make_plan([EXPERIMENTS[name] for name in names], base, categories, seeds(values), output)
+    settings, words = take_settings(argv)
+    args = build_parser().read(words)
+    base = base_config(args, settings)
+    categories = split(args.categories) or list_categories(Path(base.data.root))
+    output = args.output.resolve()
+    names = list(EXPERIMENTS) if args.experiment == "all" else [args.experiment]
+    experiments = [EXPERIMENTS[name] for name in names]
+    plan = make_plan(experiments, base, categories, seeds(args.seeds), output)
     tell_plan(plan, categories)
-    keep = bool(values["keep_checkpoints"].value)
-    steps, dry = int(values["probe_steps"].value or 0), bool(values["dry_run"].value)
+    keep, steps, dry = args.keep_checkpoints, args.probe_steps, args.dry_run
     waiting = plan.unfinished
     if waiting and not (dry and steps == 0):
         make_folder(output)
         slots = find_slots()
         ray = None
-        if values["executor"].value == "ray":
-            ray = connect(str(values["address"].value))
+        if args.executor == "ray":
+            ray = connect(args.address)
         if steps > 0:
             measured = cost.probe(waiting[0], steps, slots[0])
             at_once = num_slots(ray) if ray else len(slots)
@@ -90,65 +72,137 @@ def reproduce(argv: list[str]) -> int:
     return write_results(plan, names, base, output)
 
 
-def define_flags() -> flags.FlagValues:
-    """The flags of the command."""
-    values = flags.FlagValues()
-    flags.DEFINE_enum(
-        "experiment", None, [*EXPERIMENTS, "all"], "table or figure", flag_values=values
+def build_parser() -> Parser:
+    """The parser of the command."""
+    parser = Parser(prog="reproduce.py", description=__doc__)
+    parser.add_argument(
+        "--experiment",
+        choices=[*EXPERIMENTS, "all"],
+        required=True,
+        metavar="NAME",
+        help=f"{', '.join(EXPERIMENTS)} or all",
     )
-    for name, default in {"data.root": "", "categories": "", "seeds": "0,1,2"}.items():
-        flags.DEFINE_string(name, default, name, flag_values=values)
-    flags.DEFINE_string("output", "results", "folder", flag_values=values)
-    flags.DEFINE_enum("executor", "local", ["local", "ray"], "how", flag_values=values)
-    flags.DEFINE_string("address", "", "of a Ray cluster", flag_values=values)
-    flags.DEFINE_integer("epochs", None, "passes", lower_bound=1, flag_values=values)
-    flags.DEFINE_integer("oracle_every", 0, "epochs", lower_bound=0, flag_values=values)
-    flags.DEFINE_integer("probe_steps", 20, "steps", lower_bound=0, flag_values=values)
-    for name in ("random_weights", "keep_checkpoints", "dry_run"):
-        flags.DEFINE_boolean(name, False, name, flag_values=values)
-    return values
+    parser.add_path(
+        "--data.root",
+        "directory",
+        dest="root",
+        metavar="FOLDER",
+        help="the folder of categories (default: data.root of the config)",
+    )
+    parser.add_argument(
+        "--categories",
+        default="",
+        metavar="NAMES",
+        help="some of them, as in screw,leather (default: all)",
+    )
+    parser.add_argument(
+        "--seeds",
+        default="0,1,2",
+        help="each gives a run of every variant and category",
+    )
+    parser.add_argument(
+        "--epochs",
+        type=at_least(1),
+        help="passes over the training images (default: those of the config)",
+    )
+    parser.add_argument(
+        "--config",
+        default=str(PAPER_CONFIG),
+        metavar="FILE",
+        help="the base config, of which --config.SECTION.NAME=VALUE changes a setting "
+        f"(default: configs/{PAPER_CONFIG.name})",
+    )
+    parser.add_argument(
+        "--random_weights",
+        action=Switch,
+        help="an untrained teacher, to see that everything runs",
+    )
+    parser.add_argument(
+        "--oracle_every",
+        type=at_least(0),
+        default=0,
+        metavar="EPOCHS",
+        help="evaluate so often, for the column of the best epoch on the test set; 0: never",
+    )
+    parser.add_argument(
+        "--keep_checkpoints",
+        action=Switch,
+        help="leave the states of finished runs, gigabytes each, in their folders",
+    )
+    parser.add_argument(
+        "--executor",
+        choices=("local", "ray"),
+        default="local",
+        help="one run after the other, or one a GPU; or on Ray, with the extra `ray`",
+    )
+    parser.add_argument(
+        "--address",
+        default="",
+        help="of a Ray cluster whose machines see the same folders (default: this machine)",
+    )
+    parser.add_path(
+        "--output",
+        "directory",
+        default=Path("results"),
+        metavar="FOLDER",
+        help="gets index.html, a folder for each experiment, and runs/",
+    )
+    parser.add_argument(
+        "--dry_run",
+        action=Switch,
+        help="say what it will cost, and stop; --probe_steps=0 says it without measuring",
+    )
+    parser.add_argument(
+        "--probe_steps",
+        type=at_least(0),
+        default=20,
+        metavar="STEPS",
+        help="steps of training that the cost is measured with",
+    )
+    return parser
 
 
-def base_config(values: flags.FlagValues, argv: list[str]) -> Config:
-    """Reads the flags, and gives the config that the experiments' variants are put on.
+def at_least(least: int) -> Callable[[str], int]:
+    """A reader of whole numbers that are not below `least`."""
+
+    def read(text: str) -> int:
+        if not text.isdigit() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text!r} must be a whole number of at least {least}")
+        return int(text)
+
+    return read
+
+
+def base_config(args: argparse.Namespace, settings: Sequence[Setting]) -> Config:
+    """The config that the experiments' variants are put on.
 
     Raises:
-        ConfigError, flags.Error: a flag or the config cannot be used, or there is no data.
+        ConfigError: the config or a setting cannot be used, or there is no data.
     """
-    named = any(word == "--config" or word.startswith("--config=") for word in argv)
-    own = [] if named else [f"--config={PAPER_CONFIG}"]
-    config: Any = read_config(values, ["reproduce", *own, *argv])
-    if values["data.root"].value:
-        config.data.root = str(values["data.root"].value)
+    config = read_config(args.config, settings)
+    if args.root is not None:
+        config.data.root = str(args.root)
     if not config.data.root:
         raise ConfigError("--data.root is missing; give the folder that holds the categories.")
-    if values["epochs"].value is not None:
-        config.train.epochs = int(values["epochs"].value)
-    if values["random_weights"].value:
+    if args.epochs is not None:
+        config.train.epochs = args.epochs
+    if args.random_weights:
         config.teacher.weights = RANDOM_WEIGHTS
-    config.train.evaluate_every_epochs = int(values["oracle_every"].value or 0)
+    config.train.evaluate_every_epochs = args.oracle_every
     return resolved(config)
 
 
-def chosen_experiments(name: Any) -> list[str]:
-    """The names of the experiments to do, in order."""
-    if name is None:
-        raise ConfigError(f"--experiment is missing; give one of {', '.join(EXPERIMENTS)}, all.")
-    return list(EXPERIMENTS) if name == "all" else [str(name)]
-
-
-def seeds(values: flags.FlagValues) -> list[int]:
+def seeds(text: str) -> list[int]:
     """The numbers of --seeds."""
-    text = str(values["seeds"].value)
     names = split(text)
     if not names or not all(name.isdigit() for name in names) or len(set(names)) < len(names):
         raise ConfigError(f"--seeds={text} must be different whole numbers, as in 0,1,2.")
     return [int(name) for name in names]
 
 
-def split(text: Any) -> list[str]:
+def split(text: str) -> list[str]:
     """The names of a list with commas."""
-    return [name.strip() for name in str(text or "").split(",") if name.strip()]
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def make_folder(folder: Path) -> None:
@@ -197,14 +251,6 @@ def write_results(plan: Plan, names: Sequence[str], base: Config, output: Path) 
     for sentence in sorted(missing):
         print(f"reproduce: no result of {sentence}", file=sys.stderr)
     return 1 if missing else 0
-
-
-def checkout_commit() -> str | None:
-    """The commit of the checkout, or None where this is none."""
-    try:
-        return git_commit()
-    except (OSError, subprocess.CalledProcessError):
-        return None
 
 
 if __name__ == "__main__":

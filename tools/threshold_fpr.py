@@ -21,7 +21,7 @@ from typing import Any
 from collect_results import git_commit, machine
 from scipy import stats
 
-from rdvar_jax.main import main as rdvar
+from rdvar_jax.cli.main import main as rdvar
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from rdvar_jax.runs.config import Config
 from rdvar_jax.runs.fitted import Fitted
 from rdvar_jax.runs.recipe import Recipe
 from rdvar_jax.runs.run import Run, tiled
+from rdvar_jax.runs.workdir import Workdir
 from rdvar_jax.scoring.all_metrics import evaluate_maps
 from rdvar_jax.scoring.scores import make_score_fn
 from rdvar_jax.training.fit import fit_student, student_of
@@ -45,8 +46,10 @@ def train(config: Config, workdir: Path) -> Fitted:
     """
     recipe = Recipe.for_training(config, all_devices())
     check_agreement("settings", recipe.shared_settings())
+    run = Run(recipe, Workdir(workdir.resolve()))
+    run.refuse_if_not_resumable()
     computation = recipe.computation(recipe.num_inputs)
-    run = Run.create(workdir, recipe)
+    run.make_folder()
     train_set = recipe.load_train(computation.placement.in_memory)
     check_agreement("training images", train_set.fingerprint)
     schedule = recipe.schedule(len(train_set.images))

@@ -12,8 +12,8 @@ host reads need no care.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
-from typing import Any, Literal
+from functools import cache, cached_property, lru_cache, wraps
+from typing import Any, Literal, TypeVar
 
 import jax
 import numpy as np
@@ -21,6 +21,28 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 AXIS_NAME = "data"
 MODES = ("pmap", "shard_map")
+
+Make = TypeVar("Make", bound=Callable)
+
+
+def made_once(make: Make) -> Make:
+    """Decorates a maker of functions: the same arguments give the same function.
+
+    JAX knows a function by its identity, so what is made anew is traced and compiled anew. Only the
+    latest few are kept, and nothing where an argument has no hash, such as a list or a tracer.
+    """
+    remembered = lru_cache(maxsize=32)(make)
+
+    @wraps(make)
+    def make_or_remember(*args, **kwargs):
+        try:
+            hash((args, tuple(kwargs.values())))
+        except TypeError:
+            return make(*args, **kwargs)
+        return remembered(*args, **kwargs)
+
+    make_or_remember.forget = remembered.cache_clear  # type: ignore[attr-defined]
+    return make_or_remember  # type: ignore[return-value]
 
 
 @dataclass(frozen=True)
@@ -69,34 +91,10 @@ class Parallel:
             donate_argnums: arguments whose memory the outputs may take over.
 
         Returns:
-            The jitted function. Split outputs have the global batch in front once they went
-            through `self.gather`.
+            The jitted function, the same one for the same arguments. Split outputs have the global
+            batch in front once they went through `self.gather`.
         """
-        options = cpu_compiler_options() if self.devices[0].platform == "cpu" else None
-        if self.mode == "pmap":
-            mapped = jax.pmap(
-                fn,
-                AXIS_NAME,
-                in_axes=tuple(0 if s else None for s in split),
-                out_axes=0 if split_output else None,
-                devices=self.devices,
-                donate_argnums=donate_argnums,
-            )
-            if self.spans_processes:
-                return mapped  # inside a jit it would see this process's devices only
-            # pmap takes no compiler options; the jit around it does.
-            return jax.jit(mapped, donate_argnums=donate_argnums, compiler_options=options)
-        shards, whole = PartitionSpec(AXIS_NAME), PartitionSpec()
-        return jax.jit(
-            jax.shard_map(
-                fn,
-                mesh=self._mesh,
-                in_specs=tuple(shards if s else whole for s in split),
-                out_specs=shards if split_output else whole,
-            ),
-            donate_argnums=donate_argnums,
-            compiler_options=options,
-        )
+        return _wrapped(self, fn, tuple(split), split_output, donate_argnums)
 
     def replicate(self, tree: Any) -> Any:
         """Puts host arrays, alike in every process, on every device."""
@@ -128,7 +126,7 @@ class Parallel:
         """As `shard_batch`, given the process's `own_rows` alone."""
         if self.mode == "pmap":
             rows = rows.reshape(len(self.local_devices), -1, *rows.shape[1:])
-        sharding = NamedSharding(self._mesh, PartitionSpec(AXIS_NAME))
+        sharding = NamedSharding(self.mesh, PartitionSpec(AXIS_NAME))
         if self.spans_processes and self.mode == "shard_map":
             shares = np.split(rows, len(self.local_devices))
             shape = (len(shares[0]) * self.num_devices, *rows.shape[1:])
@@ -147,9 +145,7 @@ class Parallel:
 
         Every process must call it alike. It does not wait for the result.
         """
-        largest = self.wrap(
-            lambda x: jax.lax.pmax(x.max(), AXIS_NAME), split=(True,), split_output=False
-        )
+        largest = self.wrap(_largest, split=(True,), split_output=False)
         return lambda value: largest(self.shard_batch(np.full(self.num_devices, value, np.int32)))
 
     def local(self) -> "Parallel":
@@ -171,13 +167,52 @@ class Parallel:
     @property
     def replicated(self) -> NamedSharding:
         """The sharding of values that every device holds."""
-        return NamedSharding(self._mesh, PartitionSpec())
+        return NamedSharding(self.mesh, PartitionSpec())
 
     @property
-    def _mesh(self) -> Mesh:
-        """Of the arrays that go into wrapped functions."""
+    def mesh(self) -> Mesh:
+        """That of the arrays that go into wrapped functions."""
         devices = self.local_devices if self.mode == "pmap" else self.devices
         return Mesh(np.array(devices), (AXIS_NAME,))
+
+
+@made_once
+def _wrapped(
+    parallel: Parallel,
+    fn: Callable,
+    split: tuple[bool, ...],
+    split_output: bool,
+    donate_argnums: tuple[int, ...],
+) -> Callable:
+    options = cpu_compiler_options() if parallel.devices[0].platform == "cpu" else None
+    if parallel.mode == "pmap":
+        mapped = jax.pmap(
+            fn,
+            AXIS_NAME,
+            in_axes=tuple(0 if s else None for s in split),
+            out_axes=0 if split_output else None,
+            devices=parallel.devices,
+            donate_argnums=donate_argnums,
+        )
+        if parallel.spans_processes:
+            return mapped  # inside a jit it would see this process's devices only
+        # pmap takes no compiler options; the jit around it does.
+        return jax.jit(mapped, donate_argnums=donate_argnums, compiler_options=options)
+    shards, whole = PartitionSpec(AXIS_NAME), PartitionSpec()
+    return jax.jit(
+        jax.shard_map(
+            fn,
+            mesh=parallel.mesh,
+            in_specs=tuple(shards if s else whole for s in split),
+            out_specs=shards if split_output else whole,
+        ),
+        donate_argnums=donate_argnums,
+        compiler_options=options,
+    )
+
+
+def _largest(x):
+    return jax.lax.pmax(x.max(), AXIS_NAME)
 
 
 def _join_shards(

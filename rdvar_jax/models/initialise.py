@@ -5,7 +5,7 @@ WideResNet50 student on two CPU cores; this takes one second, and gives the same
 backend and number of devices.
 """
 
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import flax.linen as nn
@@ -39,7 +39,22 @@ def init_variables(
 
 def abstract_variables(module: nn.Module, *example_args: Any, **settings: Any) -> dict[str, Any]:
     """The shapes and dtypes of a module's variables; nothing is computed."""
-    return jax.eval_shape(partial(module.init, **settings), jax.random.key(0), *example_args)
+    leaves, structure = jax.tree.flatten(example_args)
+    shapes = tuple(jax.ShapeDtypeStruct(x.shape, x.dtype) for x in leaves)
+    found = _abstract_variables(module, structure, shapes, tuple(sorted(settings.items())))
+    return jax.tree.map(lambda x: x, found)  # dicts of its own: the caller may change them
+
+
+# Going through a WideResNet50 takes a second, and a run asks several times.
+@lru_cache(maxsize=32)
+def _abstract_variables(
+    module: nn.Module,
+    structure: Any,  # a PyTreeDef
+    shapes: tuple[jax.ShapeDtypeStruct, ...],
+    settings: tuple[tuple[str, Any], ...],
+) -> dict[str, Any]:
+    args = jax.tree.unflatten(structure, shapes)
+    return jax.eval_shape(partial(module.init, **dict(settings)), jax.random.key(0), *args)
 
 
 def _init_leaf(name: str, shape: tuple[int, ...], seed: int) -> np.ndarray:

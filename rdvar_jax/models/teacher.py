@@ -15,7 +15,7 @@ DEVIATION = np.array([0.229, 0.224, 0.225])
 
 
 class Teacher(nn.Module):
-    """Feature maps of a torchvision ResNet, always in evaluation mode.
+    """Feature maps of a torchvision ResNet.
 
     Attributes:
         architecture: the backbone.
@@ -26,11 +26,13 @@ class Teacher(nn.Module):
     stem_width: int
 
     @nn.compact
-    def __call__(self, x):
+    def __call__(self, x, train: bool = False):
         """Gives the three maps that reverse distillation compares.
 
         Args:
             x: normalised images, [B, H, W, 3] float32 or bfloat16, H and W multiples of 32.
+            train: normalise by the batch's statistics and update the running ones. Reverse
+                distillation never does: its teacher is frozen.
 
         Returns:
             Outputs of layer1, layer2, layer3 after the last ReLU of each: [B, H/4, W/4, eC],
@@ -39,7 +41,7 @@ class Teacher(nn.Module):
         """
         arch = self.architecture
         x = Conv(self.stem_width, 7, stride=2, name="conv1")(x)
-        x = max_pool(jax.nn.relu(BatchNorm(name="bn1")(x, train=False)))
+        x = max_pool(jax.nn.relu(BatchNorm(name="bn1")(x, train)))
         features = []
         for index, num_blocks in enumerate(arch.stage_blocks):
             planes = self.stem_width * 2**index
@@ -50,7 +52,7 @@ class Teacher(nn.Module):
                 width=planes * arch.width_factor,
                 resample="none" if index == 0 else "down",
                 name=f"layer{index + 1}",
-            )(x, train=False)
+            )(x, train)
             features.append(x)
         return tuple(features)
 

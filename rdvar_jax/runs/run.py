@@ -69,19 +69,17 @@ class Run:
         workdir = Workdir(Path(folder).resolve())
         return cls(Recipe.for_prediction(resolved(load_config(workdir))), workdir)
 
-    @classmethod
-    def create(cls, folder: Path, recipe: Recipe) -> "Run":
-        """Makes a run's folder for training, or enters it again; called by all processes.
+    def make_folder(self) -> None:
+        """Makes the folder for training, or enters it again; called by all processes.
 
         Raises:
-            CheckpointError: it cannot be written, or holds a run that these settings cannot go on
-              with. Nothing is changed then.
+            CheckpointError: it cannot be written, or holds a run of other settings. Nothing is
+              changed then.
         """
-        cls(recipe, Workdir(folder.resolve()))._refuse_if_not_resumable()
         if is_main_process():
-            open_workdir(folder, recipe.config)
+            open_workdir(self.workdir.folder, self.config)
         barrier("workdir")
-        return cls(recipe, enter_workdir(folder, recipe.config))
+        enter_workdir(self.workdir.folder, self.config)
 
     @property
     def config(self) -> Config:
@@ -247,7 +245,7 @@ class Run:
         about = describe(self.recipe, found, checkpoint, stored)
         return Detector(about, *make_program(self.recipe, found), batch_size)
 
-    def _refuse_if_not_resumable(self) -> None:
+    def refuse_if_not_resumable(self) -> None:
         """Raises a CheckpointError where the run holds a state that these settings do not make."""
         saved = self.checkpoints.find()
         if saved is None:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from rdvar_jax.devices.parallel import Parallel
+from rdvar_jax.devices.parallel import Parallel, made_once
 from rdvar_jax.models.fold import fold_batch_norm
 from rdvar_jax.models.image_size import ImageSize, height_width
 from rdvar_jax.models.precision import compute_dtype, with_precision
@@ -18,6 +18,7 @@ from rdvar_jax.models.winograd import with_winograd
 from rdvar_jax.scoring.maps import SIGMA, anomaly_maps, map_matrices
 
 
+@made_once
 def make_score_step(
     teacher: Teacher,
     student: Student,
@@ -48,6 +49,7 @@ def make_score_step(
     return with_precision(precision, score_step)
 
 
+@made_once
 def make_prepare_fn(
     teacher: Teacher,
     student: Student,

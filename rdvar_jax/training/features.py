@@ -11,11 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from rdvar_jax.devices.parallel import Parallel
+from rdvar_jax.devices.parallel import Parallel, made_once
 from rdvar_jax.models.precision import compute_dtype, with_precision
 from rdvar_jax.models.teacher import Teacher, normalise
 
 
+@made_once
 def make_feature_step(teacher: Teacher, batch_size: int, precision: str) -> Callable:
     """Makes (features, teacher_variables, data, start) -> features with some rows filled in.
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 from jax import lax
 
-from rdvar_jax.devices.parallel import AXIS_NAME, as_varying
+from rdvar_jax.devices.parallel import AXIS_NAME, as_varying, made_once
 from rdvar_jax.errors import ConfigError
 from rdvar_jax.models.precision import compute_dtype, with_precision
 from rdvar_jax.models.student import Student
@@ -42,6 +42,7 @@ class TrainState:
     epoch_sums: dict[str, jax.Array]
 
 
+@made_once
 def build_optimiser(learning_rate: float, b1: float, b2: float) -> Optimiser:
     """Adam with a constant rate, on everything that is trained (RD4AD: 0.005, 0.5, 0.999)."""
     return optax.adam(learning_rate, b1=b1, b2=b2, eps=1e-8)
@@ -100,6 +101,7 @@ def metric_names(loss: Loss, feature_shapes: Sequence[jax.ShapeDtypeStruct]) -> 
     return ("loss", *returned[1], "grad_norm")
 
 
+@made_once
 def make_gradient_fn(
     teacher: Teacher | None, student: Student, loss: Loss, precision: str = "tf32"
 ) -> Callable:
@@ -138,6 +140,7 @@ def _norm(tree):
     return jnp.sqrt(sum(jnp.sum(jnp.square(leaf)) for leaf in jax.tree.leaves(tree)))
 
 
+@made_once
 def make_train_step(
     teacher: Teacher | None,
     student: Student,
@@ -161,6 +164,7 @@ def make_train_step(
     return train_step
 
 
+@made_once
 def make_streamed_step(
     teacher: Teacher | None,
     student: Student,
@@ -196,6 +200,7 @@ def make_streamed_step(
     return train_step
 
 
+@made_once
 def make_several_steps(train_step: Callable) -> Callable:
     """Makes (state, teacher_variables, data, indices) -> (state, metrics) of K steps in one call.
 

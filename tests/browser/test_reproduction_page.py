@@ -36,8 +36,8 @@ def test_all_experiments_can_be_read(open_page, too_wide, results_page, width):
 
 
 def test_links_lead_to_the_parts(open_page, results_page):
-    page = open_page(results_page)
+    page = open_page(results_page, reduced_motion="reduce")  # else it still scrolls when measured
     page.locator("ol a").nth(3).click()
     assert page.url.endswith("#table4")
     top = page.locator("#table4 h2").bounding_box()["y"]
-    assert abs(top) < 1
+    assert 0 <= top < 20

@@ -4,7 +4,7 @@ import json
 import os
 import pickle
 import shutil
-import subprocess
+import urllib.request
 import zipfile
 from pathlib import Path
 
@@ -13,8 +13,6 @@ import pytest
 from PIL import Image
 from rdvar_process import REPOSITORY, assert_one_sentence
 from safetensors.numpy import load_file, save_file
-
-from rdvar_jax.main import main
 
 
 @pytest.fixture
@@ -61,7 +59,7 @@ def test_bad_training_data(rdvar, data, tmp_path, case):
 def test_mixed_sizes_can_be_allowed(rdvar, data, tmp_path):
     resize(data / "tile/train/good/003.png")
     settings = (f"--config.data.root={data}", "--config.data.allow_mixed_sizes=True")
-    done = rdvar.train(tmp_path / "run", *settings)
+    done = rdvar.train(tmp_path / "run", *settings, "--config.train.epochs=1")
     assert done.returncode == 0, done.stderr
 
 
@@ -73,9 +71,9 @@ def test_mixed_sizes_can_be_allowed(rdvar, data, tmp_path):
     ],
     ids=["mask of another size", "truncated test image"],
 )
-def test_bad_test_data(rdvar, trained, data, tmp_path, damage, parts):
+def test_bad_test_data(rdvar, trained, data, copy_of, damage, parts):
     damage(data)
-    workdir = Path(shutil.copytree(trained, tmp_path / "run"))
+    workdir = copy_of(trained)
     before = folder_hash(workdir)
     done = rdvar.evaluate(workdir, f"--config.data.root={data}")
     assert_one_sentence(done, *parts)
@@ -146,14 +144,15 @@ def test_a_workdir_that_cannot_be_written(rdvar, tmp_path):
     folder = tmp_path / "locked"
     folder.mkdir()
     folder.chmod(0o555)
-    done = rdvar.train(folder, root_powers=False)
+    # In a process, for root's powers.
+    done = rdvar.process(*rdvar.train_args(folder), root_powers=False)
     folder.chmod(0o755)
     assert_one_sentence(done, str(folder), "cannot be written", "--workdir")
     assert list(folder.iterdir()) == []
 
 
-def test_a_run_of_another_configuration(rdvar, trained, tmp_path):
-    workdir = Path(shutil.copytree(trained, tmp_path / "run"))
+def test_a_run_of_another_configuration(rdvar, trained, copy_of):
+    workdir = copy_of(trained)
     before = folder_hash(workdir)
     done = rdvar.train(workdir, "--config.loss.lambda_var=0.7", "--config.train.seed=5")
     assert_one_sentence(
@@ -162,27 +161,27 @@ def test_a_run_of_another_configuration(rdvar, trained, tmp_path):
     assert folder_hash(workdir) == before
 
 
-def test_a_checkpoint_of_another_configuration(rdvar, trained, tmp_path):
+def test_a_checkpoint_of_another_configuration(rdvar, trained, copy_of):
     # The config file agrees; the checkpoints come from elsewhere.
-    workdir = Path(shutil.copytree(trained, tmp_path / "run"))
+    workdir = copy_of(trained)
     config = json.loads((workdir / "config.json").read_text())
     config["teacher"]["stem_width"] = 8
     (workdir / "config.json").write_text(json.dumps(config))
     (workdir / "teacher.safetensors").unlink()
     before = folder_hash(workdir / "checkpoints")
     done = rdvar.train(workdir, "--config.teacher.stem_width=8")
-    assert_one_sentence(done, "checkpoint of step 10", "teacher.stem_width was 4, now 8")
+    assert_one_sentence(done, "checkpoint of step 20", "teacher.stem_width was 4, now 8")
     assert folder_hash(workdir / "checkpoints") == before
 
 
-def test_training_images_that_changed(rdvar, trained, data, tmp_path):
-    workdir = Path(shutil.copytree(trained, tmp_path / "run"))
+def test_training_images_that_changed(rdvar, trained, copy_of, data):
+    workdir = copy_of(trained)
     before = folder_hash(workdir)
     path = data / "tile/train/good/000.png"
     with Image.open(path) as image:
         pixels = np.array(image)
     Image.fromarray(255 - pixels).save(path)
-    done = rdvar.train(workdir, f"--config.data.root={data}", "--config.train.epochs=6")
+    done = rdvar.train(workdir, f"--config.data.root={data}", "--config.train.epochs=9")
     assert_one_sentence(done, "trained on other images", "data.root")
     assert folder_hash(workdir) == before
 
@@ -191,14 +190,14 @@ def test_evaluating_without_a_run(rdvar, tmp_path):
     assert_one_sentence(rdvar.evaluate(tmp_path), "config.json", "rdvar train")
 
 
-def test_evaluating_before_anything_is_saved(rdvar, trained, tmp_path):
-    workdir = Path(shutil.copytree(trained, tmp_path / "run"))
+def test_evaluating_before_anything_is_saved(rdvar, trained, copy_of):
+    workdir = copy_of(trained)
     shutil.rmtree(workdir / "checkpoints")
     assert_one_sentence(rdvar.evaluate(workdir), "no latest checkpoint", "train first")
 
 
-def test_evaluating_damaged_checkpoints(rdvar, trained, tmp_path):
-    workdir = Path(shutil.copytree(trained, tmp_path / "run"))
+def test_evaluating_damaged_checkpoints(rdvar, trained, copy_of):
+    workdir = copy_of(trained)
     for manifest in (workdir / "checkpoints").glob("*/manifest.json"):
         files = [p for p in manifest.parent.rglob("*") if p.is_file() and p != manifest]
         truncate(max(files, key=lambda p: p.stat().st_size))
@@ -233,26 +232,25 @@ BAD_PREDICTIONS = {
         ["data.image_size was 32, now 64"],
     ),
     "batch and devices": (
-        ["--input=data", "--output=out", "--config.score.batch_size=3"],
+        [
+            *("--input=data", "--output=out"),
+            *("--config.score.batch_size=3", "--config.parallel.num_devices=4"),
+        ],
         ["score.batch_size=3 cannot be split over 4 devices"],
     ),
 }
 
 
 @pytest.mark.parametrize("case", BAD_PREDICTIONS)
-def test_bad_prediction(trained, data, tmp_path, monkeypatch, capsys, case):
-    # In this process, because every case is refused before anything is compiled.
-    monkeypatch.setattr("rdvar_jax.main.start_logging", lambda: None)
-    monkeypatch.setattr("rdvar_jax.command_line.settings.start_jax", lambda: None)
+def test_bad_prediction(rdvar, trained, data, tmp_path, monkeypatch, case):
     monkeypatch.chdir(tmp_path)
     Path("empty").mkdir()
     Path("file").write_text("mine")
     before = folder_hash(tmp_path), folder_hash(trained)
     arguments, parts = BAD_PREDICTIONS[case]
-    assert main(["predict", "--workdir", str(trained), *arguments]) == 2
-    lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == 1 and lines[0].startswith("rdvar: "), lines
-    assert all(part in lines[0] for part in parts), lines[0]
+    done = rdvar.run("predict", "--workdir", trained, *arguments)
+    assert_one_sentence(done, *parts)
+    assert len(done.stderr.splitlines()) == 1
     assert (folder_hash(tmp_path), folder_hash(trained)) == before
     assert not Path("out").exists()
 
@@ -262,28 +260,30 @@ def test_an_output_that_cannot_be_written(rdvar, trained, toy_root, tmp_path):
     folder.mkdir()
     folder.chmod(0o555)
     args = ("predict", "--workdir", trained, "--input", toy_root / "tile", "--output", folder)
-    done = rdvar.run(*args, root_powers=False)
+    done = rdvar.process(*args, root_powers=False)  # in a process, for root's powers
     folder.chmod(0o755)
     assert_one_sentence(done, f"--output {folder} cannot be written (Permission denied)")
 
 
-def test_predicting_without_a_run_or_with_damaged_results(rdvar, trained, toy_root, tmp_path):
+def test_predicting_without_a_run_or_with_damaged_results(
+    rdvar, trained, copy_of, toy_root, tmp_path
+):
     options = ("--input", toy_root / "tile", "--output", tmp_path / "out")
     done = rdvar.run("predict", "--workdir", tmp_path, *options)
     assert_one_sentence(done, "config.json", "rdvar train")
-    workdir = Path(shutil.copytree(trained, tmp_path / "run"))
+    workdir = copy_of(trained)
     (workdir / "results.json").write_text('{"metrics": ')
     done = rdvar.run("predict", "--workdir", workdir, *options)
     assert_one_sentence(done, "results.json", "rdvar evaluate again")
     assert not (tmp_path / "out").exists()
 
 
-def test_no_network_and_no_weights(rdvar, tmp_path):
+def test_no_network_and_no_weights(rdvar, tmp_path, monkeypatch):
     # A proxy that nobody listens at: the download fails at once.
-    environment = {**rdvar.environment, "https_proxy": "http://127.0.0.1:9"}
+    proxy = urllib.request.ProxyHandler({"https": "http://127.0.0.1:9"})
+    monkeypatch.setattr("urllib.request._opener", urllib.request.build_opener(proxy))
     settings = ("--config.teacher.weights=", "--config.teacher.stem_width=64")
-    args = rdvar.train_args(tmp_path / "run", *settings)
-    done = subprocess.run(rdvar.command(*args), env=environment, capture_output=True, text=True)
+    done = rdvar.train(tmp_path / "run", *settings)
     assert_one_sentence(done, "resnet18-f37072fd.pth", "f37072fd", "teacher.weights")
 
 

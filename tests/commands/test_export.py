@@ -4,14 +4,13 @@ import hashlib
 import json
 import logging
 import math
-import shutil
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 import pytest
 from rdvar_process import assert_one_sentence
-from test_predict import read_scores
+from run_files import read_scores
 
 from rdvar_jax import Detector
 from rdvar_jax.commands.export import export as export_run
@@ -22,30 +21,18 @@ from rdvar_jax.serving.archive import read_bundle
 from rdvar_jax.version import __version__
 
 
-@pytest.fixture(scope="module")
-def workdir(rdvar, trained, toy_root, tmp_path_factory) -> Path:
+@pytest.fixture
+def workdir(finished) -> Path:
     """A run with scores of its test images and a threshold."""
-    workdir = Path(shutil.copytree(trained, tmp_path_factory.mktemp("exported") / "run"))
-    for command in (
-        ("threshold", "--method", "quantile", "--input", toy_root / "tile" / "test" / "good"),
-        ("evaluate",),
-    ):
-        done = rdvar.run(*command, "--workdir", workdir)
-        assert done.returncode == 0, done.stderr
-    return workdir
+    return finished.workdir
 
 
-def export(rdvar, workdir, output, *options):
-    return rdvar.run("export", "--workdir", workdir, "--output", output, *options)
-
-
-def test_a_bundle_scores_as_evaluation_does(rdvar, workdir, toy_root, tmp_path):
-    path = tmp_path / "part.rdvar"
-    done = export(rdvar, workdir, path)
-    assert done.returncode == 0, done.stderr
+def test_a_bundle_scores_as_evaluation_does(finished, workdir, toy_root):
+    path = finished.exports / "part.rdvar"
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-    assert f"exported {path}" in done.stdout and sha256 in done.stdout
-    assert list(tmp_path.iterdir()) == [path]
+    said = finished.said["export"].stdout
+    assert f"exported {path}" in said and sha256 in said
+    assert {file.name for file in path.parent.iterdir()} == {"part.rdvar", "part.onnx"}
 
     expected = read_scores(workdir / "scores.csv")
     images = [toy_root / "tile" / name for name in expected]
@@ -64,18 +51,16 @@ def test_a_bundle_scores_as_evaluation_does(rdvar, workdir, toy_root, tmp_path):
     assert manifest["run"] == {
         "category": "tile",
         "checkpoint": "latest",
-        "step": 10,
-        "epoch": 4,
+        "step": 20,
+        "epoch": 8,
         "checkpoint_sha256": results["checkpoint_sha256"],
         "teacher_sha256": results["teacher"]["sha256"],
     }
 
 
-def test_an_onnx_model_scores_as_evaluation_does(rdvar, workdir, toy_root, tmp_path):
-    path = tmp_path / "part.onnx"
-    done = export(rdvar, workdir, path, "--format", "onnx")
-    assert done.returncode == 0, done.stderr
-    assert hashlib.sha256(path.read_bytes()).hexdigest() in done.stdout
+def test_an_onnx_model_scores_as_evaluation_does(finished, workdir, toy_root):
+    path = finished.exports / "part.onnx"
+    assert hashlib.sha256(path.read_bytes()).hexdigest() in finished.said["onnx"].stdout
     expected = read_scores(workdir / "scores.csv")
     pixels = np.stack([decode_image(toy_root / "tile" / name, 32) for name in expected])
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
@@ -84,7 +69,7 @@ def test_an_onnx_model_scores_as_evaluation_does(rdvar, workdir, toy_root, tmp_p
     assert maps.shape == (7, 32, 32)
     about = json.loads(session.get_modelmeta().custom_metadata_map["rdvar"])
     assert about["threshold"] == json.loads((workdir / "threshold.json").read_text())
-    assert about["image"]["height"] == 32 and about["run"]["step"] == 10
+    assert about["image"]["height"] == 32 and about["run"]["step"] == 20
 
 
 def test_the_threshold_and_sigma_that_are_given_hold(workdir, toy_root, tmp_path):

@@ -1,12 +1,12 @@
 """Runs on images that are not square, with their aspect kept, from the command line."""
 
-import csv
 import json
 
 import numpy as np
 import pytest
 from PIL import Image
 from rdvar_process import assert_one_sentence
+from run_files import read_scores
 
 
 @pytest.mark.slow
@@ -32,9 +32,7 @@ def test_train_evaluate_predict(rdvar, toy_root, tmp_path):
     assert done.returncode == 0, done.stderr
     raw = np.load(output / "maps" / "spot" / "000.npy")
     assert raw.shape == (32, 64)
-    with (output / "scores.csv").open() as file:
-        scores = {row["path"]: np.float32(row["score"]) for row in csv.DictReader(file)}
-    assert scores["spot/000.png"] == raw.max()
+    assert read_scores(output / "scores.csv")["spot/000.png"] == raw.max()
     done = rdvar.run(
         *("predict", "--workdir", workdir, "--output", tmp_path / "own", "--input", inputs),
         *("--save_maps", "--map_size", "original", "--noheat_maps"),
@@ -74,12 +72,8 @@ def test_tiles(rdvar, toy_root, tmp_path):
     assert np.load(output / "maps" / "other.npy").shape == (37, 100)
     raw = np.load(output / "maps" / "same.npy")
     assert raw.shape == (64, 64)
-    scores = {}
-    for name, path in (("out", output / "scores.csv"), ("run", workdir / "scores.csv")):
-        with path.open() as file:
-            scores[name] = {row["path"]: np.float32(row["score"]) for row in csv.DictReader(file)}
-    assert scores["out"]["same.png"] == raw.max()
-    assert scores["run"]["test/spot/000.png"] == raw.max()
+    assert read_scores(output / "scores.csv")["same.png"] == raw.max()
+    assert read_scores(workdir / "scores.csv")["test/spot/000.png"] == raw.max()
 
     image.resize((31, 64)).save(inputs / "small.png")
     done = rdvar.run("predict", "--workdir", workdir, "--output", tmp_path / "2", "--input", inputs)

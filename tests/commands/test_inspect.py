@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from rdvar_jax.cli.main import main
 from rdvar_jax.commands.inspect import Inspection, inspect_set
 from rdvar_jax.errors import UserError
-from rdvar_jax.main import main
 from rdvar_jax.models.build import feature_shapes
 from rdvar_jax.report.contact_sheet import COLUMNS
 from rdvar_jax.runs.config import default_config
@@ -205,10 +205,8 @@ def arguments(root: Path) -> list[str]:
     return ["inspect", "--config", config, f"--config.data.root={root}"]
 
 
-# ml_collections loads config files in the old way.
-@pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")
 def test_the_command_and_its_exit_code(data, capsys, monkeypatch):
-    monkeypatch.setattr("rdvar_jax.main.start_logging", lambda: None)
+    monkeypatch.setattr("rdvar_jax.cli.main.start_logging", lambda: None)
     assert main(arguments(data)) == 0
     assert "no problems" in capsys.readouterr().out
     (data / "tile/train/good/003.png").write_bytes(b"")
@@ -223,7 +221,7 @@ def test_the_command_and_its_exit_code(data, capsys, monkeypatch):
 
 def test_no_jax_is_loaded(toy_root):
     code = (
-        "import sys\nfrom rdvar_jax.main import main\n"
+        "import sys\nfrom rdvar_jax.cli.main import main\n"
         f"assert main({arguments(toy_root)!r}) == 0\n"
         "assert not {'jax', 'flax', 'matplotlib', 'scipy'} & set(sys.modules)\n"
     )

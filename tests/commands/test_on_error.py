@@ -24,7 +24,8 @@ def test_files_and_folders_without_permission(rdvar, toy_root, tmp_path):
     ):
         mode = place.stat().st_mode
         place.chmod(0)
-        done = rdvar.run("inspect", *config, f"--config.data.root={root}", root_powers=False)
+        # In a process, for root's powers.
+        done = rdvar.process("inspect", *config, f"--config.data.root={root}", root_powers=False)
         place.chmod(mode)
         assert done.returncode == 2
         assert f"{place} {words}" in done.stdout and "grant read access to it" in done.stdout

@@ -1,12 +1,12 @@
 """Sets without test images, defects or masks, from training to prediction, on read-only data."""
 
-import csv
 import json
 import shutil
 from pathlib import Path
 
 import pytest
 from rdvar_process import assert_one_sentence
+from run_files import read_rows
 
 
 def lock(folder: Path, locked: bool) -> None:
@@ -18,21 +18,16 @@ def state(folder: Path) -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for path in [folder, *folder.rglob("*")]}
 
 
-def scores(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
 @pytest.mark.slow
 def test_from_good_images_alone_to_a_set_without_masks(rdvar, toy_root, tmp_path):
     part, workdir, output = tmp_path / "data" / "tile", tmp_path / "run", tmp_path / "out"
     shutil.copytree(toy_root / "tile" / "train" / "good", part)
 
     def run(command: str, *args):
-        """On data that cannot be written, and with nothing written beside it."""
+        """On data that cannot be written, in a process for root's powers; all stays as it was."""
         lock(tmp_path / "data", True)
         before = state(tmp_path / "data")
-        done = rdvar.run(command, "--workdir", workdir, *args, root_powers=False)
+        done = rdvar.process(command, "--workdir", workdir, *args, root_powers=False)
         assert state(tmp_path / "data") == before
         lock(tmp_path / "data", False)
         return done
@@ -52,7 +47,7 @@ def test_from_good_images_alone_to_a_set_without_masks(rdvar, toy_root, tmp_path
     assert json.loads((workdir / "threshold.json").read_text())["num_images"] == 10
     done = run("predict", "--input", part, "--output", output, "--noheat_maps")
     assert done.returncode == 0, done.stderr
-    assert [row["path"] for row in scores(output / "scores.csv")] == [
+    assert [row["path"] for row in read_rows(output / "scores.csv")] == [
         f"00{index}.png" for index in range(10)
     ]
 
@@ -61,7 +56,7 @@ def test_from_good_images_alone_to_a_set_without_masks(rdvar, toy_root, tmp_path
     results, words = evaluate()
     assert set(results["metrics"].values()) == {None}
     assert "image metrics are undefined, because the test images have no labels" in words
-    assert [row["label"] for row in scores(workdir / "scores.csv")] == [""] * 3
+    assert [row["label"] for row in read_rows(workdir / "scores.csv")] == [""] * 3
     assert results["thresholds"] == {"stored": None, "oracle_f1": None}
 
     # Good ones alone: scores, and what the threshold does with them.
@@ -70,7 +65,7 @@ def test_from_good_images_alone_to_a_set_without_masks(rdvar, toy_root, tmp_path
     results, words = evaluate()
     assert results["metrics"]["image_auroc"] is None and "image_auroc            undefined" in words
     assert "image metrics are undefined, because there is no defective test image" in words
-    assert [row["label"] for row in scores(workdir / "scores.csv")] == ["0"] * 3
+    assert [row["label"] for row in read_rows(workdir / "scores.csv")] == ["0"] * 3
     stored = results["thresholds"]["stored"]
     assert (stored["num_good"], stored["num_defective"]) == (3, 0)
 

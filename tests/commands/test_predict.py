@@ -1,6 +1,5 @@
 """Scores, heat maps and raw maps of any images, from the command line."""
 
-import csv
 import json
 import shutil
 from pathlib import Path
@@ -9,17 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 from rdvar_process import assert_one_sentence
+from run_files import read_lines, read_rows, read_scores
 
 from rdvar_jax.report.prediction import save_heat_map
 from rdvar_jax.report.scale import color_scale
-
-
-@pytest.fixture(scope="module")
-def evaluated(rdvar, trained, tmp_path_factory) -> Path:
-    workdir = Path(shutil.copytree(trained, tmp_path_factory.mktemp("evaluated") / "run"))
-    done = rdvar.evaluate(workdir)
-    assert done.returncode == 0, done.stderr
-    return workdir
 
 
 @pytest.fixture(scope="module")
@@ -34,11 +26,6 @@ def predicted(rdvar, evaluated, toy_root, tmp_path_factory) -> Path:
 
 def predict(rdvar, workdir, output, *args):
     return rdvar.run("predict", "--workdir", workdir, "--output", output, *args)
-
-
-def read_scores(path: Path) -> dict[str, np.float32]:
-    with path.open(encoding="utf-8", newline="") as file:
-        return {row["path"]: np.float32(row["score"]) for row in csv.DictReader(file)}
 
 
 def files(folder: Path) -> list[str]:
@@ -82,9 +69,9 @@ def test_heat_maps_have_the_scale_of_the_evaluation(evaluated, predicted, toy_ro
 
 
 def test_without_an_evaluation_of_this_state_the_scale_is_that_of_the_images(
-    rdvar, trained, predicted, toy_root, tmp_path
+    rdvar, trained, copy_of, predicted, toy_root, tmp_path
 ):
-    workdir = Path(shutil.copytree(trained, tmp_path / "run"))
+    workdir = copy_of(trained)
     stale = {"checkpoint_sha256": "0" * 64, "color_scale": [0.0, 1.0]}  # of an earlier state
     (workdir / "results.json").write_text(json.dumps(stale))
     done = predict(rdvar, workdir, tmp_path / "out", "--input", toy_root / "tile" / "test" / "spot")
@@ -161,25 +148,11 @@ def test_an_unreadable_image_leaves_nothing_behind(rdvar, trained, evaluated, to
         assert not make or list(output.iterdir()) == []
 
 
-def rows(output: Path) -> list[dict[str, str]]:
-    with (output / "scores.csv").open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def lines(output: Path) -> list[dict]:
-    return [json.loads(line) for line in (output / "scores.jsonl").read_text().splitlines()]
-
-
-@pytest.fixture(scope="module")
-def with_threshold(rdvar, evaluated, toy_root, tmp_path_factory) -> tuple[Path, float]:
+@pytest.fixture
+def with_threshold(finished) -> tuple[Path, float]:
     """A run whose threshold is the highest score of the good test images."""
-    workdir = Path(shutil.copytree(evaluated, tmp_path_factory.mktemp("threshold") / "run"))
-    good = toy_root / "tile" / "test" / "good"
-    done = rdvar.run(
-        *("threshold", "--workdir", workdir, "--input", good, "--target=0.4", "--confidence=0.75")
-    )
-    assert done.returncode == 0, done.stderr
-    return workdir, json.loads((workdir / "threshold.json").read_text())["threshold"]
+    stored = json.loads((finished.workdir / "threshold.json").read_text())
+    return finished.workdir, stored["threshold"]
 
 
 def test_verdicts_regions_and_masks_are_of_the_image_s_own_pixels(
@@ -195,12 +168,12 @@ def test_verdicts_regions_and_masks_are_of_the_image_s_own_pixels(
     pixel = threshold / 2
     args = ("--input", folder, "--save_masks", "--pixel_threshold", pixel, "--noheat_maps")
     done = predict(rdvar, workdir, output, *args, "--fail_on_defect")
-    found = rows(output)
+    found, lines = read_rows(output / "scores.csv"), read_lines(output / "scores.jsonl")
     defective = [row for row in found if np.float32(row["score"]) > np.float32(threshold)]
     assert 0 < len(defective) < len(found) == 8
     assert done.returncode == 1, done.stderr
     assert f"scored 8 images, {len(defective)} defective: " in done.stdout
-    for row, line in zip(found, lines(output), strict=True):
+    for row, line in zip(found, lines, strict=True):
         assert list(row) == list(line)
         assert float(row["threshold"]) == pytest.approx(threshold, rel=1e-6)
         is_defective = np.float32(row["score"]) > np.float32(threshold)
@@ -221,7 +194,7 @@ def test_verdicts_regions_and_masks_are_of_the_image_s_own_pixels(
         assert not (above & ~boxes).any()
         if is_defective:
             assert line["regions"][0]["area"] > 0
-    at = {line["path"]: line["regions"] for line in lines(output)}
+    at = {line["path"]: line["regions"] for line in lines}
     narrow, stretched = at["spot/000.png"][0], at["spot/wide.png"][0]
     assert stretched["box"][0] == pytest.approx(4 * narrow["box"][0], abs=4)
     assert stretched["box"][2] == pytest.approx(4 * narrow["box"][2], abs=4)
@@ -262,11 +235,10 @@ def test_unreadable_images_are_skipped_and_listed_if_asked(rdvar, trained, toy_r
     done = predict(rdvar, trained, output, *args)  # read twice, for the colour scale
     assert done.returncode == 0, done.stderr
     assert "scored 5 images, no verdicts, 2 skipped" in done.stdout
-    assert [row["path"] for row in rows(output)] == [
+    assert [row["path"] for row in read_rows(output / "scores.csv")] == [
         *("good/000.png", "good/002.png", "spot/000.png", "spot/001.png", "spot/002.png")
     ]
-    with (output / "skipped.csv").open(newline="") as file:
-        skipped = list(csv.DictReader(file))
+    skipped = read_rows(output / "skipped.csv")
     assert [row["path"] for row in skipped] == ["good/001.png", "spot/003.png"]
     assert "cannot be recognised" in skipped[0]["reason"] and "damaged" in skipped[1]["reason"]
 

@@ -1,7 +1,6 @@
 """From RD4AD's checkpoints to workdirs and back, through the tools' own command lines."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 import pytest
 from differences import assert_close
 from golden_files import read_golden
+from in_process import call_rdvar, call_script
 from rd4ad_files import STEPS, rd4ad_states, write_states
 from resnet_shapes import random_tensors
 from torch_writer import tensor, write_zip
@@ -46,29 +46,19 @@ def files(tmp_path_factory) -> Path:
     return folder
 
 
-def run(*args) -> subprocess.CompletedProcess:
-    environment = {
-        **os.environ,
-        "JAX_COMPILATION_CACHE_DIR": str(REPOSITORY / ".cache" / "xla-tests"),
-        "JAX_NUM_CPU_DEVICES": "1",
-    }
-    return subprocess.run(
-        [sys.executable, *map(str, args)],
-        env=environment,
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+def tool(name: str, *args) -> subprocess.CompletedProcess:
+    """Calls a tool in this process."""
+    return call_script(REPOSITORY / "tools" / f"{name}.py", *args)
 
 
 def port_args(files, workdir, *settings) -> list:
     return [
-        "tools/port_rd4ad.py",
+        "from_rd4ad",
         *("--arch", ARCH, "--teacher", files / "teacher.pth"),
         *("--checkpoint", files / "checkpoint.pth", "--workdir", workdir),
         f"--config.teacher.stem_width={read_golden(ARCH).stem_width}",
         f"--config.data.image_size={SIZE}",
+        "--config.parallel.num_devices=1",
         *settings,
     ]
 
@@ -76,7 +66,7 @@ def port_args(files, workdir, *settings) -> list:
 @pytest.fixture(scope="module")
 def imported(files, tmp_path_factory) -> Path:
     workdir = tmp_path_factory.mktemp("imported") / "run"
-    done = run(*port_args(files, workdir))
+    done = tool("port", *port_args(files, workdir))
     assert done.returncode == 0, done.stderr
     assert f"rdvar evaluate --workdir {workdir}" in done.stdout
     return workdir
@@ -101,8 +91,9 @@ def test_an_imported_run_gives_pytorchs_maps(imported):
 
 
 def test_an_imported_run_is_evaluated_and_not_trained(imported, toy_root):
-    where = (f"--config.data.root={toy_root}", "--config.data.category=tile")
-    done = run("-m", "rdvar_jax.main", "evaluate", "--workdir", imported, *where)
+    settings = (f"--config.data.root={toy_root}", "--config.data.category=tile")
+    settings = (*settings, "--config.report.max_figures=1")
+    done = call_rdvar("evaluate", "--workdir", imported, *settings)
     assert done.returncode == 0, done.stderr
     results = json.loads((imported / "results.json").read_text())
     assert results["imported"]["source"] == "checkpoint.pth"
@@ -112,8 +103,12 @@ def test_an_imported_run_is_evaluated_and_not_trained(imported, toy_root):
     assert len((imported / "scores.csv").read_text().splitlines()) == 8
 
     before = {path: path.stat().st_mtime_ns for path in imported.rglob("*")}
-    settings = ("--config", "configs/smoke.py:tile", f"--config.data.root={toy_root}")
-    done = run("-m", "rdvar_jax.main", "train", *settings, "--workdir", imported)
+    settings = (
+        "--config",
+        REPOSITORY / "configs" / "smoke.py:tile",
+        f"--config.data.root={toy_root}",
+    )
+    done = call_rdvar("train", *settings, "--workdir", imported)
     assert done.returncode == 2
     assert "imported from checkpoint.pth and cannot be trained further" in done.stderr
     assert len(done.stderr.splitlines()) == 1
@@ -122,7 +117,7 @@ def test_an_imported_run_is_evaluated_and_not_trained(imported, toy_root):
 
 def test_the_way_back_is_bit_equal(imported, files, tmp_path):
     output = tmp_path / "back.pth"
-    done = run("tools/export_rd4ad.py", "--workdir", imported, "--output", output)
+    done = tool("port", "to_rd4ad", "--workdir", imported, "--output", output)
     assert done.returncode == 0, done.stderr
     back, there = read_torch_object(output), read_torch_object(files / "checkpoint.pth")
     assert set(back) == set(there)
@@ -163,12 +158,20 @@ def test_what_cannot_be_imported_leaves_nothing(files, tmp_path):
 
 def test_tools_say_one_sentence(files, tmp_path):
     for args, words in (
-        (port_args(files, tmp_path / "w", "--config.foo.bar=3"), "port_rd4ad: unknown setting"),
-        (port_args(files, "", "--config.data.root=/"), "port_rd4ad: --workdir must be given"),
+        (port_args(files, tmp_path / "w", "--config.foo.bar=3"), "unknown setting"),
+        (port_args(files, "", "--config.data.root=/"), "argument --workdir"),
     ):
-        done = run(*args)
+        # A process, as the tool is started.
+        command = [sys.executable, REPOSITORY / "tools" / "port.py", *args]
+        done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=300)
         assert done.returncode == 2
-        assert done.stderr.startswith(words) and len(done.stderr.splitlines()) == 1
+        assert (
+            done.stderr.startswith(f"port from_rd4ad: {words}")
+            and len(done.stderr.splitlines()) == 1
+        )
+    done = tool("port", "rd4ad")
+    assert done.returncode == 2
+    assert "give one of weights, from_rd4ad, to_rd4ad" in done.stderr
     assert not list(tmp_path.iterdir())
 
 
@@ -176,7 +179,7 @@ def test_a_converted_teacher_says_where_it_came_from(tmp_path, monkeypatch):
     state = {name: tensor(array) for name, array in random_tensors(ARCH, seed=0).items()}
     source = write_zip(tmp_path / "mine.pth", state)
     output = tmp_path / "mine.safetensors"
-    done = run("tools/port_weights.py", source, output, "--arch", ARCH)
+    done = tool("port", "weights", source, output, "--arch", ARCH)
     assert done.returncode == 0, done.stderr
     tensors, metadata = read_safetensors(output)
     assert metadata == {

@@ -12,17 +12,10 @@ from rdvar_jax.errors import UserError
 from rdvar_jax.runs.workdir import Workdir
 
 
-@pytest.fixture(scope="module")
-def run(rdvar, trained, tmp_path_factory) -> Path:
+@pytest.fixture
+def run(finished) -> Path:
     """A run with a threshold, evaluated."""
-    workdir = Path(shutil.copytree(trained, tmp_path_factory.mktemp("report") / "run"))
-    good = rdvar.root / "tile" / "test" / "good"
-    target = ("--target=0.4", "--confidence=0.75")
-    done = rdvar.run("threshold", "--workdir", workdir, "--input", good, *target)
-    assert done.returncode == 0, done.stderr
-    done = rdvar.evaluate(workdir)
-    assert done.returncode == 0, done.stderr
-    return workdir
+    return finished.workdir
 
 
 def refused(folder: Path, *args, **options) -> str:
@@ -31,27 +24,26 @@ def refused(folder: Path, *args, **options) -> str:
     return str(caught.value)
 
 
-def test_the_page_says_what_the_files_hold(rdvar, run, tmp_path):
-    # Nothing but the small files of the run is needed.
-    workdir = Path(shutil.copytree(run, tmp_path / "run"))
-    for folder in ("checkpoints", "figures"):
-        shutil.rmtree(workdir / folder)
-    done = rdvar.run("report", "--workdir", workdir)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == f"report: {workdir / 'report.html'}\n"
-    page = (workdir / "report.html").read_text()
-    results = json.loads((workdir / "results.json").read_text())
+def test_the_page_says_what_the_files_hold(finished, run, copy_of, tmp_path):
+    assert finished.said["report"].stdout == f"report: {run / 'report.html'}\n"
+    page = (run / "report.html").read_text()
+    results = json.loads((run / "results.json").read_text())
     for name in ("image_auroc", "pixel_auroc", "aupro"):
         assert f"<dd>{results['metrics'][name]:.3f}</dd>" in page
     stored = results["thresholds"]["stored"]
     assert f"<b>{stored['num_found']} of 4</b> defective found" in page
     assert page.count("<figure") == 5 + 7  # plots, and every image of the small set
     assert len(page) < 1_000_000
-    assert write_report(Workdir(run), output=tmp_path / "again.html").read_text() == page
+    # Nothing but the small files of the run is needed.
+    workdir = copy_of(run)
+    for folder in ("checkpoints", "figures"):
+        shutil.rmtree(workdir / folder)
+    again = write_report(Workdir(workdir), output=tmp_path / "again.html")
+    assert again.read_text() == page
 
 
-def test_a_threshold_of_another_state_is_not_shown(run, tmp_path):
-    workdir = Workdir(Path(shutil.copytree(run, tmp_path / "run")))
+def test_a_threshold_of_another_state_is_not_shown(run, copy_of):
+    workdir = Workdir(copy_of(run))
     stored = json.loads((run / "threshold.json").read_text())
     assert "None chosen yet" not in write_report(workdir).read_text()
     for change in ({"checkpoint_sha256": "0"}, {"score": {"score.sigma": 2.0}}):
@@ -60,10 +52,10 @@ def test_a_threshold_of_another_state_is_not_shown(run, tmp_path):
         assert "None chosen yet" in page and "oracle" in page
 
 
-def test_what_cannot_be_reported_is_one_sentence(rdvar, trained, run, tmp_path):
+def test_what_cannot_be_reported_is_one_sentence(rdvar, trained, run, copy_of, tmp_path):
     done = rdvar.run("report", "--workdir", trained)
     assert_one_sentence(done, "results.json is missing", f"rdvar evaluate --workdir {trained}")
-    folder = Path(shutil.copytree(run, tmp_path / "run"))
+    folder = copy_of(run)
     (folder / "report.html").write_text("old")
     assert "--checkpoint best first" in refused(folder, "best")
     scores = folder / "scores.csv"

@@ -1,6 +1,6 @@
-"""A run that is killed at any moment ends with the same parameters, bit for bit."""
+"""A run that is stopped or killed ends with the same parameters, bit for bit."""
 
-import json
+import os
 import random
 import signal
 import subprocess
@@ -9,93 +9,105 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from run_files import metrics_lines
+from saved_state import assert_same_state
 
+from rdvar_jax.training.writer import MetricsWriter
 from rdvar_jax.weights.safetensors_file import read_safetensors
 
-KILLS = 3
-# Saves are frequent, so that kills fall into them as well.
-SETTINGS = ("--config.train.epochs=12",)
+# Sends the signal to the process itself once step 3 is logged.
+AFTER_STEP_3 = """
+import os, signal
+from rdvar_jax.training.writer import MetricsWriter
+write = MetricsWriter.write
+def write_and_signal(self, kind, step, values):
+    write(self, kind, step, values)
+    if (kind, step) == ("train", 3):
+        os.kill(os.getpid(), signal.SIGTERM)
+MetricsWriter.write = write_and_signal
+"""
+
+# Kills the process when the files of step 10's checkpoint are there and its manifest is not.
+IN_A_SAVE = """
+import os, signal
+replace = os.replace
+def replace_or_die(source, destination, **options):
+    if str(destination).endswith("checkpoints/10/manifest.json"):
+        os.kill(os.getpid(), signal.SIGKILL)
+    replace(source, destination, **options)
+os.replace = replace_or_die
+"""
 
 
-def final_state(workdir: Path) -> dict[str, np.ndarray]:
-    """Every array of the newest checkpoint, read without this project's code."""
-    import jax
-    import orbax.checkpoint as ocp
-
-    step = max(int(p.name) for p in (workdir / "checkpoints").iterdir() if p.name.isdigit())
-    assert step == 30
-    tree = ocp.StandardCheckpointer().restore(workdir / "checkpoints" / str(step) / "default")
-    leaves = jax.tree_util.tree_leaves_with_path(tree)
-    return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
-
-
-def lines_without_rates(workdir: Path) -> list[dict]:
-    lines = map(json.loads, (workdir / "metrics.jsonl").read_text().splitlines())
-    return [{k: v for k, v in line.items() if k != "images_per_second"} for line in lines]
-
-
-@pytest.fixture(scope="module")
-def uninterrupted(rdvar, tmp_path_factory):
-    workdir = tmp_path_factory.mktemp("whole") / "run"
-    start = time.monotonic()
-    done = rdvar.train(workdir, *SETTINGS)
-    assert done.returncode == 0, done.stderr
-    return workdir, time.monotonic() - start
-
-
-def test_killed_again_and_again(rdvar, uninterrupted, tmp_path):
-    expected, duration = uninterrupted
-    workdir = tmp_path / "run"
-    command = rdvar.command(*rdvar.train_args(workdir, *SETTINGS))
-    seed = random.randrange(2**32)
-    rng = random.Random(seed)
-    kills, progress = 0, []
-    while kills < KILLS:
-        process = subprocess.Popen(command, env=rdvar.environment, stderr=subprocess.PIPE)
-        # Somewhere in the run's second half, where the steps and the saves are.
-        time.sleep(rng.uniform(0.4, 1.0) * duration)
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
-        kills += 1
-        progress.append(process.returncode)
-    done = rdvar.train(workdir, *SETTINGS)
-    assert done.returncode == 0, done.stderr
-
-    state, expected_state = final_state(workdir), final_state(expected)
-    assert state.keys() == expected_state.keys()
-    different = [k for k in state if not np.array_equal(state[k], expected_state[k])]
-    assert not different, f"seed {seed}, exits {progress}: {different}"
-    assert lines_without_rates(workdir) == lines_without_rates(expected)
+def assert_same_run(workdir: Path, expected: Path) -> None:
+    assert_same_state(workdir, expected)
+    assert metrics_lines(workdir) == metrics_lines(expected)
     teacher, _ = read_safetensors(workdir / "teacher.safetensors")
     expected_teacher, _ = read_safetensors(expected / "teacher.safetensors")
     assert all(np.array_equal(teacher[k], expected_teacher[k]) for k in expected_teacher)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_polite_stop_saves_and_leaves(rdvar, uninterrupted, tmp_path, number):
-    expected, _ = uninterrupted
+def assert_stopped_politely(stopped: subprocess.CompletedProcess, name: str) -> None:
+    assert stopped.returncode == 128 + signal.Signals[name], stopped.stderr
+    assert f"stopped by {name} after step" in stopped.stderr
+    assert "Traceback" not in stopped.stderr
+
+
+def test_stopped_and_killed_and_started_again(rdvar, trained, tmp_path, monkeypatch):
+    """The run is the one that nobody disturbed."""
     workdir = tmp_path / "run"
     # Without checkpoints on the way, so that what is there was saved by the stop.
-    settings = (*SETTINGS, "--config.train.checkpoint_every_epochs=1000")
-    process = subprocess.Popen(
-        rdvar.command(*rdvar.train_args(workdir, *settings)),
-        env=rdvar.environment,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    metrics = workdir / "metrics.jsonl"
-    while not (metrics.exists() and metrics.read_text().count("\n") >= 2):
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.005)
-    process.send_signal(number)
-    _, stderr = process.communicate(timeout=120)
-    assert process.returncode == 128 + number, stderr
-    assert f"stopped by {number.name} after step" in stderr
-    assert "Traceback" not in stderr
-    assert list((workdir / "checkpoints").iterdir())
+    seldom = rdvar.train_args(workdir, "--config.train.checkpoint_every_epochs=1000")
+    stopped = rdvar.process(*seldom, before=AFTER_STEP_3)  # a process, to be signalled
+    assert_stopped_politely(stopped, "SIGTERM")
+    (saved,) = (int(path.name) for path in (workdir / "checkpoints").iterdir())
+    assert 3 <= saved < 10
 
-    done = rdvar.train(workdir, *settings)
+    args = rdvar.train_args(workdir)
+    killed = rdvar.process(*args, before=IN_A_SAVE)  # a process, to be killed
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert f"going on from step {saved} " in killed.stderr
+    assert (workdir / "checkpoints" / "10").is_dir()
+    assert metrics_lines(workdir)[-1]["step"] == 10  # to be dropped and written again
+
+    # Ctrl-C can come to the tests' own process: if it is not caught, it is an exit code too.
+    write = MetricsWriter.write
+
+    def write_and_interrupt(self, kind, step, values):
+        write(self, kind, step, values)
+        if (kind, step) == ("train", 12):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MetricsWriter, "write", write_and_interrupt)
+        stopped = rdvar.run(*seldom)
+    assert_stopped_politely(stopped, "SIGINT")
+    assert "going on from step 5 " in stopped.stderr
+    last = metrics_lines(workdir)[-1]["step"]
+    assert 12 <= last < 20 and (workdir / "checkpoints" / str(last)).is_dir()
+
+    done = rdvar.run(*args)
     assert done.returncode == 0, done.stderr
-    assert "going on from step" in done.stderr
-    state, expected_state = final_state(workdir), final_state(expected)
-    assert all(np.array_equal(state[k], expected_state[k]) for k in expected_state)
+    assert f"going on from step {last} " in done.stderr
+    assert_same_run(workdir, trained)
+
+
+@pytest.mark.nightly
+def test_killed_again_and_again_at_any_moment(rdvar, tmp_path):
+    settings = ("--config.train.epochs=12", "--config.train.checkpoint_every_epochs=1")
+    expected, workdir = tmp_path / "whole", tmp_path / "run"
+    start = time.monotonic()
+    done = rdvar.process(*rdvar.train_args(expected, *settings))
+    duration = time.monotonic() - start
+    assert done.returncode == 0, done.stderr
+    seed = random.randrange(2**32)
+    rng = random.Random(seed)
+    for _ in range(3):
+        process = rdvar.start(*rdvar.train_args(workdir, *settings))  # to be killed
+        # Somewhere in the run's second half, where the steps and the saves are.
+        time.sleep(rng.uniform(0.4, 1.0) * duration)
+        process.kill()
+        process.communicate()
+    done = rdvar.process(*rdvar.train_args(workdir, *settings))
+    assert done.returncode == 0, f"seed {seed}: {done.stderr}"
+    assert_same_run(workdir, expected)

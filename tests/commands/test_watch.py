@@ -1,10 +1,8 @@
 """`rdvar predict --watch` as a process of its own, with files that come, are bad and are mended."""
 
 import csv
-import json
 import shutil
 import signal
-import subprocess
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,19 +10,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rdvar_process import assert_one_sentence
+from run_files import read_lines, read_scores
 
 SCALE = ("--color_scale", "0.1,1")
 
 
 @contextmanager
 def watching(rdvar, workdir, folder, output, *args):
-    """The process, once it looks into the folder; killed at the end where it still runs."""
-    command = rdvar.command(
+    """A process, to be signalled, once it looks into the folder; killed at the end."""
+    process = rdvar.start(
         *("predict", "--watch", "--workdir", workdir, "--input", folder, "--output", output),
-        *("--interval", "0.3", "--config.score.batch_size=2", *SCALE, *args),
-    )
-    process = subprocess.Popen(
-        command, env=rdvar.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        *("--interval", "0.1", "--config.score.batch_size=2", *SCALE, *args),
     )
     try:
         assert process.stderr is not None
@@ -99,7 +95,7 @@ def test_images_that_come_one_after_the_other_and_a_restart(rdvar, trained, toy_
         stdout, stderr = process.communicate(timeout=30)
     assert process.returncode == 0, stderr
     assert "scored 1 images" in stdout
-    lines = [json.loads(line) for line in (output / "scores.jsonl").read_text().splitlines()]
+    lines = read_lines(output / "scores.jsonl")
     assert scores()[:3] == rows
     assert [row["path"] for row in scores()] == [line["path"] for line in lines]
     assert len({line["path"] for line in lines}) == 4
@@ -110,7 +106,7 @@ def test_images_that_come_one_after_the_other_and_a_restart(rdvar, trained, toy_
         *("--noheat_maps", "--nooverlays"),
     )
     assert done.returncode == 0, done.stderr
-    once = {row["path"]: np.float32(row["score"]) for row in read(tmp_path / "once" / "scores.csv")}
+    once = read_scores(tmp_path / "once" / "scores.csv")
     for row in scores():
         if row["path"] in once:
             assert np.float32(row["score"]) == pytest.approx(once[row["path"]], rel=1e-5)

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from rdvar_jax.cli.main import main
 from rdvar_jax.devices.processes import barrier, check_agreement, is_main_process, membership
 from rdvar_jax.errors import ConfigError
-from rdvar_jax.main import main
 from rdvar_jax.runs.checks import check_training
 from rdvar_jax.runs.config import default_config
 
@@ -74,8 +74,6 @@ def commands(path: Path) -> list[str]:
     return shlex.split(os.path.expandvars(found[0]))
 
 
-# ml_collections loads config files so.
-@pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")
 @pytest.mark.parametrize("name", ["train.sbatch", "kubernetes.yaml"])
 def test_the_job_files_commands_are_understood(name, toy_root, tmp_path, monkeypatch):
     seen = {}
@@ -85,8 +83,8 @@ def test_the_job_files_commands_are_understood(name, toy_root, tmp_path, monkeyp
         seen["distributed"] = settings
         yield
 
-    monkeypatch.setattr("rdvar_jax.command_line.train.start_jax", lambda: None)
-    monkeypatch.setattr("rdvar_jax.main.start_logging", lambda: None)
+    monkeypatch.setattr("rdvar_jax.cli.train.start_jax", lambda: None)
+    monkeypatch.setattr("rdvar_jax.cli.main.start_logging", lambda: None)
     monkeypatch.setattr("rdvar_jax.devices.processes.membership", join)
     monkeypatch.setattr("rdvar_jax.commands.train.train", lambda *args: seen.update(train=args))
     monkeypatch.chdir(JOB_FILES.parents[1])

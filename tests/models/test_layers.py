@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rdvar_jax.devices.parallel import AXIS_NAME, Parallel
+from rdvar_jax.devices.parallel import AXIS_NAME, Parallel, as_varying
 from rdvar_jax.models.layers import BatchNorm, Conv, Deconv, max_pool
 
 
@@ -153,8 +153,11 @@ def test_batch_norms_gradient_over_devices_is_that_of_the_global_batch(mode):
         return jax.grad(weighted)
 
     parallel = Parallel(mode, tuple(jax.local_devices()[:4]))
+    norm = BatchNorm(AXIS_NAME)
     gradient = parallel.wrap(
-        gradient_with(BatchNorm(AXIS_NAME)), split=(True, False, True), split_output=True
+        lambda x, variables, weight: gradient_with(norm)(x, as_varying(variables), weight),
+        split=(True, False, True),
+        split_output=True,
     )
     found = gradient(
         parallel.shard_batch(x), parallel.replicate(variables), parallel.shard_batch(weight)

@@ -46,8 +46,11 @@ def test_where_it_is_used(shape, features, kernel_size, stride, expected):
 @pytest.fixture
 def everywhere(monkeypatch):
     """Small networks take this form too."""
+    make_prepare_fn.forget()
     monkeypatch.setattr(winograd, "MIN_TILES", 1)
     monkeypatch.setattr(winograd, "MIN_CHANNELS", 1)
+    yield
+    make_prepare_fn.forget()
 
 
 def deep_pair(tiny):
@@ -86,6 +89,7 @@ def test_scores_stay(tiny, everywhere, monkeypatch):
     maps, scores = make_score_fn(*network, precision="float32")(*variables, images)
     assert winograd.COLLECTION in make_prepare_fn(*network, precision="float32")(*variables)[1]
 
+    make_prepare_fn.forget()
     monkeypatch.setattr(winograd, "MIN_TILES", 10**9)
     direct_maps, direct_scores = make_score_fn(*network, precision="float32")(*variables, images)
     np.testing.assert_allclose(maps, direct_maps, atol=1e-5)

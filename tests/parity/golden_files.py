@@ -9,8 +9,16 @@ from pathlib import Path
 import numpy as np
 
 from rdvar_jax.training.losses import RDVarLoss
+from rdvar_jax.weights.architectures import ARCHITECTURES, Architecture
 
 FOLDER = Path(__file__).parent / "golden"
+
+# Those of `make_golden.py`.
+SHALLOW = {
+    "basic": Architecture("basic", (2, 1, 1), ocbe_blocks=1),
+    "bottleneck": Architecture("bottleneck", (2, 1, 1), ocbe_blocks=1),
+    "wide_bottleneck": Architecture("bottleneck", (2, 1, 1), ocbe_blocks=1, width_factor=2),
+}
 
 
 @dataclass(frozen=True)
@@ -18,7 +26,7 @@ class Golden:
     """One golden file.
 
     Attributes:
-        arch: the backbone.
+        arch: the backbone's name.
         stem_width: channels of the teacher's stem.
         batches: uint8 images [B, S, S, 3] of each train step; the first one is the batch of all
           other quantities.
@@ -35,6 +43,11 @@ class Golden:
     steps: list[str]
     weights: dict[str, np.ndarray]
     values: dict[str, np.ndarray]
+
+    @property
+    def architecture(self) -> Architecture:
+        """The library's own of that name, or the shallow one."""
+        return SHALLOW.get(self.arch) or ARCHITECTURES[self.arch]
 
 
 @cache

@@ -22,14 +22,14 @@ import rdvar_jax.models.teacher
 import rdvar_jax.training.losses
 import rdvar_jax.training.step
 from rdvar_jax.devices.parallel import AXIS_NAME, Parallel
-from rdvar_jax.models.build import build_student, build_teacher, feature_shapes, image_shape
+from rdvar_jax.models.build import image_shape
 from rdvar_jax.models.initialise import abstract_variables
-from rdvar_jax.models.student import Decoder, OneClassBottleneck
-from rdvar_jax.models.teacher import normalise
+from rdvar_jax.models.student import Decoder, OneClassBottleneck, Student
+from rdvar_jax.models.teacher import Teacher, normalise
 from rdvar_jax.scoring.scores import make_score_step
 from rdvar_jax.training.losses import STAGES, RDVarLoss
 from rdvar_jax.training.step import build_optimiser, init_state, make_train_step
-from rdvar_jax.weights.architectures import ARCHITECTURES
+from rdvar_jax.weights.architectures import Architecture
 from rdvar_jax.weights.name_map import to_flax
 from rdvar_jax.weights.rd4ad import PARTS
 
@@ -45,7 +45,7 @@ class LibraryModel:
     """The networks of one backbone with weights that came from torch.
 
     Args:
-        arch: the backbone.
+        architecture: the backbone.
         stem_width: channels of the teacher's stem.
         image_size: S.
         weights: arrays under `teacher.`, `bn.` and `decoder.` and torch's names, without the
@@ -53,19 +53,23 @@ class LibraryModel:
     """
 
     def __init__(
-        self, arch: str, stem_width: int, image_size: int, weights: Mapping[str, np.ndarray]
+        self,
+        architecture: Architecture,
+        stem_width: int,
+        image_size: int,
+        weights: Mapping[str, np.ndarray],
     ):
-        self.teacher = build_teacher(arch, stem_width)
-        self.student = build_student(arch, stem_width, AXIS_NAME)
-        self.ocbe = OneClassBottleneck(ARCHITECTURES[arch], stem_width)
-        self.decoder = Decoder(ARCHITECTURES[arch], stem_width)
-        lone_student = build_student(arch, stem_width)
+        self.teacher = Teacher(architecture, stem_width)
+        self.student = Student(architecture, stem_width, AXIS_NAME)
+        self.ocbe = OneClassBottleneck(architecture, stem_width)
+        self.decoder = Decoder(architecture, stem_width)
+        lone_student = Student(architecture, stem_width)
         self.score_step = make_score_step(self.teacher, lone_student, image_size)
         self._forward = jax.jit(self._compute_forward, compiler_options=COMPILER_OPTIONS)
 
         expected = abstract_variables(self.teacher, image_shape(image_size))
         self.teacher_variables = to_flax(under(weights, "teacher"), expected, source="teacher")
-        shapes = feature_shapes(arch, stem_width, image_size)
+        shapes = jax.eval_shape(self.teacher.apply, expected, image_shape(image_size))
         expected = abstract_variables(self.student, shapes, train=False)
         self.student_variables = student_from_torch(weights, expected)
 
@@ -130,7 +134,8 @@ class LibraryModel:
         quantities = {}
         for label, loss in losses.items():
             assert replace(loss, lambda_var=settings.lambda_var) == settings
-            state = init_state(student, tx)
+            # Placed as the step gives it back: other placements would be compiled anew.
+            state = parallel.replicate(init_state(student, tx))
             parts = []
             for index, batch in enumerate(batches):
                 indices = parallel.shard_batch(np.arange(len(batch), dtype=np.int32))
@@ -161,7 +166,8 @@ class LibraryModel:
 def golden_model(arch: str) -> LibraryModel:
     """The model of a golden file, made and compiled once."""
     golden = read_golden(arch)
-    return LibraryModel(arch, golden.stem_width, golden.batches[0].shape[1], golden.weights)
+    size = golden.batches[0].shape[1]
+    return LibraryModel(golden.architecture, golden.stem_width, size, golden.weights)
 
 
 def loss_quantities(

@@ -11,18 +11,17 @@ from functools import cache
 import numpy as np
 import pytest
 from differences import assert_close, named, update_errors
-from golden_files import Golden, like_sampled, read_golden
+from golden_files import SHALLOW, Golden, like_sampled, read_golden
 from library_model import LAYERS, LEARNING_RATE, golden_model, loss_quantities
 from scipy.ndimage import gaussian_filter
 
 from rdvar_jax.training.losses import STAGES
 
-# Compiling takes the time here, so by default each backbone does a part of it, and all of it
-# together: forward passes, three steps in float64, three steps in float32.
+# Compiling takes the time here, so by default shallow networks of each block type are compared, and
+# in the slow half the published depths.
 SLOW = pytest.mark.slow
-SLOW_RESNET18 = pytest.param("resnet18", marks=SLOW)
-SLOW_RESNET50 = pytest.param("resnet50", marks=SLOW)
-SLOW_WIDE = pytest.param("wide_resnet50_2", marks=SLOW)
+DEEP = ("resnet18", "resnet50", "wide_resnet50_2")
+NETWORKS = (*SHALLOW, *(pytest.param(arch, marks=SLOW) for arch in DEEP))
 
 # What float32 may differ by from float64: several times what it does differ by.
 FORWARD_TOLERANCES = {
@@ -61,13 +60,13 @@ def sampled(quantities: dict, golden: Golden) -> dict:
 
 
 @pytest.mark.parametrize("prefix", FORWARD_TOLERANCES)
-@pytest.mark.parametrize("arch", ["resnet18", "resnet50", SLOW_WIDE])
+@pytest.mark.parametrize("arch", NETWORKS)
 def test_features_maps_and_scores(arch, prefix):
     expected = named(read_golden(arch).values, prefix)
     assert_close(named(forward_of(arch), prefix), expected, FORWARD_TOLERANCES[prefix])
 
 
-@pytest.mark.parametrize("arch", ["resnet18", "resnet50", "wide_resnet50_2"])
+@pytest.mark.parametrize("arch", (*SHALLOW, *DEEP))
 def test_the_golden_blur_is_scipys(arch):
     values = read_golden(arch).values
     blurred = [gaussian_filter(map_, sigma=4) for map_ in values["unblurred"].astype(np.float64)]
@@ -75,7 +74,7 @@ def test_the_golden_blur_is_scipys(arch):
 
 
 def test_losses_and_their_gradients_at_the_features():
-    golden = read_golden("resnet18")
+    golden = read_golden("basic")
     teacher = [golden.values[f"teacher/{layer}"] for layer in LAYERS]
     student = [golden.values[f"decoder/train/{stage}"] for stage in STAGES]
     ours = sampled(loss_quantities(teacher, student, golden.losses), golden)
@@ -83,7 +82,7 @@ def test_losses_and_their_gradients_at_the_features():
         assert_losses_close(named(ours, prefix), named(golden.values, prefix))
 
 
-@pytest.mark.parametrize("arch", [SLOW_RESNET18, SLOW_RESNET50, "wide_resnet50_2"])
+@pytest.mark.parametrize("arch", NETWORKS)
 def test_three_steps_in_float64(arch):
     values = read_golden(arch).values
     ours = steps_of(arch, np.float64)
@@ -95,7 +94,10 @@ def test_three_steps_in_float64(arch):
 @pytest.mark.parametrize(
     ("arch", "statistics_tolerance"),
     [
-        ("resnet18", STATISTICS_TOLERANCE),
+        ("basic", STATISTICS_TOLERANCE),
+        ("bottleneck", 1e-3),
+        ("wide_bottleneck", 1e-3),
+        pytest.param("resnet18", STATISTICS_TOLERANCE, marks=SLOW),
         pytest.param("resnet50", 1e-3, marks=SLOW),
         pytest.param("wide_resnet50_2", 1e-3, marks=SLOW),
     ],

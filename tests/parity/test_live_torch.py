@@ -1,4 +1,6 @@
-"""The library against PyTorch itself, at full width, for every backbone: `make test-torch`.
+"""The library against PyTorch itself, at full width, for every backbone.
+
+`make test-torch` takes one backbone of each kind, `make test-nightly` the two that only add depth.
 
 Train steps are compared twice. In float64, with narrow networks, every parameter must agree: the
 formulas are the same. In float32, at full width, Adam's first steps make the rounding of a gradient
@@ -31,6 +33,7 @@ from library_model import LEARNING_RATE, LibraryModel
 from PIL import Image
 
 import rdvar_jax.training.losses
+from rdvar_jax.weights.architectures import ARCHITECTURES
 from rdvar_jax.weights.torch_format.reader import read_torch_object
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -49,7 +52,13 @@ from torch_reference.weights import randomise, save_checkpoint, state_arrays  # 
 
 pytestmark = [pytest.mark.slow, pytest.mark.torch]
 
-ARCHS = ("resnet18", "resnet34", "resnet50", "wide_resnet50_2", "wide_resnet101_2")
+ARCHS = (
+    "resnet18",
+    "resnet50",
+    "wide_resnet50_2",
+    pytest.param("resnet34", marks=pytest.mark.nightly),
+    pytest.param("wide_resnet101_2", marks=pytest.mark.nightly),
+)
 WIDTH, NARROW = 64, 4
 FEATURE_SIZE, STEP_SIZE, SCORE_SIZE = 128, 64, 256
 BATCH, NUM_STEPS = 2, 3
@@ -107,7 +116,8 @@ class Pair(NamedTuple):
             for name, array in state_arrays(module).items()
             if not name.startswith(UNUSED)
         }
-        return cls(arch, networks, LibraryModel(arch, width, FEATURE_SIZE, weights))
+        model = LibraryModel(ARCHITECTURES[arch], width, FEATURE_SIZE, weights)
+        return cls(arch, networks, model)
 
 
 @pytest.fixture(scope="module", params=ARCHS)
@@ -140,8 +150,8 @@ def real_images(shared, tmp_path_factory) -> Path:
     return folder
 
 
-def run_tool(name: str, *args: Any) -> None:
-    command = [sys.executable, f"tools/{name}", *map(str, args)]
+def port(*args: Any) -> None:
+    command = [sys.executable, "tools/port.py", *map(str, args)]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
 
@@ -152,7 +162,7 @@ def test_rd4ads_checkpoints_come_over_and_go_back(pair, real_images, tmp_path, m
     torch.save(pair.networks.teacher.state_dict(), teacher)
     save_checkpoint(pair.networks, checkpoint)
     given = ("--teacher", teacher, "--checkpoint", checkpoint, "--workdir", folder)
-    run_tool("port_rd4ad.py", "--arch", pair.arch, *given)
+    port("from_rd4ad", "--arch", pair.arch, *given)
     maps, image_scores = predict(folder, real_images, tmp_path / "predicted")
 
     pixels = [np.asarray(Image.open(p).convert("RGB")) for p in sorted(real_images.iterdir())]
@@ -170,7 +180,7 @@ def test_rd4ads_checkpoints_come_over_and_go_back(pair, real_images, tmp_path, m
     assert error <= 1e-5
 
     back = tmp_path / "back.pth"
-    run_tool("export_rd4ad.py", "--workdir", folder, "--output", back)
+    port("to_rd4ad", "--workdir", folder, "--output", back)
     states = torch.load(back, weights_only=True)
     for part, original in torch.load(checkpoint, weights_only=True).items():
         getattr(modules, part).load_state_dict(states[part], strict=True)
@@ -182,7 +192,7 @@ def test_rd4ads_checkpoints_come_over_and_go_back(pair, real_images, tmp_path, m
 
 def predict(workdir: Path, images: Path, output: Path) -> tuple[np.ndarray, np.ndarray]:
     """Maps and scores as `rdvar predict` writes them, in the order of the images' names."""
-    command = [sys.executable, "-m", "rdvar_jax.main", "predict", "--workdir", workdir]
+    command = [sys.executable, "-m", "rdvar_jax", "predict", "--workdir", workdir]
     command += ["--input", images, "--output", output, "--save_maps", "--noheat_maps"]
     done = subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr

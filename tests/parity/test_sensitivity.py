@@ -15,16 +15,14 @@ from student_names import student_from_torch
 
 from rdvar_jax.errors import WeightsError
 from rdvar_jax.models import blocks
-from rdvar_jax.models.build import feature_shapes
 from rdvar_jax.models.initialise import abstract_variables
 from rdvar_jax.models.layers import Conv
 from rdvar_jax.models.student import Student
 from rdvar_jax.models.teacher import normalise
 from rdvar_jax.scoring import maps as anomaly_map
 from rdvar_jax.training.losses import STAGES
-from rdvar_jax.weights.architectures import ARCHITECTURES
 
-ARCH = "resnet50"
+ARCH = "bottleneck"
 VISIBLE = 1e-2  # a thousand times the largest of those tolerances
 
 
@@ -83,10 +81,11 @@ def test_stride_on_the_first_1x1(monkeypatch):
 
 def test_mirrored_block_counts():
     golden = read_golden(ARCH)
-    architecture = ARCHITECTURES[ARCH]
-    mirrored = dataclasses.replace(architecture, stage_blocks=architecture.stage_blocks[::-1])
-    shapes = feature_shapes(ARCH, golden.stem_width, 64)
-    expected = abstract_variables(Student(mirrored, golden.stem_width), shapes, train=False)
+    counts = golden.architecture.stage_blocks
+    mirrored = dataclasses.replace(golden.architecture, stage_blocks=counts[::-1])
+    assert mirrored != golden.architecture
+    features = [np.moveaxis(golden.values[f"teacher/{name}"], 1, 3) for name in LAYERS]
+    expected = abstract_variables(Student(mirrored, golden.stem_width), features, train=False)
     with pytest.raises(WeightsError, match="missing.*unknown"):
         student_from_torch(golden.weights, expected)
 

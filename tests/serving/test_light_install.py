@@ -77,11 +77,18 @@ def test_a_bundle_scores_there(python, bundle, odd, expected, tmp_path):
 
 @pytest.mark.slow
 def test_commands_say_there_what_to_install(python, tmp_path):
-    for command in (["train"], ["--help"], ["export", "--workdir", "W"]):
+    assert "rdvar train" in call(python.with_name("rdvar"), "train", "--help")
+    folder = ("--workdir", tmp_path)
+    for command in (
+        ("train", *folder, "--config", REPOSITORY / "configs" / "smoke.py"),
+        ("export", *folder, "--output", "part.rdvar"),
+        ("settings",),
+    ):
         done = subprocess.run(
             [python.with_name("rdvar"), *command], capture_output=True, text=True, cwd=tmp_path
         )
         assert done.returncode == 2
         assert done.stderr == (
-            'rdvar: absl is not installed, and this needs it; run: pip install "rdvar-jax[train]"\n'
+            "rdvar: ml_collections is not installed, and this needs it; run: "
+            'pip install "rdvar-jax[train]"\n'
         )

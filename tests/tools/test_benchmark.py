@@ -18,6 +18,7 @@ ANY_LOAD, NO_LOAD = "--max_others_cores=1e9", "--max_others_cores=-1"
 # The tools are scripts: what they import lies beside them.
 sys.path[:0] = [str(TOOLS), str(TOOLS / "benchmark_rows")]
 
+import benchmark as tool  # noqa: E402
 from arithmetic import gflop_an_image  # noqa: E402
 from benchmark_rows.summary import add_arithmetic, compare, summarise  # noqa: E402
 from rd4ad_metrics import mean_pro, overlaps, pixel_auroc  # noqa: E402
@@ -140,13 +141,24 @@ def test_data_of_ones_own(tmp_path, toy_root):
     assert groups["decode"]["facts"]["pixels_equal"] is True
 
 
-def test_l_var_end_to_end_and_nothing_compared_where_disturbed(tmp_path):
-    group = measured(tmp_path / "r", "--only", "l_var", NO_LOAD)["groups"]["l_var"]
-    assert list(group["rows"]) == ["lambda 0.1", "lambda 0", "no L_var"]
+def test_nothing_is_compared_where_disturbed(tmp_path):
+    group = measured(tmp_path / "r", "--only", "score_1", NO_LOAD)["groups"]["score_1"]
     assert group["disturbed"] and group["ratios"] is None and group["efficiency"] is None
-    for summary in group["rows"].values():
-        assert summary["gflop_per_second"] > 0 and summary["share_of_peak"] is None
+    (summary,) = group["rows"].values()
+    assert summary["gflop_per_second"] > 0 and summary["share_of_peak"] is None
     assert "disturbed by other processes" in (tmp_path / "r.md").read_text()
+
+
+@pytest.mark.slow
+def test_rows_of_networks_end_to_end(tmp_path):
+    groups = measured(tmp_path / "r", "--only", "l_var", "serving_1", ANY_LOAD)["groups"]
+    assert list(groups["l_var"]["rows"]) == ["lambda 0.1", "lambda 0", "no L_var"]
+    assert set(groups["l_var"]["ratios"]) == {"lambda 0.1 / no L_var", "lambda 0.1 / lambda 0"}
+    assert set(groups["serving_1"]["ratios"]) == {"bundle 1 / onnx 1"}
+    for group in groups.values():
+        for summary in group["rows"].values():
+            assert 0 < summary["seconds_min"] <= summary["seconds_median"]
+            assert summary["gflop_per_second"] > 0 and summary["share_of_peak"] > 0
 
 
 def test_groups_that_are_left_out_for_lack_of_time(tmp_path):
@@ -166,14 +178,17 @@ def test_groups_that_are_left_out_for_lack_of_time(tmp_path):
         (("--only", "anomalib_step"), "give --anomalib_python"),
     ],
 )
-def test_bad_arguments_are_one_sentence(options, message, tmp_path):
-    done = benchmark(tmp_path / "r", *options)
-    assert done.returncode == 2
-    assert message in done.stderr.splitlines()[-1]
+def test_bad_arguments_are_one_sentence(options, message, tmp_path, monkeypatch, capsys):
+    command = ["benchmark.py", f"--output={tmp_path / 'r'}", *SMALL, *options]
+    monkeypatch.setattr(sys, "argv", command)
+    with pytest.raises(SystemExit) as info:
+        tool.main()
+    assert info.value.code == 2
+    assert message in capsys.readouterr().err.splitlines()[-1]
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_all_groups_without_torch(tmp_path):
     names = ("step", "score_1", "serving_1", "modes", "l_var", "devices", "metrics", "decode")
     names += ("start_up",)

@@ -7,7 +7,7 @@ import time
 
 STARTED = time.perf_counter()
 
-from rdvar_jax.command_line.start import start_jax
+from rdvar_jax.cli.start import start_jax
 
 start_jax()
 

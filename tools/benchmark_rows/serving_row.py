@@ -11,7 +11,7 @@ from pathlib import Path
 
 STARTED = time.perf_counter()
 
-from rdvar_jax.command_line.start import start_jax
+from rdvar_jax.cli.start import start_jax
 
 start_jax()  # as `rdvar` does, before JAX is imported
 

@@ -15,7 +15,7 @@ from benchmark_rows.serve import Settings
 from benchmark_rows.summary import compare, summarise
 
 IMPORTS = {
-    "import: command line": "import rdvar_jax.main",
+    "import: command line": "import rdvar_jax.cli.main",
     "import: scoring": "import rdvar_jax.scoring.scores, rdvar_jax.data.sets.inputs",
     "import: training": "import rdvar_jax.commands.train, rdvar_jax.runs.config",
 }
@@ -36,7 +36,7 @@ def measure_start_up(
         anomalib_python: an interpreter with anomalib, or None.
         max_others: as in `compare`.
     """
-    commands = {"rdvar --help": [sys.executable, "-m", "rdvar_jax.main", "--help"]}
+    commands = {"rdvar --help": [sys.executable, "-m", "rdvar_jax", "--help"]}
     commands |= {name: [sys.executable, "-c", code] for name, code in IMPORTS.items()}
     if anomalib_python:
         code = f"import sys; sys.path.insert(0, {str(HERE)!r}); import anomalib_import"

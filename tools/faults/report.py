@@ -5,7 +5,7 @@ from faults.fault import Fault
 FAULTS = (
     Fault(
         "names not escaped in the page",
-        "rdvar_jax/report/page/render.py",
+        "rdvar_jax/report/page/templates.py",
         "autoescape=True,",
         "autoescape=False,",
         ("tests/report/test_page_render.py",),

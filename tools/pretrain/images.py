@@ -1,9 +1,9 @@
 """Pictures made from formulas, inside a jitted function: textures, and scenes of textured shapes.
 
 A batch first makes a pool of one-channel texture fields, an equal share from each family. Every
-scene then picks a few of them, gives them colours and paints shapes and strokes over a background
-("dead leaves"), lights the result and adds the faults of a camera. What was painted where is kept
-as a map of numbers, for the recipes that learn to read it back.
+scene then picks a few of them, gives them colours, paints shapes and strokes over a background
+("dead leaves") and lights the result. What was painted where is kept as a map of numbers, for the
+loss that learns to read it back.
 
 Letters in shapes: B scenes, T textures, S side in pixels.
 """
@@ -66,45 +66,16 @@ def make_scenes(key: jax.Array, num_scenes: int, size: int) -> Scenes:
     return Scenes(*jax.vmap(scene)(random.split(scene_key, num_scenes)))
 
 
-def crop(images: jax.Array, corners: jax.Array, size: int) -> jax.Array:
-    """Cuts [B, size, size, C] out of [B, S, S, C] at the corners, int32 [B, 2]."""
-
-    def cut(image, corner):
-        start = (corner[0], corner[1], 0)
-        return jax.lax.dynamic_slice(image, start, (size, size, image.shape[-1]))
-
-    return jax.vmap(cut)(images, corners)
-
-
-def photograph(
-    key: jax.Array, images: jax.Array, jitter: float | jax.Array, noise: float | jax.Array
-) -> jax.Array:
-    """Another photograph of the same scenes: exposure, white balance, gamma, blur and grain.
-
-    Args:
-      key: for the random changes, another for every image.
-      images: [B, S, S, 3] in 0-1.
-      jitter: strength of exposure, colour and gamma changes; 0 is none.
-      noise: the largest deviation of the grain.
-    """
-    exposure, balance, gamma, blur, deviation, grain = random.split(key, 6)
-    each = (len(images), 1, 1)
-    images = _clip(images) ** jnp.exp(0.5 * jitter * random.normal(gamma, (*each, 1)))
-    images = images * jnp.exp(0.3 * jitter * random.normal(exposure, (*each, 1)))
-    images = images * jnp.exp(0.1 * jitter * random.normal(balance, (*each, 3)))
-    soft = _binomial(_binomial(images, 1), 2)
-    share = jnp.maximum(random.uniform(blur, (*each, 1), minval=-1.0), 0.0)
-    images = images + share * (soft - images)
-    deviations = noise * random.uniform(deviation, (*each, 1)) ** 2
-    return _clip(images + deviations * random.normal(grain, images.shape))
-
-
-def _clip(images):
+def clip(images: jax.Array) -> jax.Array:
+    """Keeps colours in 0-1, and off 0."""
     return jnp.clip(images, 1e-3, 1.0)
 
 
-def _binomial(x, axis):
-    return 0.5 * x + 0.25 * (jnp.roll(x, 1, axis) + jnp.roll(x, -1, axis))
+def mean_pool(x: jax.Array, factor: int) -> jax.Array:
+    """Means over squares of factor x factor: [..., S, S, C] to [..., S / factor, S / factor, C]."""
+    *leading, side, _, channels = x.shape
+    rows = side // factor
+    return x.reshape(*leading, rows, factor, rows, factor, channels).mean((-4, -2))
 
 
 def _make_pool(key, each: int, size: int):
@@ -236,7 +207,7 @@ def _paint(key, fields, traits):
     draws = random.uniform(leaf_key, (_NUM_LEAVES, 21))
     masks = jax.vmap(partial(_draw_shape, size=size))(draws[:, :11])
     masks = masks * (draws[:, 11] < busy).reshape(-1, 1, 1, 1)
-    small, edges = _pool(masks), _pool(4 * masks * (1 - masks))
+    small, edges = (mean_pool(x, MAP_STRIDE) for x in (masks, 4 * masks * (1 - masks)))
     for index in range(_NUM_LEAVES):
         which = index % len(fields)
         leaf_contrast = jnp.exp(-2.5 * draws[index, 12])
@@ -249,7 +220,7 @@ def _paint(key, fields, traits):
         maps = maps + small[index] * (leaf - maps)
         outline = jnp.maximum(outline * (1 - small[index]), edges[index])
     maps = jnp.concatenate([maps, 4 * outline], -1)
-    return _clip(image * _light(numbers[10:], size)), maps
+    return clip(image * _light(numbers[10:], size)), maps
 
 
 def _colours(numbers, contrast):
@@ -291,13 +262,6 @@ def _draw_shape(numbers, *, size: int):
 
     depth = jnp.where(solid < 0.35, stroke, body)
     return jax.nn.sigmoid(depth * jnp.exp(2 * soft - 0.5))[..., None]
-
-
-def _pool(x):
-    *leading, side, _, channels = x.shape
-    rows = side // MAP_STRIDE
-    x = x.reshape(*leading, rows, MAP_STRIDE, rows, MAP_STRIDE, channels)
-    return x.mean((-4, -2))
 
 
 def _light(numbers, size: int):

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from benchmark_rows.process import OthersClock
 
-from rdvar_jax.command_line.start import start_jax, start_logging
+from rdvar_jax.cli.start import start_jax, start_logging
 from rdvar_jax.errors import UserError
 from rdvar_jax.files import replacing, write_json
 from rdvar_jax.runs.config import Config

@@ -189,14 +189,14 @@ class Networks(NamedTuple):
     decoder: Decoder
 
 
-def build_networks(arch: str, stem_width: int = IMAGENET_WIDTH) -> Networks:
-    """Builds one of `BACKBONES` with RD4AD's and torchvision's initialisation.
+def build_networks(arch: str | Backbone, stem_width: int = IMAGENET_WIDTH) -> Networks:
+    """Builds a backbone, or one of `BACKBONES`, with RD4AD's and torchvision's initialisation.
 
     Convolutions: `kaiming_normal_` with fan-out. Deconvolutions: torch's default, which is
     U(-b, b) with b = 1 / sqrt(4 * channels out). Batch normalisation: 1 and 0. The teacher is in
     evaluation mode and stays there.
     """
-    backbone = BACKBONES[arch]
+    backbone = BACKBONES[arch] if isinstance(arch, str) else arch
     networks = Networks(
         Teacher(backbone, stem_width),
         OneClassEmbedding(backbone, stem_width),

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ import numpy as np
 from rdvar_jax.report.gallery import data_uri
 from rdvar_jax.report.page import contents
 from rdvar_jax.report.page.plots import loss_plot, pro_plot, roc_plot, score_histogram
+from rdvar_jax.report.page.templates import SHARED, render
 from rdvar_jax.report.panels import overlay
 
 LOSSES = {
@@ -52,7 +52,8 @@ def render_page(
         if not name.startswith("distributed.")
     }
     size = evaluation["settings"]["data.image_size"]  # a number, or height and width
-    return _template().render(
+    return render(
+        SHARED / "page.html",
         results=results,
         settings=settings,
         size=size if isinstance(size, int) else " × ".join(map(str, size)),
@@ -74,18 +75,6 @@ def render_page(
             for name, curve in contents.loss_curves(log).items()
         ],
     )
-
-
-def _template():
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    return Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,  # names of files and categories are anybody's text
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    ).get_template("page.html")
 
 
 def _roc(curves: Mapping[str, Any]) -> str | None:

@@ -21,16 +21,21 @@ from rdvar_jax.data.sets.folder import find_category
 from rdvar_jax.errors import DataError
 from rdvar_jax.runs.config import default_config
 
+# The least that the networks take, and so rdvar inspect.
+SIZE = 32
 
-def load(root: Path, category: str, layout: str = "auto") -> tuple[TrainSet, TestSet]:
+
+def load(
+    root: Path, category: str, layout: str = "auto", size: int = S
+) -> tuple[TrainSet, TestSet]:
     """The set as training and evaluation take it."""
     found = find_category(root, category, layout)
-    return load_train(found, S), load_test(found, S)
+    return load_train(found, size), load_test(found, size)
 
 
 def inspect(root: Path, category: str, layout: str = "auto") -> Inspection:
     config = default_config()
-    config.data.update(root=str(root), category=category, layout=layout, image_size=S)
+    config.data.update(root=str(root), category=category, layout=layout, image_size=SIZE)
     return inspect_set(config)
 
 
@@ -89,7 +94,7 @@ def test_each_bad_set_has_its_own_sentence(tmp_path: Path, case: str):
     lay_out(tmp_path, *row.base)
     row.change(tmp_path)
     with pytest.raises(DataError) as caught:
-        load(tmp_path, row.category, row.layout)
+        load(tmp_path, row.category, row.layout, SIZE)
     parts = [part.format(root=tmp_path) for part in (*row.named, row.mend)]
     check_sentence(str(caught.value), *parts)
     # rdvar inspect says the same, and may say more.

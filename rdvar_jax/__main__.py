@@ -1,0 +1,8 @@
+"""Runs `python -m rdvar_jax`: the same as `rdvar`."""
+
+import sys
+
+from rdvar_jax.cli.main import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,25 @@
+"""Exit code and message of a command that failed."""
+
+import signal
+import sys
+
+from rdvar_jax.cli.extras import missing_package
+from rdvar_jax.errors import UserError
+
+
+def report_error(error: BaseException) -> int:
+    """Prints a user-fixable error and gives the exit code; raises anything else."""
+    if isinstance(error, KeyboardInterrupt):
+        # Training lets it come this far only the second time.
+        print("rdvar: stopped at once by Ctrl-C; what was there before is whole", file=sys.stderr)
+        return 128 + signal.SIGINT
+    if isinstance(error, UserError):
+        lines = str(error).splitlines()
+    elif isinstance(error, OSError) and error.filename is not None:
+        lines = [f"{error.filename}: {error.strerror}"]
+    elif isinstance(error, ModuleNotFoundError) and (sentence := missing_package(error)):
+        lines = [sentence]
+    else:
+        raise error
+    print("\n".join(f"rdvar: {line}" for line in lines), file=sys.stderr)
+    return 2

@@ -1,0 +1,51 @@
+"""`rdvar evaluate` on the command line."""
+
+import argparse
+from collections.abc import Sequence
+
+from rdvar_jax.cli.parser import Parser
+from rdvar_jax.cli.settings import Setting, add_run, load_run
+
+DESCRIPTION = """Score the test images of a run's category.
+
+The run's folder gets results.json, scores.csv and figures/. Settings of the sections score, report
+and parallel, and data.root, may differ from those in training.
+"""
+
+EXAMPLES = """\
+rdvar evaluate --workdir W
+rdvar evaluate --workdir W --checkpoint best --config.data.root=MVTEC_AD
+"""
+
+
+def add_arguments(parser: Parser) -> None:
+    """Adds the command's flags."""
+    add_run(
+        parser,
+        "data.root",
+        "data.on_error",
+        "score.batch_size",
+        "report.max_figures",
+        "parallel.num_devices",
+    )
+
+
+def run(args: argparse.Namespace, settings: Sequence[Setting]) -> int:
+    """Runs the command and gives the exit code."""
+    config, workdir, which = load_run(args, settings)
+    from rdvar_jax.commands.evaluate import evaluate
+
+    results = evaluate(config, workdir, which)
+    for name, value in results["metrics"].items():
+        print(f"{name:22s} {'undefined' if value is None else f'{value:.4f}'}")
+    for name, at in results["thresholds"].items():
+        if at is not None:
+            print(
+                f"threshold {name} {at['threshold']:.6g}: {at['num_found']} of "
+                f"{at['num_defective']} defective found, {at['num_false']} of {at['num_good']} "
+                "good called defective"
+            )
+    if results["skipped"]:
+        total = results["skipped"] + results["num_images"]
+        print(f"{results['skipped']} of {total} test images left out: skipped_test.csv")
+    return 0

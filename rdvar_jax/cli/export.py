@@ -1,0 +1,46 @@
+"""`rdvar export` on the command line."""
+
+import argparse
+from collections.abc import Sequence
+
+from rdvar_jax.cli.parser import Parser
+from rdvar_jax.cli.settings import Setting, add_run, load_run
+
+DESCRIPTION = """Write a run as one file that scores images on its own.
+
+A bundle is for rdvar_jax.Detector, on CPU or GPU; an ONNX model is for other runtimes.
+docs/serving.md has both.
+"""
+
+EXAMPLES = """\
+rdvar export --workdir W --output part.rdvar
+rdvar export --workdir W --output part.onnx --format onnx
+"""
+
+
+def add_arguments(parser: Parser) -> None:
+    """Adds the command's flags."""
+    add_run(parser, "score.batch_size")
+    parser.add_path("--output", required=True, metavar="FILE", help="the file to write")
+    parser.add_argument(
+        "--format",
+        choices=("stablehlo", "onnx"),
+        default="stablehlo",
+        help="a bundle for rdvar_jax.Detector, or an ONNX model",
+    )
+    parser.add_argument(
+        "--threshold",
+        type=float,
+        metavar="SCORE",
+        help="an image is defective where its score is above it (default: that of rdvar threshold)",
+    )
+
+
+def run(args: argparse.Namespace, settings: Sequence[Setting]) -> int:
+    """Runs the command and gives the exit code."""
+    config, workdir, which = load_run(args, settings)
+    from rdvar_jax.commands.export import export
+
+    sha256 = export(config, workdir, args.output, which, args.format, args.threshold)
+    print(f"exported {args.output}, {args.output.stat().st_size / 1e6:.1f} MB, sha256 {sha256}")
+    return 0

@@ -1,0 +1,88 @@
+"""`rdvar prepare` on the command line."""
+
+import argparse
+from collections.abc import Sequence
+
+from rdvar_jax.cli.parser import Parser
+from rdvar_jax.cli.settings import Setting
+from rdvar_jax.errors import ConfigError
+
+DESCRIPTION = """Make a data set: drawn parts, or TFDS sets of image folders.
+
+--source synthetic draws four categories with defects and masks: no download, no licence.
+--source tfds puts image folders into TFDS sets (mvtec_ad/NAME), to be read with data.source=tfds.
+"""
+
+EXAMPLES = """\
+rdvar prepare --source synthetic --output parts
+rdvar prepare --source tfds --manual_dir MVTEC_AD --data_dir TFDS --category screw
+"""
+
+
+def add_arguments(parser: Parser) -> None:
+    """Adds the command's flags."""
+    parser.add_argument(
+        "--source",
+        choices=("synthetic", "tfds"),
+        required=True,
+        metavar="synthetic|tfds",
+        help="what to make",
+    )
+    drawn = "for synthetic: "
+    parser.add_path(
+        "--output", "directory", metavar="FOLDER", help=f"{drawn}the folder to make (default: none)"
+    )
+    parser.add_argument(
+        "--size", type=int, default=256, metavar="S", help=f"{drawn}side of the images in pixels"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="S", help=f"{drawn}another seed, other images"
+    )
+    packed = "for tfds: "
+    parser.add_path(
+        "--manual_dir",
+        "directory",
+        metavar="FOLDER",
+        help=f"{packed}the folder of categories (default: none)",
+    )
+    parser.add_path(
+        "--data_dir",
+        "directory",
+        metavar="FOLDER",
+        help=f"{packed}where TFDS keeps its sets (default: none)",
+    )
+    parser.add_argument(
+        "--category",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help=f"{packed}a category of manual_dir; may be repeated (default: all)",
+    )
+
+
+def run(args: argparse.Namespace, settings: Sequence[Setting]) -> int:
+    """Runs the command and gives the exit code."""
+    return _pack(args) if args.source == "tfds" else _draw(args)
+
+
+def _draw(args: argparse.Namespace) -> int:
+    if args.output is None:
+        raise ConfigError("--source synthetic needs --output FOLDER.")
+    from rdvar_jax.commands.prepare import draw_set
+
+    root = args.output
+    categories = draw_set(root, args.size, args.seed)
+    settings = f"--config configs/mvtec_resnet18.py:{categories[0]} --config.data.root={root}"
+    print(f"drew {', '.join(categories)} in {root}; next: rdvar train {settings} --workdir W")
+    return 0
+
+
+def _pack(args: argparse.Namespace) -> int:
+    if args.manual_dir is None or args.data_dir is None:
+        raise ConfigError("--source tfds needs --manual_dir FOLDER and --data_dir TFDS_FOLDER.")
+    from rdvar_jax.commands.prepare import make_tfds_sets
+
+    folders = make_tfds_sets(args.manual_dir, args.data_dir, args.category)
+    print("\n".join(map(str, folders)))
+    print(f"next: rdvar train ... --config.data.source=tfds --config.data.root={args.data_dir}")
+    return 0

@@ -1,0 +1,277 @@
+"""Config of a command: `--config FILE[:CATEGORY]` or a run's own, and `--config.SECTION.NAME`."""
+
+import argparse
+import ast
+import re
+import sys
+from collections import deque
+from collections.abc import Callable, Sequence
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from rdvar_jax.cli.parser import FALSE, TRUE, Parser
+from rdvar_jax.cli.start import start_jax
+from rdvar_jax.cli.suggest import did_you_mean
+from rdvar_jax.errors import ConfigError
+
+if TYPE_CHECKING:  # loading these takes longer than --help should
+    from rdvar_jax.runs.config import Config
+    from rdvar_jax.runs.workdir import Workdir
+
+CHECKPOINTS = ("latest", "best")
+
+# The name under which a config file is loaded: dataclasses in it look their module up.
+CONFIG_MODULE = "rdvar_config"
+
+
+class Setting(NamedTuple):
+    """A setting as it was given."""
+
+    name: str  # SECTION.NAME
+    value: str
+
+
+def add_config(parser: Parser, *useful: str) -> None:
+    """Adds the flag `--config`, and settings, of which the help names the `useful` ones."""
+    action: Any = parser.add_argument(
+        "--config",
+        required=True,
+        metavar="FILE[:CATEGORY]",
+        help="a file of configs/, and the category, a sub-folder of data.root",
+    )
+    action.complete = "file"
+    parser.useful_settings = useful
+
+
+def add_run(parser: Parser, *useful: str) -> None:
+    """Adds the flags of a run's folder and its state, and settings that may differ from its own."""
+    add_workdir(parser)
+    add_checkpoint(parser)
+    parser.useful_settings = useful
+
+
+def add_workdir(parser: Parser) -> None:
+    """Adds the flag `--workdir`."""
+    parser.add_path(
+        "--workdir", "directory", required=True, metavar="FOLDER", help="the run's folder"
+    )
+
+
+def add_checkpoint(parser: Parser) -> None:
+    """Adds the flag `--checkpoint`."""
+    parser.add_argument(
+        "--checkpoint",
+        choices=CHECKPOINTS,
+        default="latest",
+        help="the last state, or the best in train.best_metric",
+    )
+
+
+def take_settings(words: Sequence[str]) -> tuple[list[Setting], list[str]]:
+    """Splits a command's arguments into its settings and the rest.
+
+    Raises:
+        ConfigError: a setting has no value.
+    """
+    settings, rest, waiting = [], [], deque(words)
+    while waiting:
+        word = waiting.popleft()
+        if word == "--":
+            return settings, [*rest, word, *waiting]
+        found = re.fullmatch(r"--(no)?config\.([^=]*)(?:=(.*))?", word, flags=re.DOTALL)
+        if not found:
+            rest.append(word)
+            continue
+        negated, name, value = found[1], found[2].replace("-", "_"), found[3]
+        if negated and (value is not None or not _is_switch(name)):
+            raise ConfigError(f"unknown flag {word}; give --config.{name}=VALUE.")
+        if negated:
+            value = "false"
+        elif value is None:
+            value = _value_behind(name, waiting)
+        settings.append(Setting(name, value))
+    return settings, rest
+
+
+def _value_behind(name: str, waiting: deque[str]) -> str:
+    """Takes the value of `--config.SECTION.NAME VALUE`; a switch may stand alone."""
+    following = waiting[0] if waiting else "--"
+    if _is_switch(name) and following.lower() not in ("true", "false"):
+        return "true"
+    if following.startswith("--"):
+        raise ConfigError(f"--config.{name} has no value; give --config.{name}=VALUE.")
+    return waiting.popleft()
+
+
+def _is_switch(name: str) -> bool:
+    from rdvar_jax.runs.config import default_config
+
+    config = default_config()
+    return name in setting_names(config) and _kind(config, name) is bool
+
+
+def read_config(text: str, settings: Sequence[Setting]) -> "Config":
+    """Reads the file of `--config FILE[:CATEGORY]` and applies settings.
+
+    Raises:
+        ConfigError: the file or a setting cannot be used.
+    """
+    file, category = split_category(text)
+    config = load_config_file(Path(file), *([] if category is None else [category]))
+    apply_settings(config, settings)
+    return config
+
+
+def split_category(text: str) -> tuple[str, str | None]:
+    r"""Splits FILE[:CATEGORY] at the last colon, which is not that of a drive as in `C:\x.py`."""
+    file, colon, category = text.rpartition(":")
+    is_drive = len(file) == 1 and file.isalpha()
+    return (file, category) if colon and not is_drive else (text, None)
+
+
+def load_config_file(path: Path, *category: str) -> "Config":
+    """Calls a config file's `get_config`.
+
+    Raises:
+        ConfigError: there is no such file, it raises an error, or it gives something else.
+    """
+    from ml_collections import ConfigDict
+
+    if not path.is_file():
+        raise ConfigError(
+            f"--config {path} cannot be read (no such file); give a file of configs/, as in "
+            "--config FILE:CATEGORY."
+        )
+    loader = SourceFileLoader(CONFIG_MODULE, str(path))
+    spec = spec_from_loader(CONFIG_MODULE, loader)
+    assert spec is not None
+    module = sys.modules[CONFIG_MODULE] = module_from_spec(spec)
+    try:
+        loader.exec_module(module)
+        config = module.get_config(*category)
+    # A config file is the user's own code: anything may come out of it.
+    except Exception as error:
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise ConfigError(f"--config {path} cannot be read ({reason}).") from error
+    if not isinstance(config, ConfigDict):
+        raise ConfigError(
+            f"--config {path} cannot be read (get_config gives a {type(config).__name__}); it must "
+            "return a config, as the files of configs/ do."
+        )
+    return config.lock()
+
+
+def load_run(
+    args: argparse.Namespace, settings: Sequence[Setting]
+) -> "tuple[Config, Workdir, str]":
+    """Reads a run's config, applies settings that may differ from it, and starts JAX.
+
+    Args:
+        args: with the flags of `add_run`.
+        settings: of the command.
+
+    Returns:
+        The config, the run's folder, and the state that is meant.
+    """
+    from rdvar_jax.runs.config import determining_settings, resolved
+    from rdvar_jax.runs.workdir import Workdir, load_config, refuse_other_settings
+
+    workdir = Workdir(args.workdir.resolve())
+    config = load_config(workdir)
+    saved = determining_settings(config)
+    apply_settings(config, settings)
+    config = resolved(config)
+    refuse_other_settings(saved, determining_settings(config), str(workdir.folder))
+    start_jax()
+    return config, workdir, args.checkpoint
+
+
+def setting_names(config: "Config") -> list[str]:
+    """All settings of a config as SECTION.NAME."""
+    return [f"{section}.{name}" for section in config for name in config[section]]
+
+
+def apply_settings(config: "Config", settings: Sequence[Setting]) -> None:
+    """Changes settings of a config, in their order.
+
+    Raises:
+        ConfigError: one sentence for each that is unknown or of another type.
+    """
+    names, tuples, problems = setting_names(config), {}, []
+    for name, value in settings:
+        if name not in names:
+            problems.append(f"unknown setting {name}; {_closest(name, names)}")
+            continue
+        kind = _kind(config, name)
+        if kind not in READERS:
+            problems.append(f"{name} cannot be given on the command line; set it in the config.")
+            continue
+        wanted, read = READERS[kind]
+        try:
+            parsed = read(str(value))
+        except ValueError:
+            problems.append(f"--config.{name}={value} must be {wanted}.")
+            continue
+        if kind is tuple:  # the parts may be given one by one
+            parsed = tuples[name] = (*tuples.get(name, ()), *parsed)
+        section, _, key = name.partition(".")
+        config[section][key] = parsed
+    if problems:
+        raise ConfigError("\n".join(problems))
+
+
+def _kind(config: "Config", name: str) -> Any:
+    """A setting's type; a tuple of types where it has several."""
+    section, _, key = name.partition(".")
+    return config[section].get_type(key)
+
+
+def _closest(name: str, names: list[str]) -> str:
+    """Suggests a setting, also where the section is missing or another."""
+    same_end = [known for known in names if known.split(".")[-1] == name.split(".")[-1]]
+    if len(same_end) == 1:
+        return f"did you mean {same_end[0]}?"
+    return did_you_mean(name, names, "rdvar settings lists all")
+
+
+def _read_bool(text: str) -> bool:
+    if text.lower() not in (*TRUE, *FALSE):
+        raise ValueError
+    return text.lower() in TRUE
+
+
+def _read_tuple(text: str) -> tuple[str, ...]:
+    """Reads "('d1', 'd2')" as two names, and "d1" or "d1+d2" as one."""
+    value = _read_literal(text)
+    if isinstance(value, tuple | list):
+        return tuple(map(str, value))
+    return (value if isinstance(value, str) else text,)
+
+
+def _read_image_size(text: str) -> int | tuple[int, ...]:
+    """Reads "256", "256,384" and "(256, 384)"."""
+    value = _read_literal(text)
+    numbers = value if isinstance(value, tuple) else (value,)
+    if not all(type(number) is int for number in numbers):
+        raise ValueError
+    return value
+
+
+def _read_literal(text: str) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except (SyntaxError, TypeError, ValueError):
+        return None
+
+
+# By type: what the error asks for, and the reader, which raises a ValueError.
+READERS: dict[Any, tuple[str, Callable[[str], Any]]] = {
+    bool: ("true or false", _read_bool),
+    int: ("a whole number", int),
+    float: ("a number", float),
+    str: ("a text", str),
+    tuple: ("one name or several", _read_tuple),
+    (int, tuple): ("S, or H,W: a whole number, or two with a comma between them", _read_image_size),
+}

@@ -1,1 +1,0 @@
-"""What stands behind `rdvar`: each command's flags and words, and what they share."""

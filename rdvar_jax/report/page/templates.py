@@ -1,0 +1,25 @@
+"""Pages from templates: everything escaped, and one style sheet for the report and the tools."""
+
+from pathlib import Path
+from typing import Any
+
+SHARED = Path(__file__).parent
+
+
+def render(template: Path, **values: Any) -> str:
+    """Renders a template, which may extend `base.html` and import `table.html`.
+
+    Args:
+        template: the file; what it includes may lie beside it or in this folder.
+        values: its variables; one that the template uses and that is missing is an error.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader([template.parent, SHARED]),
+        autoescape=True,  # names of files and categories are anybody's text
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(template.name).render(values)

@@ -1,0 +1,166 @@
+"""Commands, their help, and exit codes."""
+
+import shlex
+import subprocess
+import sys
+
+import pytest
+
+from rdvar_jax.cli.main import COMMANDS, build_parsers, main
+from rdvar_jax.cli.settings import apply_settings, take_settings
+from rdvar_jax.errors import ConfigError, DataError
+from rdvar_jax.runs.config import default_config
+from rdvar_jax.version import __version__
+
+
+@pytest.fixture(autouse=True)
+def quiet(monkeypatch):
+    monkeypatch.setattr("rdvar_jax.cli.main.start_logging", lambda: None)
+
+
+def examples(command: str) -> list[list[str]]:
+    """The words of each example of a command's help."""
+    text = COMMANDS[command].EXAMPLES.replace("\\\n", " ")
+    return [shlex.split(line) for line in text.splitlines()]
+
+
+@pytest.mark.parametrize("args", [["--help"], ["-h"], ["help"]])
+def test_help_names_every_command(args, capsys):
+    assert main(args) == 0
+    text = capsys.readouterr().out
+    for name, command in COMMANDS.items():
+        assert f"\n    {name} " in text
+        assert command.DESCRIPTION.splitlines()[0] in " ".join(text.split())
+
+
+def test_nothing_is_not_enough(capsys):
+    assert main([]) == 2
+    assert "commands:" in capsys.readouterr().out
+    assert main(["--"]) == 2
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_a_command_has_every_flag_its_default_and_examples(command, capsys):
+    assert main([command, "--help"]) == 0
+    text = capsys.readouterr().out
+    assert main(["help", command]) == 0
+    assert capsys.readouterr().out == text
+    assert text.startswith(f"usage: rdvar {command} ")
+    assert ("\nsettings:\n" in text) == (command not in ("report", "prepare", "settings"))
+    assert "examples:\n  rdvar " in text
+    _, parsers = build_parsers()
+    for action in parsers[command]._actions[1:]:
+        for flag in action.option_strings:
+            assert flag in text
+        helped = parsers[command]._get_formatter()._get_help_string(action)
+        assert helped and helped.endswith(")"), action.option_strings
+        shown = helped % {"default": action.default}
+        assert shown in " ".join(text.split())
+        assert "(required)" in shown or "(default: " in shown
+        for empty in ("None", "[]", "()", ""):
+            assert f"(default: {empty})" not in shown
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_examples_are_understood(command):
+    _, parsers = build_parsers()
+    assert examples(command)
+    for program, name, *words in examples(command):
+        assert (program, name) == ("rdvar", command)
+        settings, rest = take_settings(words)
+        assert not settings or parsers[command].useful_settings is not None
+        parsers[command].read(rest)
+        apply_settings(default_config(), settings)
+
+
+@pytest.mark.parametrize(
+    ("args", "sentence"),
+    [
+        (["trian"], "unknown command 'trian'; did you mean train?"),
+        (["help", "evalute"], "unknown command 'evalute'; did you mean evaluate?"),
+        (["fly"], "unknown command 'fly'; see rdvar --help."),
+        (["--verison"], "unknown flag --verison; did you mean --version?"),
+        (["evaluate", "--wrokdir", "W"], "unknown flag --wrokdir; did you mean --workdir?"),
+        (["evaluate", "W"], "--workdir is missing; give --workdir FOLDER, the run's folder."),
+        (["evaluate", "--workdir=W", "more"], "arguments not understood: more; see rdvar evaluate"),
+        (["report", "--workdir=W", "--config.data.root=D"], "rdvar report takes no settings"),
+        (["evaluate", "--workdir=W", "--checkpoint=first"], "argument --checkpoint: invalid"),
+        (["--print_completion=dos"], "argument --print_completion: invalid choice"),
+        (["prepare", "--source=synthetic"], "--source synthetic needs --output FOLDER."),
+        (["prepare", "--source=tfds"], "--source tfds needs --manual_dir FOLDER and --data_dir"),
+        (["train", "--config=no.py:a", "--workdir=W"], "--config no.py cannot be read (no such"),
+    ],
+)
+def test_wrong_arguments_are_one_sentence(args, sentence, capsys):
+    assert main(args) == 2
+    printed = capsys.readouterr()
+    assert not printed.out
+    assert printed.err.startswith(f"rdvar: {sentence}")
+    assert len(printed.err.splitlines()) == 1
+
+
+def test_missing_flags_are_all_named(capsys):
+    assert main(["predict", "--workdir", "W"]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(" is missing")[0] for line in lines] == ["rdvar: --input", "rdvar: --output"]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "code", "said"),
+    [
+        (0, 0, ""),
+        (1, 1, ""),
+        (143, 143, ""),
+        (ConfigError("a\nb"), 2, "rdvar: a\nrdvar: b\n"),
+        (DataError("c"), 2, "rdvar: c\n"),
+        (FileNotFoundError(2, "No such file", "f"), 2, "rdvar: f: No such file\n"),
+        (
+            ModuleNotFoundError(name="grain"),
+            2,
+            'rdvar: grain is not installed, and this needs it; run: pip install "rdvar-jax[stream]"'
+            "\n",
+        ),
+    ],
+)
+def test_exit_codes(outcome, code, said, monkeypatch, capsys):
+    def run(args, settings):
+        assert str(args.workdir) == "W"
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    monkeypatch.setattr("rdvar_jax.cli.report.run", run)
+    assert main(["report", "--workdir", "W"]) == code
+    assert capsys.readouterr().err == said
+
+
+def test_a_defect_of_the_program_keeps_its_traceback(monkeypatch):
+    def run(args, settings):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("rdvar_jax.cli.report.run", run)
+    with pytest.raises(ZeroDivisionError):
+        main(["report", "--workdir", "W"])
+
+
+def test_a_command_gets_its_flags_and_settings(monkeypatch):
+    seen = []
+    monkeypatch.setattr("rdvar_jax.cli.predict.run", lambda *given: seen.append(given) or 0)
+    words = ["--workdir", "W", "--config.score.batch_size", "4", "--input", "a.png", "b.png"]
+    assert main(["predict", *words, "--threshold", "-0.5", "--output=O", "--color_scale=-1,2"]) == 0
+    ((args, settings),) = seen
+    assert settings == [("score.batch_size", "4")]
+    assert list(map(str, args.input)) == ["a.png", "b.png"]
+    assert (args.threshold, args.color_scale, args.heat_maps) == (-0.5, (-1, 2), True)
+
+
+def test_version(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.strip() == __version__
+
+
+def test_python_m_rdvar_jax():
+    done = subprocess.run(
+        [sys.executable, "-m", "rdvar_jax", "--version"], capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{__version__}\n", "")
