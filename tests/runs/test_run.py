@@ -1,9 +1,10 @@
-"""A run's folder goes on only with the images and the teacher that it was trained with."""
+"""A run's folder: what it goes on with, and the settings that its scores are made with."""
 
 from types import SimpleNamespace
 
 import pytest
 
+import rdvar_jax.runs.run as run_module
 from rdvar_jax.errors import CheckpointError
 from rdvar_jax.runs.config import default_config
 from rdvar_jax.runs.recipe import Recipe
@@ -50,3 +51,15 @@ def test_others_are_refused(run, teacher, images, message):
     run.checkpoints = Saved(run.provenance("teacher", "images"))
     with pytest.raises(CheckpointError, match=message):
         run.restore_or_start(None, run.provenance(teacher, images))
+
+
+def test_the_settings_of_scoring_reach_the_scorer(run, monkeypatch):
+    config = run.config
+    config.score.update(sigma=2.5, batch_size=3)
+    config.compute.precision, config.data.image_size = "bfloat16", 64
+    found = SimpleNamespace(model="the model", saved="its step", teacher_sha256="its teacher")
+    monkeypatch.setattr(Run, "load", lambda self, checkpoint: found)
+    monkeypatch.setattr(run_module, "make_scorer", lambda *args, **options: (args, options))
+    args, options = run.load_scorer().score
+    assert args == ("the model", 64, 3, run.recipe.parallel)
+    assert options == {"sigma": 2.5, "precision": "bfloat16"}
