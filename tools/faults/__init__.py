@@ -1,6 +1,6 @@
 """The deliberate faults of `tools/mutations.py`, by what they are in."""
 
-from faults import data, files, models, report, scoring, serving, training, weights
+from faults import data, files, models, report, runs, scoring, serving, training, weights
 
 FAULTS = (
     *training.FAULTS,
@@ -8,6 +8,7 @@ FAULTS = (
     *scoring.FAULTS,
     *data.FAULTS,
     *files.FAULTS,
+    *runs.FAULTS,
     *weights.FAULTS,
     *serving.FAULTS,
     *report.FAULTS,

@@ -50,13 +50,6 @@ FAULTS = (
         (LOSSES,),
     ),
     Fault(
-        "flat and pixel distillation swapped",
-        "rdvar_jax/training/losses.py",
-        'if distillation == "flat":',
-        'if distillation == "pixel":',
-        (LOSSES,),
-    ),
-    Fault(
         "gradient flows into the teacher",
         "rdvar_jax/training/step.py",
         "targets = lax.stop_gradient(images)",
@@ -71,13 +64,6 @@ FAULTS = (
         (f"{STEP}::test_the_optimiser_is_torchs_adam",),
     ),
     Fault(
-        "Adam's epsilon is not torch's",
-        "rdvar_jax/training/step.py",
-        "b1=b1, b2=b2, eps=1e-8",
-        "b1=b1, b2=b2, eps=1e-4",
-        (f"{STEP}::test_the_optimiser_is_torchs_adam",),
-    ),
-    Fault(
         "several steps of a call in the wrong order",
         "rdvar_jax/training/step.py",
         "            indices.T,\n",
@@ -85,38 +71,10 @@ FAULTS = (
         (f"{STEP}::test_a_call_takes_its_batches_in_order",),
     ),
     Fault(
-        "sums of an epoch not set to zero",
-        "rdvar_jax/training/loop.py",
-        "if step == first:",
-        "if step == first == 0:",
-        (LOOP,),
-    ),
-    Fault(
-        "an infinite loss is not divergence",
-        "rdvar_jax/training/loop.py",
-        "if not math.isfinite(value)]",
-        "if math.isnan(value)]",
-        (LOOP,),
-    ),
-    Fault(
-        "a stop saves nothing",
-        "rdvar_jax/training/loop.py",
-        "                    save(state, step * schedule.batch_size / schedule.num_images, {})\n",
-        "",
-        (LOOP,),
-    ),
-    Fault(
         "kept features of the last images missing",
         "rdvar_jax/training/features.py",
         "for start in range(0, count, batch_size):",
         "for start in range(0, count - batch_size + 1, batch_size):",
-        ("tests/training/test_features.py",),
-    ),
-    Fault(
-        "kept features of another image",
-        "rdvar_jax/training/features.py",
-        "lax.dynamic_slice_in_dim(data, start, batch_size)",
-        "lax.dynamic_slice_in_dim(data, 0, batch_size)",
         ("tests/training/test_features.py",),
     ),
     Fault(
@@ -138,13 +96,6 @@ FAULTS = (
         "rdvar_jax/training/checkpoint.py",
         "                continue\n            with ocp.CheckpointManager(",
         "                break\n            with ocp.CheckpointManager(",
-        ("tests/training/test_checkpoint.py",),
-    ),
-    Fault(
-        "best checkpoint is the worst",
-        "rdvar_jax/training/checkpoint.py",
-        "1 if higher_is_better else -1",
-        "-1 if higher_is_better else 1",
         ("tests/training/test_checkpoint.py",),
     ),
 )
