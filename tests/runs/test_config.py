@@ -214,6 +214,15 @@ def test_all_that_changes_a_step_is_part_of_what_a_run_is(config):
     }
 
 
+def test_the_seed_chooses_the_validation_images(config):
+    config.data.validation = 0.3
+    taken = set()
+    for config.train.seed in range(4):
+        category = check_training(config, num_local_devices=1)
+        taken.add(tuple(record.name for record in category.validation))
+    assert {len(names) for names in taken} == {3} and len(taken) > 1
+
+
 def test_a_run_goes_on_that_was_saved_before_a_setting_was_there(config):
     now = determining_settings(config)
     saved = {name: value for name, value in now.items() if name != "data.validation"}
