@@ -7,7 +7,7 @@ from pathlib import Path
 from rdvar_jax.version import __version__
 
 FOLDER = Path(__file__).parent
-SECTION = re.compile("(Args|Returns|Raises|Yields|Attributes|Example|Source|Note)s?:")
+SECTION = re.compile("(Args|Returns|Raises|Yields|Attributes|Example|Reference|Source|Note)s?:")
 
 project = "rdvar_jax"
 author = "The rdvar_jax authors"
@@ -29,13 +29,25 @@ html_show_copyright = False
 html_show_sphinx = False
 
 myst_heading_anchors = 3
-# The reference is one page for each module.
+# The reference is one page for each public name; the internals are one for each module.
 autosummary_generate = True
+autosummary_context = {
+    # Their public names have pages of their own.
+    "with_public_names": ["rdvar_jax", "rdvar_jax.synthetic"],
+    # What users need of each class; the rest is for the package itself.
+    "public_members": {
+        "Architecture": ["name", "expansion", "num_features"],
+        "Detector": ["load", "predict"],
+        "Fitted": ["save"],
+        "Loss": ["__call__"],
+        "RDVarLoss": ["__call__"],
+        "ReverseDistillation": ["features", "with_student", "with_new_student"],
+        "Run": ["open", "model", "detector"],
+    },
+}
 autodoc_member_order = "bysource"
+autoclass_content = "both"  # what a class is, and what its constructor takes
 autodoc_typehints = "signature"
-autodoc_default_options = {"members": True, "undoc-members": False}
-# Arrays and configs are many names of the same thing in signatures.
-autodoc_type_aliases = {"npt.ArrayLike": "ArrayLike"}
 napoleon_use_ivar = True  # attributes are members too, and would be there twice
 
 
@@ -85,6 +97,20 @@ def _escape(text: str) -> str:
     return re.sub(r"(?<=\w)_(?!\w)", r"\\_", text)
 
 
+# numpy's ArrayLike is spelled out where annotations are evaluated.
+ARRAY_LIKE = re.compile(r"~?numpy[\w.]*\._Buffer \|.*?_NestedSequence\[complex \| bytes \| str\]")
+# Nobody calls these constructors: `fit`, `evaluate`, `Run.open` and `Detector.load` do.
+NOT_CALLED = ("Detector", "Evaluation", "Fitted", "Loss", "Run")
+
+
+def shorten_signature(app, what, name, obj, options, signature, returns):
+    """Signatures as one reads them."""
+    if name in (f"rdvar_jax.{public}" for public in NOT_CALLED):
+        return "", None
+    return signature and ARRAY_LIKE.sub("ArrayLike", signature), returns
+
+
 def setup(app) -> None:
+    app.connect("autodoc-process-signature", shorten_signature)
     app.connect("source-read", leave_links_out_of_the_folder)
     app.connect("autodoc-process-docstring", read_as_plain_text, priority=400)  # before napoleon

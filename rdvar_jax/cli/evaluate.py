@@ -32,10 +32,10 @@ def add_arguments(parser: Parser) -> None:
 
 def run(args: argparse.Namespace, settings: Sequence[Setting]) -> int:
     """Runs the command and gives the exit code."""
-    config, workdir, which = load_run(args, settings)
+    config, workdir, checkpoint = load_run(args, settings)
     from rdvar_jax.commands.evaluate import evaluate
 
-    results = evaluate(config, workdir, which)
+    results = evaluate(config, workdir, checkpoint)
     for name, value in results["metrics"].items():
         print(f"{name:22s} {'undefined' if value is None else f'{value:.4f}'}")
     for name, at in results["thresholds"].items():

@@ -38,9 +38,9 @@ def add_arguments(parser: Parser) -> None:
 
 def run(args: argparse.Namespace, settings: Sequence[Setting]) -> int:
     """Runs the command and gives the exit code."""
-    config, workdir, which = load_run(args, settings)
+    config, workdir, checkpoint = load_run(args, settings)
     from rdvar_jax.commands.export import export
 
-    sha256 = export(config, workdir, args.output, which, args.format, args.threshold)
+    sha256 = export(config, workdir, args.output, checkpoint, args.format, args.threshold)
     print(f"exported {args.output}, {args.output.stat().st_size / 1e6:.1f} MB, sha256 {sha256}")
     return 0

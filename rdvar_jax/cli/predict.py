@@ -95,7 +95,7 @@ def add_arguments(parser: Parser) -> None:
 
 def run(args: argparse.Namespace, settings: Sequence[Setting]) -> int:
     """Runs the command and gives the exit code."""
-    config, workdir, which = load_run(args, settings)
+    config, workdir, checkpoint = load_run(args, settings)
     from rdvar_jax.commands.image_writer import Outputs, Thresholds
     from rdvar_jax.commands.predict import predict
     from rdvar_jax.commands.watch import watch
@@ -118,11 +118,11 @@ def run(args: argparse.Namespace, settings: Sequence[Setting]) -> int:
                 f"--watch takes one folder, and --input names {len(args.input)} paths."
             )
         folder, interval = args.input[0], args.interval
-        found = watch(config, workdir, folder, args.output, which, interval=interval, **common)
+        found = watch(config, workdir, folder, args.output, checkpoint, interval=interval, **common)
     else:
         on_error = args.on_error
         found = predict(
-            config, workdir, args.input, args.output, which, on_error=on_error, **common
+            config, workdir, args.input, args.output, checkpoint, on_error=on_error, **common
         )
     verdicts = "no verdicts" if found.num_defective is None else f"{found.num_defective} defective"
     skipped = f", {found.num_skipped} skipped" if found.num_skipped else ""

@@ -51,11 +51,11 @@ def add_arguments(parser: Parser) -> None:
 
 def run(args: argparse.Namespace, settings: Sequence[Setting]) -> int:
     """Runs the command and gives the exit code."""
-    config, workdir, which = load_run(args, settings)
+    config, workdir, checkpoint = load_run(args, settings)
     from rdvar_jax.commands.threshold import Method, make_threshold
 
     method = Method(args.method, args.target, args.confidence, args.quantile)
-    found = make_threshold(config, workdir, method, args.input, which)
+    found = make_threshold(config, workdir, method, args.input, checkpoint)
     print(
         f"threshold {found['threshold']:.6g}: {found['num_above']} of {found['num_images']} images "
         f"({found['split']}) are above it"

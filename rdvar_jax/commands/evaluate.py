@@ -29,14 +29,14 @@ logger = logging.getLogger("rdvar_jax")
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "pillow")
 
 
-def evaluate(config: Config, workdir: Workdir, which: str = "latest") -> dict[str, Any]:
+def evaluate(config: Config, workdir: Workdir, checkpoint: str = "latest") -> dict[str, Any]:
     """Scores the test set with a saved state and writes results, scores and figures.
 
     Args:
         config: the run's own, as `load_config` gives it.
         workdir: the run's folder.
-        which: "latest" is what is reported; "best" is written under names of its own, and is an
-          oracle where the config's best metric looks at the test set.
+        checkpoint: "latest" is what is reported; "best" is written under names of its own, and is
+          an oracle where the config's best metric looks at the test set.
 
     Returns:
         What `results.json` holds.
@@ -45,15 +45,15 @@ def evaluate(config: Config, workdir: Workdir, which: str = "latest") -> dict[st
         UserError: the run, its data or its weights cannot be used.
     """
     recipe = Recipe.for_evaluation(config)
-    trained = Run(recipe, workdir).load_scorer(which)
+    trained = Run(recipe, workdir).load_scorer(checkpoint)
     saved = trained.saved
-    stored = read_threshold(config, workdir, which, saved)
+    stored = read_threshold(config, workdir, checkpoint, saved)
     test_set = recipe.load_test()
     maps, scores = trained.score(test_set.images, progress=True)
     scale = color_scale(maps)
     names = [record.name for record in test_set.records]
     defects = [record.defect for record in test_set.records]
-    metrics = evaluate_maps(maps, scores, test_set.masks, test_set.labels, test_set.inside)
+    metrics = evaluate_maps(maps, scores, test_set.masks, test_set.labels, test_set.valid_mask)
     results = {
         "metrics": metrics,
         # "stored" is that of rdvar threshold, which saw no defect. "oracle_f1" was chosen with the
@@ -70,21 +70,21 @@ def evaluate(config: Config, workdir: Workdir, which: str = "latest") -> dict[st
         "skipped": len(test_set.skipped),
         # Which metrics the set cannot define, and why.
         "undefined": test_set.undefined,
-        "checkpoint": which,
-        "chosen_by": "last step" if which == "latest" else config.train.best_metric,
+        "checkpoint": checkpoint,
+        "chosen_by": "last step" if checkpoint == "latest" else config.train.best_metric,
         "epoch": saved.epoch,
         "step": saved.step,
         # Not known of a run that was imported, as the epoch.
-        "seed": None if "imported" in saved.identity else config.train.seed,
+        "seed": None if "imported" in saved.provenance else config.train.seed,
         # Not known of a loss that no setting names (`fit`).
-        "lambda_var": None if "own_loss" in saved.identity else config.loss.lambda_var,
-        "own_loss": saved.identity.get("own_loss"),
+        "lambda_var": None if "own_loss" in saved.provenance else config.loss.lambda_var,
+        "own_loss": saved.provenance.get("own_loss"),
         "teacher": {
             "arch": config.teacher.arch,
             "sha256": trained.teacher_sha256,
             "source_sha256": read_safetensors(workdir.teacher)[1]["source_sha256"],
         },
-        "imported": saved.identity.get("imported"),
+        "imported": saved.provenance.get("imported"),
         "checkpoint_sha256": saved.sha256,
         # `rdvar predict` colours with it, so that pictures of both and of all calls compare.
         "color_scale": scale,
@@ -102,13 +102,13 @@ def evaluate(config: Config, workdir: Workdir, which: str = "latest") -> dict[st
     shown = {
         "scores_sha256": hashlib.sha256(rows.encode()).hexdigest(),
         "settings": flatten(config),
-        "curves": curve_points(maps, scores, test_set.masks, test_set.labels, test_set.inside),
+        "curves": curve_points(maps, scores, test_set.masks, test_set.labels, test_set.valid_mask),
         "gallery": make_gallery(test_set.images, masks, maps, scores, labels, scale),
     }
-    write_text(workdir.scores(which), rows)
-    write_json(workdir.evaluation(which), shown)
+    write_text(workdir.scores(checkpoint), rows)
+    write_json(workdir.evaluation(checkpoint), shown)
     save_figures(
-        workdir.figures(which),
+        workdir.figures(checkpoint),
         test_set.images,
         masks,
         maps,
@@ -119,7 +119,7 @@ def evaluate(config: Config, workdir: Workdir, which: str = "latest") -> dict[st
         scale,
     )
     write_skipped(workdir.skipped_test, ((s.name, s.reason) for s in test_set.skipped))
-    write_json(workdir.results(which), results)
+    write_json(workdir.results(checkpoint), results)
     return results
 
 

@@ -34,7 +34,7 @@ def export(
     config: Config,
     workdir: Workdir,
     output: Path,
-    which: str = "latest",
+    checkpoint: str = "latest",
     file_format: str = "stablehlo",
     threshold: float | None = None,
 ) -> str:
@@ -44,7 +44,7 @@ def export(
         config: the run's own, with the settings of `score` that shall hold.
         workdir: the run's folder.
         output: the file, with the suffix of its format; one that is there is replaced.
-        which: "latest" or "best".
+        checkpoint: "latest" or "best".
         file_format: one of `SUFFIXES`.
         threshold: takes the place of what `rdvar threshold` found.
 
@@ -57,8 +57,10 @@ def export(
     _check(output, file_format, threshold)
     recipe = Recipe.for_prediction(config)
     refuse_geometry(recipe)
-    run = Run(recipe, workdir).load(which)
-    about = describe(recipe, run, which, _threshold(config, workdir, which, run, threshold))
+    run = Run(recipe, workdir).load(checkpoint)
+    about = describe(
+        recipe, run, checkpoint, _threshold(config, workdir, checkpoint, run, threshold)
+    )
     if file_format == "onnx":
         _write_onnx(config, run, about, output)
     else:
@@ -97,13 +99,13 @@ def _check(output: Path, file_format: str, threshold: float | None) -> None:
 
 
 def _threshold(
-    config: Config, workdir: Workdir, which: str, run: SavedRun, given: float | None
+    config: Config, workdir: Workdir, checkpoint: str, run: SavedRun, given: float | None
 ) -> dict[str, Any] | None:
     """The threshold with where it comes from, as `rdvar threshold` writes it."""
     if given is not None:
         # As scores are float32, so is what they are compared with.
         return {"threshold": float(np.float32(given)), "rule": RULE, "method": "given"}
-    stored = read_threshold(config, workdir, which, run.saved)
+    stored = read_threshold(config, workdir, checkpoint, run.saved)
     if stored is None:
         logger.info(
             "%s holds no threshold, so the file gives scores without verdicts; run rdvar "

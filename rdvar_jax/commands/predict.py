@@ -48,7 +48,7 @@ def predict(
     workdir: Workdir,
     inputs: Sequence[Path],
     output: Path,
-    which: str = "latest",
+    checkpoint: str = "latest",
     *,
     thresholds: Thresholds = NO_THRESHOLDS,
     wanted: Outputs = PICTURES,
@@ -68,7 +68,7 @@ def predict(
         inputs: image files, and folders that are searched at any depth.
         output: a folder that is empty or not there. It gets `scores.csv` and `scores.jsonl`, and
           folders laid out as the inputs are for the files that are wanted.
-        which: "latest" or "best".
+        checkpoint: "latest" or "best".
         thresholds: those given; see `complete_thresholds` for the others.
         wanted: which files each image gets.
         scale: the raw map values of no heat and of full heat. None takes those of the run's
@@ -88,8 +88,8 @@ def predict(
     images = find_inputs(inputs)
     check_output(output, inputs)
     with _whole_or_nothing(output):
-        trained = Run(recipe, workdir).load_scorer(which)
-        thresholds = complete_thresholds(thresholds, config, workdir, which, trained.saved)
+        trained = Run(recipe, workdir).load_scorer(checkpoint)
+        thresholds = complete_thresholds(thresholds, config, workdir, checkpoint, trained.saved)
         check_thresholds(thresholds, wanted, need_verdicts)
         geometry, skipped = recipe.geometry, dict[InputImage, str]()
 
@@ -109,7 +109,7 @@ def predict(
                 raise DataError(f"No image can be read; the first: {skipped[images[0]]}")
 
         if wanted.colored and scale is None:
-            scale = find_scale(workdir, which, trained.saved) or _count_scale(scored)
+            scale = find_scale(workdir, checkpoint, trained.saved) or _count_scale(scored)
         with writing(output):
             writer = ImageWriter(output, geometry, thresholds, wanted, scale)
             counts = _write(writer, scored("predicting"))

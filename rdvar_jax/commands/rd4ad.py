@@ -35,7 +35,7 @@ def import_rd4ad(config: Config, checkpoint: Path, workdir_path: Path) -> Workdi
 
     It can be evaluated like one that was trained here, but not trained further: Adam's moments and
     the epoch are not in the file. So the saved state has moments of 0, the step that the batch
-    normalisations counted, no epoch and no metrics, and its identity says where it came from.
+    normalisations counted, no epoch and no metrics, and its provenance says where it came from.
 
     Args:
         config: `teacher`, `data.image_size` and what scoring needs. `data.root` and
@@ -73,19 +73,21 @@ def import_rd4ad(config: Config, checkpoint: Path, workdir_path: Path) -> Workdi
             "converter": CONVERTER,
         },
     }
-    run.checkpoints.save(state, epoch=None, metrics={}, identity=provenance)
+    run.checkpoints.save(state, epoch=None, metrics={}, provenance=provenance)
     save_config(workdir, config)  # last: without it the folder is not a run
     return workdir
 
 
-def export_rd4ad(config: Config, workdir: Workdir, output: Path, which: str = "latest") -> None:
+def export_rd4ad(
+    config: Config, workdir: Workdir, output: Path, checkpoint: str = "latest"
+) -> None:
     """Writes a run's networks as a checkpoint that RD4AD's code loads with strict names.
 
     Args:
         config: the run's own, as `load_config` gives it.
         workdir: the run's folder.
         output: the `.pth` file to make.
-        which: "latest" or "best".
+        checkpoint: "latest" or "best".
 
     Raises:
         UserError: the run has no whole checkpoint, or the file is there or cannot be written.
@@ -93,9 +95,9 @@ def export_rd4ad(config: Config, workdir: Workdir, output: Path, which: str = "l
     if output.exists():
         raise CheckpointError(f"{output} is there already; give another --output.")
     run = Run(Recipe.for_prediction(config), workdir)
-    restored = run.checkpoints.restore(run.recipe.abstract_state, which)
+    restored = run.checkpoints.restore(run.recipe.abstract_state, checkpoint)
     if restored is None:
-        raise CheckpointError(f"{workdir.folder} holds no {which} checkpoint; train first.")
+        raise CheckpointError(f"{workdir.folder} holds no {checkpoint} checkpoint; train first.")
     state, _ = restored
     variables = jax.device_get(student_of(state))
     write_torch_file(output, with_unused(student_to_rd4ad(variables), int(state.step)))

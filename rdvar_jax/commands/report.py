@@ -18,12 +18,12 @@ from rdvar_jax.scoring.metrics import auroc
 from rdvar_jax.training.writer import read_lines
 
 
-def write_report(workdir: Workdir, which: str = "latest", output: Path | None = None) -> Path:
+def write_report(workdir: Workdir, checkpoint: str = "latest", output: Path | None = None) -> Path:
     """Writes the page of what `rdvar evaluate` found.
 
     Args:
         workdir: the run's folder.
-        which: "latest" or "best", as it was evaluated.
+        checkpoint: "latest" or "best", as it was evaluated.
         output: the file; by default `report.html` in the run's folder.
 
     Returns:
@@ -34,14 +34,14 @@ def write_report(workdir: Workdir, which: str = "latest", output: Path | None = 
           written.
     """
     load_config(workdir)  # says what is wrong with a folder that holds no run
-    results = _read(workdir.results(which), workdir, which)
-    evaluation = _read(workdir.evaluation(which), workdir, which)
-    rows = _read_rows(workdir.scores(which), evaluation["scores_sha256"], workdir, which)
-    threshold = _read_threshold(workdir.threshold(which), results, evaluation["settings"])
+    results = _read(workdir.results(checkpoint), workdir, checkpoint)
+    evaluation = _read(workdir.evaluation(checkpoint), workdir, checkpoint)
+    rows = _read_rows(workdir.scores(checkpoint), evaluation["scores_sha256"], workdir, checkpoint)
+    threshold = _read_threshold(workdir.threshold(checkpoint), results, evaluation["settings"])
     page = render_page(
         results, evaluation, rows, threshold, _aurocs(rows), read_lines(workdir.metrics)
     )
-    output = output or workdir.report(which)
+    output = output or workdir.report(checkpoint)
     try:
         write_text(output, page)
     except OSError as error:
@@ -51,25 +51,25 @@ def write_report(workdir: Workdir, which: str = "latest", output: Path | None = 
     return output
 
 
-def _read(path: Path, workdir: Workdir, which: str) -> dict[str, Any]:
+def _read(path: Path, workdir: Workdir, checkpoint: str) -> dict[str, Any]:
     try:
         return json.loads(path.read_text())
     except FileNotFoundError as error:
-        raise _not_evaluated(f"{path} is missing", workdir, which) from error
+        raise _not_evaluated(f"{path} is missing", workdir, checkpoint) from error
     except ValueError as error:
-        raise _not_evaluated(f"{path} is damaged", workdir, which) from error
+        raise _not_evaluated(f"{path} is damaged", workdir, checkpoint) from error
 
 
-def _not_evaluated(what: str, workdir: Workdir, which: str) -> CheckpointError:
-    choice = "" if which == "latest" else f" --checkpoint {which}"
+def _not_evaluated(what: str, workdir: Workdir, checkpoint: str) -> CheckpointError:
+    choice = "" if checkpoint == "latest" else f" --checkpoint {checkpoint}"
     return CheckpointError(f"{what}; run rdvar evaluate --workdir {workdir.folder}{choice} first.")
 
 
-def _read_rows(path: Path, sha256: str, workdir: Workdir, which: str) -> list[dict[str, Any]]:
+def _read_rows(path: Path, sha256: str, workdir: Workdir, checkpoint: str) -> list[dict[str, Any]]:
     """The rows of `scores.csv`, which must be those that the evaluation wrote."""
     content = path.read_bytes() if path.exists() else b""
     if hashlib.sha256(content).hexdigest() != sha256:
-        raise _not_evaluated(f"{path} is not what was evaluated last", workdir, which)
+        raise _not_evaluated(f"{path} is not what was evaluated last", workdir, checkpoint)
     return [
         {
             **row,

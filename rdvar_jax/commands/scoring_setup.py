@@ -36,7 +36,7 @@ class Counts:
 
 
 def complete_thresholds(
-    given: Thresholds, config: Config, workdir: Workdir, which: str, saved: SavedStep
+    given: Thresholds, config: Config, workdir: Workdir, checkpoint: str, saved: SavedStep
 ) -> Thresholds:
     """Fills in thresholds that were not given: for images the run's, for pixels that of images.
 
@@ -48,13 +48,13 @@ def complete_thresholds(
     """
     image = given.image
     if image is None:
-        stored = read_threshold(config, workdir, which, saved)
+        stored = read_threshold(config, workdir, checkpoint, saved)
         image = None if stored is None else float(stored["threshold"])
     if image is None:
         logger.info(
             "no verdicts: %s is not there; rdvar threshold makes it from good images, or give "
             "--threshold",
-            workdir.threshold(which),
+            workdir.threshold(checkpoint),
         )
     return Thresholds(image, image if given.pixel is None else given.pixel)
 
@@ -69,13 +69,13 @@ def check_thresholds(thresholds: Thresholds, wanted: Outputs, need_verdicts: boo
             raise ConfigError(f"{flag} needs a threshold; call rdvar threshold, or give one.")
 
 
-def find_scale(workdir: Workdir, which: str, saved: SavedStep) -> tuple[float, float] | None:
+def find_scale(workdir: Workdir, checkpoint: str, saved: SavedStep) -> tuple[float, float] | None:
     """Reads the evaluation's colour scale; None, and a line in the log, if it was of another state.
 
     Raises:
         CheckpointError: the evaluation's results are damaged.
     """
-    path = workdir.results(which)
+    path = workdir.results(checkpoint)
     try:
         results = json.loads(path.read_text())
         if results["checkpoint_sha256"] == saved.sha256 and "color_scale" in results:

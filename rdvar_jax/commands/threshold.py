@@ -75,7 +75,7 @@ def make_threshold(
     workdir: Workdir,
     method: Method,
     inputs: Sequence[Path] = (),
-    which: str = "latest",
+    checkpoint: str = "latest",
 ) -> dict[str, Any]:
     """Scores good images with a saved state and writes `threshold.json`.
 
@@ -86,7 +86,7 @@ def make_threshold(
         inputs: files, folders and patterns of good images that were not trained on. Without them
           those that `data.validation` kept from training are taken; else the training images, and
           no bound is given, because it would not hold.
-        which: "latest" or "best".
+        checkpoint: "latest" or "best".
 
     Returns:
         What the file holds.
@@ -97,7 +97,7 @@ def make_threshold(
     method.check()
     recipe = Recipe.for_prediction(config)
     split, images = _good_images(config, inputs)
-    trained = Run(recipe, workdir).load_scorer(which)
+    trained = Run(recipe, workdir).load_scorer(checkpoint)
     images, scores = _scores(recipe, trained, split, images)
     found = method.apply(scores)
     seen = split == "train"
@@ -127,12 +127,12 @@ def make_threshold(
         "num_images": len(scores),
         "num_above": found.num_above,
         "scores_sha256": _hash(images, scores),
-        "checkpoint": which,
+        "checkpoint": checkpoint,
         "step": trained.saved.step,
         "checkpoint_sha256": trained.saved.sha256,
         "score": score_settings(config),
     }
-    write_json(workdir.threshold(which), value)
+    write_json(workdir.threshold(checkpoint), value)
     return value
 
 

@@ -92,7 +92,7 @@ def train(config: Config, workdir: Path) -> Fitted:
 def _save(
     run: Run, provenance: dict, state: TrainState, epoch: float, metrics: dict[str, float]
 ) -> None:
-    run.checkpoints.save(state, epoch=epoch, metrics=metrics, identity=provenance)
+    run.checkpoints.save(state, epoch=epoch, metrics=metrics, provenance=provenance)
 
 
 def _announce(recipe: Recipe, schedule: Schedule) -> None:
@@ -141,7 +141,7 @@ def _make_evaluate_fn(recipe: Recipe, model: ReverseDistillation):
         variables = recipe.parallel.to_local(student_of(state))
         score = tiled(partial(score_fn, teacher_variables, variables), recipe.geometry)
         maps, scores = score(test_set.images)
-        metrics = evaluate_maps(maps, scores, test_set.masks, test_set.labels, test_set.inside)
+        metrics = evaluate_maps(maps, scores, test_set.masks, test_set.labels, test_set.valid_mask)
         return {name: value for name, value in metrics.items() if value is not None}
 
     return evaluate_fn

@@ -51,7 +51,7 @@ def watch(
     workdir: Workdir,
     folder: Path,
     output: Path,
-    which: str = "latest",
+    checkpoint: str = "latest",
     *,
     interval: float = 1.0,
     thresholds: Thresholds = NO_THRESHOLDS,
@@ -66,7 +66,7 @@ def watch(
     one was stopped, or killed: what has a row is not scored again.
 
     Args:
-        config, workdir, which, thresholds, wanted, need_verdicts: as in `predict`.
+        config, workdir, checkpoint, thresholds, wanted, need_verdicts: as in `predict`.
         folder: looked into at any depth.
         output: empty, not there, or of an earlier call with the same state and settings.
         interval: seconds between two looks. A file is taken when it did not change in one.
@@ -87,11 +87,11 @@ def watch(
     continues = (output / MARK).exists()
     check_output(output, [folder], may_hold_files=continues)
     with StopRequest() as stop:
-        trained = Run(recipe, workdir).load_scorer(which)
-        thresholds = complete_thresholds(thresholds, config, workdir, which, trained.saved)
+        trained = Run(recipe, workdir).load_scorer(checkpoint)
+        thresholds = complete_thresholds(thresholds, config, workdir, checkpoint, trained.saved)
         check_thresholds(thresholds, wanted, need_verdicts)
         if wanted.colored and scale is None:
-            scale = find_scale(workdir, which, trained.saved)
+            scale = find_scale(workdir, checkpoint, trained.saved)
             if scale is None:
                 raise ConfigError(
                     "the colour scale must be known before the first image comes; call rdvar "

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from rdvar_jax.devices.parallel import AXIS_NAME, cpu_compiler_options
+from rdvar_jax.devices.parallel import AXIS_NAME, compiled
 from rdvar_jax.models.build import build_student, build_teacher, feature_shapes, image_shape
 from rdvar_jax.models.image_size import SIZE_MULTIPLE
 from rdvar_jax.models.initialise import abstract_variables, init_variables
@@ -49,7 +49,8 @@ class ReverseDistillation:
     Attributes:
         architecture: the backbone.
         stem_width: channels of the teacher's stem, C.
-        teacher, student: Flax modules.
+        teacher: its Flax module.
+        student: its Flax module.
         teacher_variables: {"params", "batch_stats"}, numpy arrays.
         student_variables: the same of the student.
         teacher_source: sha256 of the file that the teacher was read from, or "random".
@@ -174,11 +175,7 @@ def _make_features_fn(teacher: Any, student: Any, precision: str) -> Any:
         maps = teacher.apply(teacher_variables, normalise(images, dtype))
         return maps, student.apply(student_variables, maps, train=False)
 
-    on_cpu = jax.default_backend() == "cpu"
-    return jax.jit(
-        with_precision(precision, features),
-        compiler_options=cpu_compiler_options() if on_cpu else None,
-    )
+    return compiled(with_precision(precision, features), platform=jax.default_backend())
 
 
 def load_rd4ad(
@@ -186,6 +183,7 @@ def load_rd4ad(
     arch: str | Architecture = "wide_resnet50_2",
     *,
     weights: str | os.PathLike[str] = IMAGENET,
+    stem_width: int | None = None,
 ) -> ReverseDistillation:
     """Reads a checkpoint that RD4AD's PyTorch code saved, without torch.
 
@@ -193,6 +191,7 @@ def load_rd4ad(
         path: the `.pth` file, `{"bn": ..., "decoder": ...}`.
         arch: backbone that it was trained with.
         weights: of the teacher, as `ReverseDistillation` takes them.
+        stem_width: channels of the teacher's stem, likewise.
 
     Returns:
         The model that scores as RD4AD's code does.
@@ -205,7 +204,7 @@ def load_rd4ad(
         >>> model = load_rd4ad("wres50_bottle.pth", "wide_resnet50_2")
         >>> result = evaluate(model, load_category("mvtec/bottle").test)
     """
-    model = ReverseDistillation(arch, weights=weights)
+    model = ReverseDistillation(arch, weights=weights, stem_width=stem_width)
     shapes = _shapes(model.architecture, model.stem_width)
     expected = abstract_variables(model.student, shapes, train=False)
     return model.with_student(read_rd4ad(path, expected).variables)

@@ -92,10 +92,10 @@ def _outline(mask: np.ndarray) -> str:
     """White beside black, which stand out on every colour, around what the mask marks."""
     marked = Image.fromarray(mask.astype(np.uint8) * 255).resize(_size(mask), Image.Resampling.BOX)
     # Of a large mask no pixel gets lost.
-    inside = Image.fromarray((np.asarray(marked) > 0).astype(np.uint8) * 255)
-    lines = np.zeros((inside.height, inside.width, 4), np.uint8)
+    valid_mask = Image.fromarray((np.asarray(marked) > 0).astype(np.uint8) * 255)
+    lines = np.zeros((valid_mask.height, valid_mask.width, 4), np.uint8)
     for value in (255, 255, 0):
-        grown = inside.filter(ImageFilter.MaxFilter(3))
-        lines[(np.asarray(grown) > 0) & (np.asarray(inside) == 0)] = (value, value, value, 255)
-        inside = grown
+        grown = valid_mask.filter(ImageFilter.MaxFilter(3))
+        lines[(np.asarray(grown) > 0) & (np.asarray(valid_mask) == 0)] = (value, value, value, 255)
+        valid_mask = grown
     return data_uri(Image.fromarray(lines), lossless=True)

@@ -10,7 +10,7 @@ def evaluate_maps(
     scores: np.ndarray,
     masks: np.ndarray,
     labels: np.ndarray,
-    inside: np.ndarray | None = None,
+    valid_mask: np.ndarray | None = None,
 ) -> dict[str, float | None]:
     """Image and pixel metrics; None where the set cannot define one.
 
@@ -19,8 +19,8 @@ def evaluate_maps(
         scores: [N] float32.
         masks: [N, H, W] bool.
         labels: [N], 0 good, 1 defective, and under 0 without a label.
-        inside: [N, H, W] bool, the pixels that count; None where all do.
+        valid_mask: [N, H, W] bool, the pixels that count; None where all do.
     """
     if (labels < 0).any():  # half a set of labels gives no metric; one class gives None for all
         labels = np.zeros_like(labels)
-    return {**image_metrics(scores, labels), **pixel_metrics(maps, masks, inside=inside)}
+    return {**image_metrics(scores, labels), **pixel_metrics(maps, masks, valid_mask=valid_mask)}

@@ -87,10 +87,10 @@ def false_and_height(ranking: Ranking, height: np.ndarray) -> tuple[np.ndarray, 
 
 def cut_at(end: float, false: np.ndarray, height: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The part of a curve up to `end` false positives, with a corner there."""
-    inside = int(np.searchsorted(false, end, side="right"))
-    around_end = slice(inside - 1, inside + 1)
+    valid_mask = int(np.searchsorted(false, end, side="right"))
+    around_end = slice(valid_mask - 1, valid_mask + 1)
     height_at_end = np.interp(end, false[around_end], height[around_end])
-    return np.append(false[:inside], end), np.append(height[:inside], height_at_end)
+    return np.append(false[:valid_mask], end), np.append(height[:valid_mask], height_at_end)
 
 
 def area_under_roc(ranking: Ranking) -> float:

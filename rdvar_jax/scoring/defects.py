@@ -52,12 +52,12 @@ def find_defects(above: np.ndarray, anomaly_map: np.ndarray) -> list[Defect]:
     ndimage.label(above, structure=np.ones((3, 3), bool), output=labelled)
     defects = []
     for number, (rows, columns) in enumerate(ndimage.find_objects(labelled), start=1):
-        inside = labelled[rows, columns] == number
+        valid_mask = labelled[rows, columns] == number
         defects.append(
             Defect(
                 (columns.start, rows.start, columns.stop, rows.stop),
-                int(np.count_nonzero(inside)),
-                float(anomaly_map[rows, columns][inside].max()),
+                int(np.count_nonzero(valid_mask)),
+                float(anomaly_map[rows, columns][valid_mask].max()),
             )
         )
     return sorted(defects, key=lambda defect: (-defect.score, defect.box))

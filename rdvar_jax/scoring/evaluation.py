@@ -29,13 +29,13 @@ class ScoredImages(Protocol):
         images: uint8 [N, H, W, 3].
         masks: bool [N, H, W], true where defective.
         labels: int [N]: 0 good, 1 defective, under 0 without a label.
-        inside: bool [N, H, W], the pixels that count; None where all do.
+        valid_mask: bool [N, H, W], the pixels that count; None where all do.
     """
 
     images: Any
     masks: np.ndarray
     labels: np.ndarray
-    inside: np.ndarray | None
+    valid_mask: np.ndarray | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +46,10 @@ class Evaluation:
         metrics: by name, as in results.json; None where the set cannot define one.
         maps: float32 [N, H, W], raw: where an image is unusual.
         scores: float32 [N], raw: the largest value of each map.
+
+    Example:
+        >>> result = evaluate(fitted, parts.test)
+        >>> result.metrics["pixel_auroc"], result.maps.shape, result.scores.argmax()
     """
 
     metrics: dict[str, float | None]
@@ -147,8 +151,8 @@ def evaluate(
 
     Example:
         >>> result = evaluate(fitted, load_category("mvtec/screw").test)
-        >>> result.metrics["image_auroc"]
+        >>> result.metrics["image_auroc"], result.metrics["aupro"]
     """
     maps, scores = score(model, test.images, **options)
-    metrics = evaluate_maps(maps, scores, test.masks, test.labels, test.inside)
+    metrics = evaluate_maps(maps, scores, test.masks, test.labels, test.valid_mask)
     return Evaluation(metrics, maps, scores)

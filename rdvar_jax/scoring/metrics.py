@@ -46,7 +46,7 @@ def pixel_metrics(
     maps: npt.ArrayLike,
     masks: npt.ArrayLike,
     limit: float = 0.3,
-    inside: npt.ArrayLike | None = None,
+    valid_mask: npt.ArrayLike | None = None,
 ) -> dict[str, float | None]:
     """All pixel metrics of a set, from one sort of its pixels.
 
@@ -57,8 +57,8 @@ def pixel_metrics(
         maps: [N, H, W], usually float32; the raw anomaly maps of all test images.
         masks: [N, H, W], bool or 0/1, true for a defective pixel.
         limit: the FPR at which AUPRO ends.
-        inside: [N, H, W], bool; the other pixels are left out, as if they were not there, and none
-            of them is defective. None where all count.
+        valid_mask: [N, H, W], bool; the other pixels are left out, as if they were not there, and
+            none of them is defective. None where all count.
 
     Returns:
         `pixel_auroc`, `pixel_ap`, `pixel_f1_max`, `aupro` and `pro_rd4ad_per_image`, each in
@@ -71,20 +71,22 @@ def pixel_metrics(
     """
     maps, masks = _checked_maps(maps, masks)
     _check_limit(limit)
-    inside = None if inside is None else _checked_inside(inside, masks)
+    valid_mask = None if valid_mask is None else _checked_inside(valid_mask, masks)
     metrics: dict[str, float | None] = dict.fromkeys(
         ("pixel_auroc", "pixel_ap", "pixel_f1_max", "aupro", "pro_rd4ad_per_image")
     )
-    counted = masks if inside is None else masks[inside]
+    counted = masks if valid_mask is None else masks[valid_mask]
     if not has_both_classes(counted):
         return metrics
-    ranking = curves.rank((maps if inside is None else maps[inside]).ravel(), counted.ravel())
+    ranking = curves.rank(
+        (maps if valid_mask is None else maps[valid_mask]).ravel(), counted.ravel()
+    )
     found = regions.find_regions(masks)
     metrics["pixel_auroc"] = curves.area_under_roc(ranking)
     metrics["pixel_ap"] = curves.average_precision_of(ranking)
     metrics["pixel_f1_max"] = curves.best_f1(ranking)
     metrics["aupro"] = regions.area_under_pro(ranking, found, limit)
-    metrics["pro_rd4ad_per_image"] = _mean_pro_rd4ad(maps, masks, found, inside)
+    metrics["pro_rd4ad_per_image"] = _mean_pro_rd4ad(maps, masks, found, valid_mask)
     return metrics
 
 
@@ -99,7 +101,11 @@ def auroc(scores: npt.ArrayLike, labels: npt.ArrayLike) -> float | None:
         The area in 0..1, or None when only one class is present.
 
     Raises:
-        ValueError: as `image_metrics`.
+        ValueError: shapes differ, a score is nan or infinite, or a label is not 0 or 1.
+
+    Example:
+        >>> auroc([0.1, 0.4, 0.3, 0.9], [0, 0, 1, 1])
+        0.75
     """
     return _of_ranking(curves.area_under_roc, scores, labels)
 
@@ -108,6 +114,10 @@ def average_precision(scores: npt.ArrayLike, labels: npt.ArrayLike) -> float | N
     """Average precision: Σ (gain in recall) · precision over all thresholds, not interpolated.
 
     Arguments, None and errors as in `auroc`.
+
+    Example:
+        >>> round(average_precision([0.1, 0.4, 0.3, 0.9], [0, 0, 1, 1]), 3)
+        0.833
     """
     return _of_ranking(curves.average_precision_of, scores, labels)
 
@@ -116,6 +126,10 @@ def f1_max(scores: npt.ArrayLike, labels: npt.ArrayLike) -> float | None:
     """The best F1 score of any threshold. It is chosen with the labels: a bound, not a forecast.
 
     Arguments, None and errors as in `auroc`.
+
+    Example:
+        >>> f1_max([0.1, 0.4, 0.3, 0.9], [0, 0, 1, 1])
+        0.8
     """
     return _of_ranking(curves.best_f1, scores, labels)
 
@@ -138,7 +152,14 @@ def aupro(maps: npt.ArrayLike, masks: npt.ArrayLike, limit: float = 0.3) -> floa
         The area in 0..1, or None without a defective region or without a defect-free pixel.
 
     Raises:
-        ValueError: as `pixel_metrics`.
+        ValueError: shapes differ or are not [N, H, W], a map holds nan or infinity, a mask holds
+            something else than 0 and 1, or the limit is not in (0, 1].
+
+    Example:
+        >>> masks = np.zeros((1, 8, 8), bool)
+        >>> masks[0, 2:5, 2:5] = True
+        >>> aupro(masks * 0.9, masks), aupro(1.0 - masks, masks)
+        (1.0, 0.0)
 
     Source: Bergmann et al., "The MVTec Anomaly Detection Dataset", IJCV 2021.
     """
@@ -200,28 +221,28 @@ def _mean_pro_rd4ad(
     maps: np.ndarray,
     masks: np.ndarray,
     found: regions.Regions,
-    inside: np.ndarray | None = None,
+    valid_mask: np.ndarray | None = None,
 ) -> float | None:
     num_defective = np.count_nonzero(masks, axis=(1, 2))
-    num_pixels = masks[:1].size if inside is None else np.count_nonzero(inside, axis=(1, 2))
+    num_pixels = masks[:1].size if valid_mask is None else np.count_nonzero(valid_mask, axis=(1, 2))
     ends = np.cumsum(num_defective)
     values = []
     for i in np.flatnonzero((num_defective > 0) & (num_defective < num_pixels)):
         region = found.region[ends[i] - num_defective[i] : ends[i]]
-        seen = ... if inside is None else inside[i]
+        seen = ... if valid_mask is None else valid_mask[i]
         values.append(
             regions.pro_rd4ad_of_image(maps[i][seen], region - region.min(), masks[i][seen])
         )
     return float(np.mean(values)) if values else None
 
 
-def _checked_inside(inside: npt.ArrayLike, masks: np.ndarray) -> np.ndarray:
-    inside = np.asarray(inside)
-    if inside.dtype != bool or inside.shape != masks.shape:
+def _checked_inside(valid_mask: npt.ArrayLike, masks: np.ndarray) -> np.ndarray:
+    valid_mask = np.asarray(valid_mask)
+    if valid_mask.dtype != bool or valid_mask.shape != masks.shape:
         raise ValueError(f"inside must be bool {list(masks.shape)}, as the masks")
-    if (masks & ~inside).any():
+    if (masks & ~valid_mask).any():
         raise ValueError("a pixel outside cannot be defective")
-    return inside
+    return valid_mask
 
 
 def _checked_maps(maps: npt.ArrayLike, masks: npt.ArrayLike) -> tuple[np.ndarray, np.ndarray]:

@@ -16,7 +16,7 @@ def curve_points(
     scores: np.ndarray,
     masks: np.ndarray,
     labels: np.ndarray,
-    inside: np.ndarray | None = None,
+    valid_mask: np.ndarray | None = None,
 ) -> dict[str, Points | None]:
     """Points [x, y] of the ROC curves of images and pixels, and of the PRO curve.
 
@@ -30,7 +30,8 @@ def curve_points(
         scores: [N] float32.
         masks: [N, H, W] bool.
         labels: [N], 0 good, 1 defective, and under 0 without a label.
-        inside: [N, H, W] bool, the pixels that count, as in `metrics.pixel_metrics`; None for all.
+        valid_mask: [N, H, W] bool, the pixels that count, as in `metrics.pixel_metrics`; None for
+            all.
 
     Returns:
         `image_roc`, `pixel_roc` and `pro`; None where the set cannot define one.
@@ -40,9 +41,9 @@ def curve_points(
         labels = np.zeros_like(labels)
     if has_both_classes(labels):
         points["image_roc"] = _roc(curves.rank(scores, labels == 1))
-    counted = masks.ravel() if inside is None else masks[inside]
+    counted = masks.ravel() if valid_mask is None else masks[valid_mask]
     if has_both_classes(counted):
-        ranking = curves.rank(maps.ravel() if inside is None else maps[inside], counted)
+        ranking = curves.rank(maps.ravel() if valid_mask is None else maps[valid_mask], counted)
         points["pixel_roc"] = _roc(ranking)
         overlap = regions.mean_overlap(ranking, regions.find_regions(masks))
         points["pro"] = _points(ranking, overlap, PRO_LIMIT)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from rdvar_jax.devices.parallel import Parallel, made_once
+from rdvar_jax.devices.parallel import Parallel, compiled, made_once
 from rdvar_jax.models.fold import fold_batch_norm
 from rdvar_jax.models.image_size import ImageSize, height_width
 from rdvar_jax.models.precision import compute_dtype, with_precision
@@ -93,7 +93,7 @@ def make_prepare_fn(
             with_winograd(student, folded_student, features, train=False),
         )
 
-    return jax.jit(prepare)
+    return compiled(prepare, platform=parallel.devices[0].platform)
 
 
 def make_score_fn(

@@ -15,7 +15,7 @@ import safetensors.numpy
 from jax import export
 
 from rdvar_jax.data.pixels.geometry import Geometry
-from rdvar_jax.devices.parallel import cpu_compiler_options
+from rdvar_jax.devices.parallel import compiled
 from rdvar_jax.errors import BundleError
 from rdvar_jax.serving.archive import PROGRAM, WEIGHTS, read_bundle
 from rdvar_jax.serving.pictures import as_pictures, to_pixels
@@ -76,8 +76,7 @@ class Detector:
         jax.eval_shape(exported.call, weights, images)
         device = jax.local_devices()[0]
         self._weights = jax.device_put(weights, device)
-        options = cpu_compiler_options() if device.platform == "cpu" else None
-        self._program = jax.jit(exported.call, compiler_options=options)
+        self._program = compiled(exported.call, platform=device.platform)
 
     @classmethod
     def load(

@@ -93,7 +93,7 @@ class _Plan:
 
 
 def generate(
-    root: Path,
+    root: str | Path,
     categories: Sequence[str] | None = None,
     *,
     size: int = 256,
@@ -104,7 +104,7 @@ def generate(
     num_workers: int | None = None,
     progress: bool = True,
 ) -> None:
-    """Write drawn images and their masks to ROOT, as MVTec AD lays them out.
+    """Writes drawn images and their masks to ROOT, as MVTec AD lays them out.
 
     The same arguments give the same bytes in every file, whatever the number of workers, on one
     machine with one set of library versions. The random numbers are the same everywhere; the last
@@ -132,6 +132,11 @@ def generate(
         ConfigError: There is no such category, or a number is out of range.
         DataError: `root` is a file, or holds other files.
         OSError: The images cannot be written.
+
+    Example:
+        >>> generate("parts", ["cloth"], size=64, num_train=8, num_test_good=4, num_per_defect=1)
+        >>> load_category("parts/cloth", image_size=64).train.images.shape
+        (8, 64, 64, 3)
     """
     root = Path(root).expanduser().absolute()
     names = tuple(sorted(set(CATEGORIES if categories is None else categories)))

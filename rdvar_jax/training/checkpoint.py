@@ -44,14 +44,15 @@ class SavedStep:
         epoch: epochs done, a fraction where the run was stopped in the middle of one; None where
             it was trained elsewhere and that is not known.
         metrics: of that epoch; empty where the run was stopped in the middle of one.
-        identity: what the trained parameters depend on: settings, data, teacher.
+        provenance: what the trained parameters depend on: settings, data, teacher. Called
+          "identity" in manifests up to 0.1.0.
         files: sha256 of every file, by its path inside the step's folder.
     """
 
     step: int
     epoch: float | None
     metrics: dict[str, float]
-    identity: dict[str, Any]
+    provenance: dict[str, Any]
     files: dict[str, str]
 
     @property
@@ -80,7 +81,7 @@ class Checkpoints:
         *,
         epoch: float | None,
         metrics: dict[str, float],
-        identity: dict[str, Any],
+        provenance: dict[str, Any],
     ) -> None:
         """Writes the state and waits until it is on disk; a step that is there is left as it is.
 
@@ -90,7 +91,7 @@ class Checkpoints:
             CheckpointError: the disk refuses.
         """
         if is_main_process():
-            self._save(state, epoch, metrics, identity)
+            self._save(state, epoch, metrics, provenance)
         barrier("saved")
 
     def _save(
@@ -98,7 +99,7 @@ class Checkpoints:
         state: TrainState,
         epoch: float | None,
         metrics: dict[str, float],
-        identity: dict[str, Any],
+        provenance: dict[str, Any],
     ) -> None:
         step = int(state.step)
         if (self.folder / str(step) / MANIFEST).exists():
@@ -114,7 +115,7 @@ class Checkpoints:
             with ocp.CheckpointManager(self.folder, options=options) as manager:
                 manager.save(step, args=ocp.args.StandardSave(_as_dict(state)))
             folder = self.folder / str(step)
-            saved = SavedStep(step, epoch, metrics, identity, dict(_hash_files(folder)))
+            saved = SavedStep(step, epoch, metrics, provenance, dict(_hash_files(folder)))
             write_json(folder / MANIFEST, asdict(saved))
             self._remove_old()
         except OSError as error:
@@ -142,13 +143,13 @@ class Checkpoints:
                 os.replace(folder, aside)
 
     def restore(
-        self, abstract_state: TrainState, which: str = "latest"
+        self, abstract_state: TrainState, checkpoint: str = "latest"
     ) -> tuple[TrainState, SavedStep] | None:
         """Reads the newest checkpoint that is whole, or the best one.
 
         Args:
             abstract_state: shapes, dtypes and shardings of the state to make.
-            which: one of `CHECKPOINTS`. "latest" falls back to older ones past damaged ones.
+            checkpoint: one of `CHECKPOINTS`. "latest" falls back to older ones past damaged ones.
 
         Returns:
             The state and what its manifest says, or None where nothing was ever saved.
@@ -157,7 +158,7 @@ class Checkpoints:
             CheckpointError: there are checkpoints, but none is whole.
         """
         problems = []
-        for saved in self._ranked(which):
+        for saved in self._ranked(checkpoint):
             folder = self.folder / str(saved.step)
             problem = _find_damage(folder)
             if problem:
@@ -178,17 +179,17 @@ class Checkpoints:
             )
         return None
 
-    def find(self, which: str = "latest") -> SavedStep | None:
+    def find(self, checkpoint: str = "latest") -> SavedStep | None:
         """What the manifest of the checkpoint that would be restored says, if there is one."""
-        return next(iter(self._ranked(which)), None)
+        return next(iter(self._ranked(checkpoint)), None)
 
-    def _ranked(self, which: str) -> list[SavedStep]:
+    def _ranked(self, checkpoint: str) -> list[SavedStep]:
         saved = [
             _read_manifest(self.folder / str(step))
             for step in self._steps()
             if (self.folder / str(step) / MANIFEST).exists()
         ]
-        if which == "best":
+        if checkpoint == "best":
             saved = [s for s in saved if self._best_metric in s.metrics]
             return sorted(saved, key=lambda s: self._rank(s.metrics), reverse=True)
         return sorted(saved, key=lambda s: s.step, reverse=True)
@@ -247,7 +248,10 @@ def _hash_files(folder: Path) -> Iterator[tuple[str, str]]:
 def _read_manifest(folder: Path) -> SavedStep:
     path = folder / MANIFEST
     try:
-        return SavedStep(**json.loads(path.read_text()))
+        entries = json.loads(path.read_text())
+        if "identity" in entries:  # up to 0.1.0
+            entries["provenance"] = entries.pop("identity")
+        return SavedStep(**entries)
     except (OSError, ValueError, TypeError) as error:
         raise CheckpointError(
             f"{path} cannot be read ({error}); remove the folder {folder} to go on without it."

@@ -4,6 +4,7 @@ The teacher is frozen and images are not augmented, so its features of an image 
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -11,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from rdvar_jax.devices.parallel import Parallel, made_once
+from rdvar_jax.devices.parallel import Parallel, compiled, made_once
 from rdvar_jax.models.precision import compute_dtype, with_precision
 from rdvar_jax.models.teacher import Teacher, normalise
 
@@ -66,16 +67,12 @@ def teacher_features(
     dtype = compute_dtype(precision)
     image = jax.ShapeDtypeStruct((1, *data.shape[1:]), dtype)
     shapes = jax.eval_shape(teacher.apply, teacher_variables, image)
-    make = jax.jit(
-        lambda: tuple(jnp.zeros((count, *shape.shape[1:]), dtype) for shape in shapes),
-        out_shardings=parallel.replicated,
-    )
     # Nothing is split, so there is nothing for `parallel.wrap` to do.
-    step = jax.jit(
-        make_feature_step(teacher, batch_size, precision),
-        donate_argnums=0,
-        out_shardings=parallel.replicated,
+    compile = partial(
+        compiled, platform=parallel.devices[0].platform, out_shardings=parallel.replicated
     )
+    make = compile(lambda: tuple(jnp.zeros((count, *s.shape[1:]), dtype) for s in shapes))
+    step = compile(make_feature_step(teacher, batch_size, precision), donate_argnums=0)
     features = make()
     for start in range(0, count, batch_size):
         first = np.int32(min(start, count - batch_size))

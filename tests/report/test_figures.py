@@ -159,8 +159,8 @@ def test_outline_follows_the_mask_and_hides_none_of_its_heat(tmp_path):
     data["maps"][:] = 0.0  # no heat at all: what differs from the image is the outline
     data["scores"] = np.array([0.1, 0.9])
     image, mask, heat = tiles_of_panel(save_figures(tmp_path, **data)[0])
-    inside = mask[..., 0] > 0
-    assert np.array_equal(heat[inside], image[inside])
+    valid_mask = mask[..., 0] > 0
+    assert np.array_equal(heat[valid_mask], image[valid_mask])
     assert (heat[63, 64:128] == 255).all() and (heat[62, 64:128] == 0).all()
     assert (heat[64:128, 128] == 255).all() and (heat[64:128, 129] == 0).all()
     assert np.array_equal(heat[:62], image[:62])

@@ -40,15 +40,15 @@ def test_pictures_show_image_heat_and_the_edge_of_the_defect():
     labels = np.array([0, 0, 1, 1])
     shown = make_gallery(images, masks, maps, np.arange(4.0), labels, (0.0, 1.0))
     assert [item["row"] for item in shown] == [2, 3, 1, 0]
-    inside, far = (slice(90, 150), slice(90, 150)), (slice(200, 300), slice(200, 300))
+    valid_mask, far = (slice(90, 150), slice(90, 150)), (slice(200, 300), slice(200, 300))
     assert np.abs(picture(shown[0]["image"]) - 120).max() <= 3
     heat = picture(shown[0]["heat"])
     assert np.abs(heat[far] - 120).max() <= 6
-    red, _, blue = heat[inside].reshape(-1, 3).mean(axis=0)
+    red, _, blue = heat[valid_mask].reshape(-1, 3).mean(axis=0)
     assert red > blue + 60
     outline = picture(shown[0]["outline"])
     opaque = outline[..., 3] > 0
-    assert not opaque[inside].any() and not opaque[far].any()
+    assert not opaque[valid_mask].any() and not opaque[far].any()
     # The mask is rows and columns 80 to 159 of the picture; 78 and 79 are white, 77 is black.
     assert (outline[100, [77, 78, 79]] == [[0, 0, 0, 255], [255] * 4, [255] * 4]).all()
     assert not opaque[100, [76, 80]].any()

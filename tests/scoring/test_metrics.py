@@ -255,23 +255,23 @@ def test_pixels_that_do_not_count_change_nothing():
     rng = np.random.default_rng(0)
     maps, masks = rng.random((4, 12, 9)).astype(np.float32), np.zeros((4, 12, 9), bool)
     masks[1, 2:5, 3:6] = masks[2, 9:, 0] = masks[2, :2, :] = True
-    wide, inside = np.full((4, 20, 15), 5, np.float32), np.zeros((4, 20, 15), bool)
-    wide_masks = np.zeros_like(inside)
+    wide, valid_mask = np.full((4, 20, 15), 5, np.float32), np.zeros((4, 20, 15), bool)
+    wide_masks = np.zeros_like(valid_mask)
     for index, (top, left) in enumerate([(0, 0), (8, 6), (3, 2), (5, 0)]):
         place = index, slice(top, top + 12), slice(left, left + 9)
-        wide[place], wide_masks[place], inside[place] = maps[index], masks[index], True
+        wide[place], wide_masks[place], valid_mask[place] = maps[index], masks[index], True
     expected = pixel_metrics(maps, masks)
-    assert pixel_metrics(wide, wide_masks, inside=inside) == expected
+    assert pixel_metrics(wide, wide_masks, valid_mask=valid_mask) == expected
     assert pixel_metrics(wide, wide_masks) != expected
-    assert pixel_metrics(maps, masks, inside=np.ones_like(masks)) == expected
+    assert pixel_metrics(maps, masks, valid_mask=np.ones_like(masks)) == expected
 
 
 def test_all_that_counts_may_be_defective():
     masks = np.zeros((1, 4, 4), bool)
     masks[:, 1:3] = True
     maps = np.zeros((1, 4, 4), np.float32)
-    assert set(pixel_metrics(maps, masks, inside=masks).values()) == {None}
+    assert set(pixel_metrics(maps, masks, valid_mask=masks).values()) == {None}
     with pytest.raises(ValueError, match="outside cannot be defective"):
-        pixel_metrics(maps, masks, inside=~masks)
+        pixel_metrics(maps, masks, valid_mask=~masks)
     with pytest.raises(ValueError, match=r"inside must be bool \[1, 4, 4\]"):
-        pixel_metrics(maps, masks, inside=masks[0])
+        pixel_metrics(maps, masks, valid_mask=masks[0])

@@ -56,9 +56,9 @@ def test_pixels_that_do_not_count_move_no_curve():
     maps, scores, masks, labels = sample_set()
     expected = curve_points(maps, scores, masks, labels)
     border = (0, 0), (3, 4), (0, 5)
-    inside = np.pad(np.ones_like(masks), border)
+    valid_mask = np.pad(np.ones_like(masks), border)
     wide = np.pad(maps, border, constant_values=maps.max()), scores, np.pad(masks, border), labels
-    assert curve_points(*wide, inside=inside) == expected
+    assert curve_points(*wide, valid_mask=valid_mask) == expected
     assert curve_points(*wide) != expected
 
 

@@ -43,7 +43,7 @@ def checkpoints(tmp_path):
 
 def save(checkpoints, step, loss=None):
     metrics = {} if loss is None else {"train_loss": loss}
-    checkpoints.save(make_state(step), epoch=step / 10, metrics=metrics, identity=IDENTITY)
+    checkpoints.save(make_state(step), epoch=step / 10, metrics=metrics, provenance=IDENTITY)
 
 
 def restored_step(checkpoints, which="latest"):
@@ -68,7 +68,7 @@ def test_round_trip_is_exact_and_keeps_what_the_run_was(checkpoints):
     save(checkpoints, 10, loss=0.5)
     assert restored_step(checkpoints) == 10
     saved = checkpoints.find()
-    assert (saved.epoch, saved.metrics, saved.identity) == (1.0, {"train_loss": 0.5}, IDENTITY)
+    assert (saved.epoch, saved.metrics, saved.provenance) == (1.0, {"train_loss": 0.5}, IDENTITY)
     assert len(saved.sha256) == 64
 
 
@@ -91,7 +91,7 @@ def test_higher_can_be_better(tmp_path):
     checkpoints = Checkpoints(tmp_path, "test_image_auroc", higher_is_better=True)
     for step, value in ((1, 0.5), (2, 0.9), (3, 0.7)):
         metrics = {"test_image_auroc": value}
-        checkpoints.save(make_state(step), epoch=step, metrics=metrics, identity=IDENTITY)
+        checkpoints.save(make_state(step), epoch=step, metrics=metrics, provenance=IDENTITY)
     assert restored_step(checkpoints, "best") == 2
 
 

@@ -111,7 +111,7 @@ def run_config(
     trained = Run(recipe, workdir).load_scorer()
     test_set = recipe.load_test()
     maps, scores = trained.score(test_set.images)
-    metrics = evaluate_maps(maps, scores, test_set.masks, test_set.labels, test_set.inside)
+    metrics = evaluate_maps(maps, scores, test_set.masks, test_set.labels, test_set.valid_mask)
     end = time.perf_counter()
 
     lines = [json.loads(line) for line in workdir.metrics.read_text().splitlines()]

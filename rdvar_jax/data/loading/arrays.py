@@ -48,7 +48,7 @@ class TestSet:
     masks: np.ndarray  # bool [N, H, W], True where defective
     labels: np.ndarray  # int32 [N], 0 good, 1 defective, UNLABELLED where nothing says so
     # bool [N, H, W], False in the border that "pad" adds; None where no image has one.
-    inside: np.ndarray | None = None
+    valid_mask: np.ndarray | None = None
     skipped: tuple[Skipped, ...] = ()  # what was left out, with on_error "skip"
 
     @property
@@ -190,10 +190,10 @@ def load_test(
     skipped = leave_out(category.test, failures or {}, "test")
     records, images, masks = _without(failures, category.test, images, masks)
     labels = np.array([record.label for record in records], np.int32)
-    geometry, inside = as_geometry(size), None
+    geometry, valid_mask = as_geometry(size), None
     if geometry.pads:
-        inside = np.stack([geometry.inside(image_dimensions(one.path)) for one in records])
-    return TestSet(records, images, masks, labels, inside, skipped)
+        valid_mask = np.stack([geometry.valid_mask(image_dimensions(one.path)) for one in records])
+    return TestSet(records, images, masks, labels, valid_mask, skipped)
 
 
 def _without(

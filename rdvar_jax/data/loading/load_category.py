@@ -104,7 +104,10 @@ def load_category(
         progress: show a progress bar while decoding.
 
     Returns:
-        The category, with `train`, `validation` and `test`.
+        The category. `train` and `validation` have `images`, uint8 [N, H, W, 3] in RGB; `test` has
+        `images`, `masks`, bool [N, H, W], true where defective, and `labels`, int32 [N], 1 where
+        defective. The `records` of each say `path` and `defect`, the kind. Images are decoded when
+        a part is first asked for.
 
     Raises:
         ConfigError: the geometry is not one of these.

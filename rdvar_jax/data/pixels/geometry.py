@@ -98,11 +98,11 @@ class Geometry:
         """A grey mask as uint8 [H, W] (tiled: [h, w]), still grey; a border is 0."""
         return self._apply(mask, 0)
 
-    def inside(self, size_wh: tuple[int, int]) -> np.ndarray:
+    def valid_mask(self, size_wh: tuple[int, int]) -> np.ndarray:
         """Where the result of an image of this width and height is no border, bool [H, W]."""
-        inside = np.zeros(self.shape_of(size_wh), np.bool_)
-        inside[self.boxes(size_wh)[1].slices] = True
-        return inside
+        valid_mask = np.zeros(self.shape_of(size_wh), np.bool_)
+        valid_mask[self.boxes(size_wh)[1].slices] = True
+        return valid_mask
 
     def to_original(
         self, anomaly_map: np.ndarray, shape: tuple[int, int], outside: float = np.nan

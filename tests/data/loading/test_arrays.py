@@ -57,13 +57,13 @@ def test_a_border_is_known(root: Path):
     """8 x 8 in 8 x 16: four columns of border on either side."""
     category = find_category(root, "widget")
     test = load_test(category, Geometry("pad", 8, 16))
-    assert test.inside is not None and test.inside.shape == (2, 8, 16)
-    assert test.inside[:, :, 4:12].all() and not test.inside[:, :, [0, 3, 12, 15]].any()
+    assert test.valid_mask is not None and test.valid_mask.shape == (2, 8, 16)
+    assert test.valid_mask[:, :, 4:12].all() and not test.valid_mask[:, :, [0, 3, 12, 15]].any()
     plain = load_test(category, 8)
     np.testing.assert_array_equal(test.images[:, :, 4:12], plain.images)
     np.testing.assert_array_equal(test.masks[:, :, 4:12], plain.masks)
-    assert not test.masks[~test.inside].any()
-    assert plain.inside is None
+    assert not test.masks[~test.valid_mask].any()
+    assert plain.valid_mask is None
 
 
 def test_threshold_reaches_the_masks(root: Path):

@@ -249,9 +249,9 @@ def test_resize_to_half_by_hand(tmp_path: Path):
     pixels = decode_image(save(tmp_path / "a.png", np.tile(row, (8, 1))), 4)
     weights = np.array([1, 3, 3, 1])
     padded = np.concatenate([[0], row, [0]])
-    inside = np.concatenate([[0], np.ones(8), [0]])
+    valid_mask = np.concatenate([[0], np.ones(8), [0]])
     sums = [padded[i : i + 4] @ weights for i in range(0, 8, 2)]
-    norms = [inside[i : i + 4] @ weights for i in range(0, 8, 2)]
+    norms = [valid_mask[i : i + 4] @ weights for i in range(0, 8, 2)]
     expected = np.rint(np.divide(sums, norms))
     np.testing.assert_array_equal(pixels[:, :, 0], np.tile(expected, (4, 1)))
 

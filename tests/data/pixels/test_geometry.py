@@ -39,11 +39,11 @@ def test_pad_is_pillows_pad(result, original):
     # Pillow rounds half a pixel of border up, where ours is rounded down.
     if box.left + box.right == width and box.top + box.bottom == height:
         np.testing.assert_array_equal(geometry.apply_image(image), padded)
-    inside = geometry.inside(image.size)
+    valid_mask = geometry.valid_mask(image.size)
     resized = np.array(image.resize(box.size_wh, Image.Resampling.BILINEAR))
-    np.testing.assert_array_equal(geometry.apply_image(image)[inside], resized.reshape(-1, 3))
-    assert (geometry.apply_image(image)[~inside] == (124, 116, 104)).all()
-    assert (geometry.apply_mask(mask)[~inside] == 0).all()
+    np.testing.assert_array_equal(geometry.apply_image(image)[valid_mask], resized.reshape(-1, 3))
+    assert (geometry.apply_image(image)[~valid_mask] == (124, 116, 104)).all()
+    assert (geometry.apply_mask(mask)[~valid_mask] == 0).all()
 
 
 @pytest.mark.parametrize("result", RESULTS)
@@ -116,7 +116,7 @@ def test_what_was_cropped_away_is_unknown(original):
 def test_what_lies_in_a_border_does_not_come_back():
     geometry = Geometry("pad", 64, 64)
     size_wh = (200, 100)
-    border = np.where(geometry.inside(size_wh), 0.0, 9.0)
+    border = np.where(geometry.valid_mask(size_wh), 0.0, 9.0)
     assert (geometry.to_original(border, (100, 200)) == 0).all()
 
 
@@ -158,9 +158,9 @@ def test_files_are_decoded_by_it(tmp_path, mode):
     image = decode_image(tmp_path / "image.png", geometry)
     mask = decode_mask(tmp_path / "mask.png", geometry, (100, 60))
     assert image.shape == (32, 64, 3) and mask.shape == (32, 64)
-    inside = geometry.inside((100, 60))
-    np.testing.assert_array_equal(image[..., 0][inside] > 127, mask[inside])
-    assert mask.any() and not mask[~inside].any()
+    valid_mask = geometry.valid_mask((100, 60))
+    np.testing.assert_array_equal(image[..., 0][valid_mask] > 127, mask[valid_mask])
+    assert mask.any() and not mask[~valid_mask].any()
     path = tmp_path / "image.png"
     record = ImageRecord(path, "image.png", 1, "spot", tmp_path / "mask.png")
     np.testing.assert_array_equal(decode_images([record], geometry)[0], image)
