@@ -16,8 +16,8 @@ from rdvar_jax.training.checkpoint import SavedStep
 class Saved:
     """Checkpoints of one state that holds nothing but what it says of itself."""
 
-    def __init__(self, identity: dict):
-        self.step = SavedStep(7, 1.0, {}, identity, {})
+    def __init__(self, provenance: dict):
+        self.step = SavedStep(7, 1.0, {}, provenance, {})
 
     def find(self, which: str = "latest") -> SavedStep:
         return self.step

@@ -14,10 +14,10 @@ SCORES = MAPS.max(axis=(1, 2))
 
 
 def test_a_border_is_not_measured():
-    inside = np.ones_like(MASKS)
-    inside[:, :, :3] = False
+    valid_mask = np.ones_like(MASKS)
+    valid_mask[:, :, :3] = False
     expected = {**image_metrics(SCORES, LABELS), **pixel_metrics(MAPS[:, :, 3:], MASKS[:, :, 3:])}
-    assert evaluate_maps(MAPS, SCORES, MASKS, LABELS, inside) == expected
+    assert evaluate_maps(MAPS, SCORES, MASKS, LABELS, valid_mask) == expected
     assert evaluate_maps(MAPS, SCORES, MASKS, LABELS) != expected
 
 

@@ -46,8 +46,8 @@ FAULTS = (
     Fault(
         "padded border taken for a part of the image",
         "rdvar_jax/data/pixels/geometry.py",
-        "inside[self.boxes(size_wh)[1].slices] = True",
-        "inside[:] = True",
+        "valid_mask[self.boxes(size_wh)[1].slices] = True",
+        "valid_mask[:] = True",
         (f"{ARRAYS}::test_a_border_is_known",),
     ),
     Fault(

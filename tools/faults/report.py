@@ -1,4 +1,4 @@
-"""Faults in pages and in lines that other programs read."""
+"""Faults in pages, lines and exit codes: what people and other programs read."""
 
 from faults.fault import Fault
 
@@ -23,5 +23,12 @@ FAULTS = (
         '    csv.writer(text, lineterminator="\\n").writerow(fields)\n',
         '    text.write(",".join(fields) + "\\n")\n',
         ("tests/report/test_prediction_files.py",),
+    ),
+    Fault(
+        "what a user can mend ends with another exit code",
+        "rdvar_jax/cli/ending.py",
+        "file=sys.stderr)\n    return 2\n",
+        "file=sys.stderr)\n    return 1\n",
+        ("tests/cli/test_main.py",),
     ),
 )

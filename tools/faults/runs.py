@@ -13,8 +13,8 @@ FAULTS = (
     Fault(
         "a run goes on with other images",
         "rdvar_jax/runs/run.py",
-        'saved.identity["data"] != provenance["data"]',
-        'not saved.identity["data"]',
+        'saved.provenance["data"] != provenance["data"]',
+        'not saved.provenance["data"]',
         ("tests/runs/test_run.py",),
     ),
     Fault(

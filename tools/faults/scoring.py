@@ -96,7 +96,7 @@ FAULTS = (
     Fault(
         "a border that padding adds is measured",
         "rdvar_jax/scoring/all_metrics.py",
-        "**pixel_metrics(maps, masks, inside=inside)",
+        "**pixel_metrics(maps, masks, valid_mask=valid_mask)",
         "**pixel_metrics(maps, masks)",
         ("tests/scoring/test_all_metrics.py",),
     ),
