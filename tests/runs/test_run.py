@@ -43,8 +43,8 @@ def test_the_same_images_and_teacher_go_on(run):
 @pytest.mark.parametrize(
     ("teacher", "images", "message"),
     [
-        ("teacher", "others", r"step 7 .*was trained on other images than .*data\.root"),
-        ("another", "images", r"step 7 .*with another teacher than .*teacher\.safetensors"),
+        ("teacher", "others", r"step 7 .* images than .*data\.root"),
+        ("another", "images", r"step 7 .* teacher than .*teacher\.safetensors"),
     ],
 )
 def test_others_are_refused(run, teacher, images, message):
