@@ -102,6 +102,11 @@ def test_what_a_set_lacks_is_said(lacks, said, num_plots):
     assert layers == ({"heat", "outline"} if "threshold" in lacks else {"heat"})
 
 
+def test_a_score_equal_to_the_threshold_is_not_counted():
+    page = words(Reader(render_page(**sample_page(threshold=0.67))))  # the highest, of a good one
+    assert "0 of 6 good called" in page and "0 of 6 defective found" in page
+
+
 def test_a_run_without_a_log_and_a_state_chosen_by_an_oracle():
     sample = {**sample_page(), "log": []}
     sample["evaluation"]["settings"]["data.image_size"] = [64, 96]
