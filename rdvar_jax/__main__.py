@@ -1,4 +1,4 @@
-"""Runs `python -m rdvar_jax`: the same as `rdvar`."""
+"""Entry point of `python -m rdvar_jax`, which is `rdvar`."""
 
 import sys
 

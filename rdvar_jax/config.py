@@ -1,4 +1,4 @@
-"""Settings under their public address, for config files: see `rdvar_jax.runs.config`."""
+"""Public address of `rdvar_jax.runs.config`, for config files."""
 
 from rdvar_jax.runs.config import BEST_METRICS as BEST_METRICS
 from rdvar_jax.runs.config import RANDOM_WEIGHTS as RANDOM_WEIGHTS

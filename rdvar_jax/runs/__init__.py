@@ -1,1 +1,1 @@
-"""A run's folder, config and checks."""
+"""A run: its folder, its config, and the checks of both."""

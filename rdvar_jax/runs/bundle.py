@@ -1,4 +1,4 @@
-"""A trained run as a bundle's content: what it says of itself, its program and its weights."""
+"""Content of a bundle, from a trained run: manifest, program and weights."""
 
 from importlib.metadata import version
 from typing import Any
@@ -13,14 +13,14 @@ from rdvar_jax.version import __version__
 
 ASPECTS = {
     "squash": "aspect ratio not kept",
-    "crop": "aspect ratio kept, the middle cut out",
-    "pad": "aspect ratio kept, a border of the colour 124, 116, 104 around it",
+    "crop": "aspect ratio kept, centre crop",
+    "pad": "aspect ratio kept, padding of the colour 124, 116, 104 around it",
 }
-"""What `data.geometry` does to an image, in words; data/pixels/geometry.py has the numbers."""
+"""Description of each `data.geometry` that can be exported; see data/pixels/geometry.py."""
 
 
 def refuse_geometry(recipe: Recipe) -> None:
-    """Raises a ConfigError where the run's images cannot be brought to size by a bundle."""
+    """Raises a ConfigError if a bundle cannot apply the run's geometry."""
     mode = recipe.geometry.mode
     if mode not in ASPECTS:
         raise ConfigError(
@@ -29,7 +29,7 @@ def refuse_geometry(recipe: Recipe) -> None:
 
 
 def make_program(recipe: Recipe, run: SavedRun) -> tuple[bytes, dict[str, np.ndarray]]:
-    """Returns the scoring function as `jax.export` keeps it, and its weights by name."""
+    """Returns the scoring function, serialised by `jax.export`, and its weights by name."""
     model, config = run.model, recipe.config
     weights = folded_weights(model.teacher_variables, model.student_variables)
     program = export_program(
@@ -46,7 +46,7 @@ def make_program(recipe: Recipe, run: SavedRun) -> tuple[bytes, dict[str, np.nda
 def describe(
     recipe: Recipe, run: SavedRun, checkpoint: str, threshold: dict[str, Any] | None
 ) -> dict[str, Any]:
-    """What a bundle says of itself: its manifest, without the program's platforms."""
+    """Returns a bundle's manifest, without the program's platforms."""
     config, geometry = recipe.config, recipe.geometry
     return {
         "image": {
@@ -55,7 +55,7 @@ def describe(
             "geometry": geometry.mode,
             "channels": "RGB",
             "type": "uint8",
-            # Before the program. Its first operation is the normalisation.
+            # Done before the program, which starts with the normalisation.
             "resize": f"Pillow bilinear (antialiased, rounded to uint8), {ASPECTS[geometry.mode]}",
             "normalisation": "of ImageNet, inside the program",
         },

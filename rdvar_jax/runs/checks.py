@@ -1,6 +1,6 @@
-"""Checks of settings, before any work starts; all that cannot be used is said at once.
+"""Checks of all settings before any work starts; all problems are reported at once.
 
-The `check_...` functions of commands raise; the others return sentences, one a problem.
+The `check_...` functions raise; the others return one sentence for each problem.
 """
 
 import math
@@ -31,13 +31,13 @@ from rdvar_jax.weights.procedural import ARCH, PROCEDURAL, STEM_WIDTH
 
 
 def check_training(config: Config, num_local_devices: int, num_processes: int = 1) -> Category:
-    """Checks what training depends on.
+    """Checks the settings that training depends on.
 
     Returns:
-        The category's images, with the share of `data.validation` kept from training.
+        The category's images, with those of `data.validation` held out from training.
 
     Raises:
-        ConfigError: one sentence for each setting that cannot be used, with the way out.
+        ConfigError: one sentence for each setting that cannot be used, with the fix.
     """
     category, problems = find_category(config)
     if category is not None:
@@ -57,7 +57,7 @@ def check_training(config: Config, num_local_devices: int, num_processes: int = 
 
 
 def check_fit(config: Config, num_devices: int) -> None:
-    """As `check_training`, for images and a teacher that are at hand."""
+    """Same as `check_training`, for images and a teacher already in memory."""
     _refuse(
         [
             *loss_problems(config),
@@ -69,7 +69,7 @@ def check_fit(config: Config, num_devices: int) -> None:
 
 
 def check_evaluation(config: Config, num_local_devices: int) -> Category:
-    """Checks what evaluating a trained run depends on; see `check_training`."""
+    """Checks the settings that evaluation depends on; see `check_training`."""
     category, problems = find_category(config)
     _refuse([*problems, *_prediction_problems(config, num_local_devices)])
     assert category is not None
@@ -77,12 +77,12 @@ def check_evaluation(config: Config, num_local_devices: int) -> Category:
 
 
 def check_prediction(config: Config, num_local_devices: int) -> None:
-    """As `check_evaluation`, without the data set: any images can be scored."""
+    """Same as `check_evaluation`, without the data set: any images can be scored."""
     _refuse(_prediction_problems(config, num_local_devices))
 
 
 def check_import(config: Config, num_local_devices: int) -> None:
-    """Checks what a run that was trained elsewhere depends on; it may do without data."""
+    """Checks the settings that an imported run depends on; data is optional."""
     problems = data_problems(config)
     if config.data.root:
         problems = find_category(config)[1]
@@ -100,7 +100,7 @@ def _prediction_problems(config: Config, num_local_devices: int) -> list[str]:
     problems = scoring_problems(config)
     if config.distributed != default_config().distributed:
         problems.append(
-            "distributed: only rdvar train uses several processes; leave these settings out here."
+            "distributed: only rdvar train uses several processes; omit these settings here."
         )
     return problems + parallel_problems(config, num_local_devices, ("score",))
 
@@ -111,7 +111,7 @@ def _refuse(problems: list[str]) -> None:
 
 
 def teacher_problems(config: Config) -> list[str]:
-    """The section `teacher`; of a weight file, that it is there."""
+    """Checks the section `teacher`, and that a weight file exists."""
     teacher = config.teacher
     problems = []
     if find_architecture(teacher.arch) is None:
@@ -121,19 +121,19 @@ def teacher_problems(config: Config) -> list[str]:
     if weights == PROCEDURAL and (teacher.arch, teacher.stem_width) != (ARCH, STEM_WIDTH):
         problems.append(
             f"teacher.weights={PROCEDURAL} needs teacher.arch={ARCH} and "
-            f"teacher.stem_width={STEM_WIDTH}, not {teacher.arch} and {teacher.stem_width}; set "
-            "them so, or start from configs/demo.py."
+            f"teacher.stem_width={STEM_WIDTH}, not {teacher.arch} and {teacher.stem_width}; change "
+            "them, or start from configs/demo.py."
         )
     if weights not in WEIGHTS_BY_NAME and not Path(weights).expanduser().is_file():
         problems.append(
             f"teacher.weights={weights} is not a file; give a .pth or .safetensors file, or leave "
-            "it empty to use torchvision's weights from the cache or a download."
+            "it empty to use torchvision's weights, cached or downloaded."
         )
     return problems
 
 
 def loss_problems(config: Config) -> list[str]:
-    """The section `loss`."""
+    """Checks the section `loss`."""
     loss = config.loss
     problems = []
     for name in stages(config):
@@ -151,7 +151,7 @@ def loss_problems(config: Config) -> list[str]:
 
 
 def train_problems(config: Config) -> list[str]:
-    """The section `train`."""
+    """Checks the section `train`."""
     train = config.train
     problems = []
     for name in (
@@ -174,22 +174,22 @@ def train_problems(config: Config) -> list[str]:
         problems.append(f"train.cache_budget_gb={train.cache_budget_gb} must be 0 or more.")
     if train.best_metric in OLD_BEST_METRICS:
         problems.append(
-            f"train.best_metric={train.best_metric} chooses a checkpoint by test labels, so it "
-            f"now has the name {OLD_BEST_METRICS[train.best_metric]}; use that, and report the "
+            f"train.best_metric={train.best_metric} selects a checkpoint by test labels, so it is "
+            f"now called {OLD_BEST_METRICS[train.best_metric]}; use that name and report the "
             "result as an oracle, or use train_loss."
         )
     else:
         problems += one_of("train.best_metric", train.best_metric, tuple(BEST_METRICS))
     if train.best_metric.startswith("oracle_") and train.evaluate_every_epochs == 0:
         problems.append(
-            f"train.best_metric={train.best_metric} needs evaluations in training; set "
+            f"train.best_metric={train.best_metric} needs evaluations during training; set "
             "train.evaluate_every_epochs."
         )
     return problems
 
 
 def scoring_problems(config: Config) -> list[str]:
-    """The sections `compute`, `score` and `report`."""
+    """Checks the sections `compute`, `score` and `report`."""
     sigma = config.score.sigma
     problems = one_of("compute.precision", config.compute.precision, PRECISIONS)
     problems += at_least("score.batch_size", config.score.batch_size, 1)
@@ -201,26 +201,26 @@ def scoring_problems(config: Config) -> list[str]:
 def parallel_problems(
     config: Config, num_local_devices: int, batches: tuple[str, ...], num_processes: int = 1
 ) -> list[str]:
-    """The devices are there, and the batches of the sections `batches` split over them."""
+    """Checks that the devices exist and that the sections' batches split over them."""
     parallel = config.parallel
     problems = one_of("parallel.mode", parallel.mode, MODES)
     problems += at_least("parallel.num_devices", parallel.num_devices, 0)
     if parallel.num_devices > num_local_devices:
         problems.append(
             f"parallel.num_devices={parallel.num_devices} but this process has "
-            f"{num_local_devices}; use 0 for all of them (JAX_NUM_CPU_DEVICES makes virtual ones)."
+            f"{num_local_devices}; use 0 for all of them (JAX_NUM_CPU_DEVICES adds virtual ones)."
         )
         return problems
     if parallel.num_devices > 0 and num_processes > 1:
         problems.append(
-            f"parallel.num_devices={parallel.num_devices} is for one process; with several leave "
-            "it 0, and say which devices each of them sees (CUDA_VISIBLE_DEVICES)."
+            f"parallel.num_devices={parallel.num_devices} is for one process; with several, leave "
+            "it at 0 and choose the devices that each sees with CUDA_VISIBLE_DEVICES."
         )
         return problems
     used = parallel.num_devices if parallel.num_devices > 0 else num_local_devices
     for section in batches:
         batch_size = config[section].batch_size
-        # Process 0 scores alone.
+        # Only process 0 scores.
         several = num_processes > 1 and section == "train"
         share = used * num_processes if several else used
         if batch_size > 0 and batch_size % share:

@@ -1,7 +1,7 @@
-"""Every setting with its default, and how a config is read; `checks/` says what can be used.
+"""All settings with their defaults, and reading and comparing configs.
 
-A file in `configs/` changes some of these defaults. Only the modules beside this one and `checks/`
-read a config; what lies in the rooms below takes plain arguments.
+A file in `configs/` changes some of these defaults; `checks.py` validates them. Only `runs/`,
+`commands/` and `cli/` see a config; the other rooms take plain arguments.
 """
 
 import json
@@ -13,10 +13,10 @@ from ml_collections import ConfigDict, FieldReference
 from rdvar_jax.errors import ConfigError
 from rdvar_jax.weights.procedural import PROCEDURAL
 
-# A ConfigDict; its sections and settings are only known at run time.
+# A ConfigDict, whose sections and settings are known only at run time.
 Config: TypeAlias = Any
 
-# data.image_size: a number, or height and width.
+# data.image_size: one number, or height and width.
 IMAGE_SIZE_TYPES = (int, tuple)
 
 # teacher.weights: anything else is a path.
@@ -24,20 +24,20 @@ RANDOM_WEIGHTS = "random"
 WEIGHTS_BY_NAME = ("", "imagenet", RANDOM_WEIGHTS, PROCEDURAL)
 
 BEST_METRICS = {
-    # name: the metric in a checkpoint's manifest, and whether higher is better. What looks at test
-    # labels has to be asked for as an oracle.
+    # name: the metric in a checkpoint's manifest, and whether higher is better. The prefix
+    # "oracle_" marks metrics that use test labels.
     "train_loss": ("train_loss", False),
     "oracle_image_auroc": ("test_image_auroc", True),
     "oracle_pixel_auroc": ("test_pixel_auroc", True),
     "oracle_aupro": ("test_aupro", True),
 }
-# Their names in runs of earlier versions.
+# Names in runs of earlier versions.
 OLD_BEST_METRICS = {
     name: new for new, (name, _) in BEST_METRICS.items() if new.startswith("oracle_")
 }
 
-# A run may go on with other values of these: they do not change what a step computes, beyond
-# rounding. The training images are compared by their contents instead.
+# Settings that may change when a run is resumed: they change what a step computes by rounding at
+# most. Training images are compared by content instead.
 RESUMABLE = (
     "data.root",
     "data.source",
@@ -59,57 +59,66 @@ RESUMABLE_SECTIONS = ("score", "report", "parallel", "distributed", "logging")
 
 
 def default_config() -> Config:
-    """The paper's setting, without data and category."""
+    """Returns the paper's settings, without data and category."""
     config = ConfigDict(
         {
             "data": {
-                # Folder of categories in MVTec layout, and the category: one of its sub-folders.
+                # Folder of categories, and the category: the name of one of its subfolders.
                 "root": "",
                 "category": "",
-                # "folder", or "tfds" for what `rdvar prepare --source tfds` made in root.
+                # "folder", or "tfds" if `rdvar prepare --source tfds` made data.root.
                 "source": "folder",
-                # "mvtec", "visa", "btad", "folder" (good images and what there is beside them), or
-                # "auto" to find out which of these it is; see data/layouts/.
+                # "mvtec", "visa", "btad", "folder" (good images, the rest optional), or "auto" to
+                # detect which of these it is; see docs/data.md.
                 "layout": "auto",
-                # S, or (H, W), each a multiple of 32: what the networks see of an image, brought to
-                # it by "squash" (stretched), "crop" (the middle, its aspect kept) or "pad" (the
-                # whole, its aspect kept, with a border); see data/pixels/geometry.py. With
-                # "tile" it is the size of the tiles that are cut from images of any larger size.
+                # Input size of the networks in pixels: S for a square, or H,W; multiples of 32.
+                # "squash" stretches each image to it, "crop" takes the centre and "pad" adds
+                # padding (both keep the aspect ratio). With "tile" it is the size of the tiles cut
+                # from larger images. See docs/data.md.
                 "image_size": FieldReference(256, field_type=IMAGE_SIZE_TYPES),
                 "geometry": "squash",
-                # Least share of a tile that the next one covers too.
+                # Minimum overlap of neighbouring tiles, as a fraction of a tile.
                 "tile_overlap": 0.25,
-                # Share of the good training images that is kept from training, for thresholds and
-                # early looks, such as 0.1; which ones follows from train.seed and their names.
+                # Fraction of the good training images held out for thresholds, such as 0.1; which
+                # ones follows from train.seed and their names.
                 "validation": 0.0,
-                # A resized mask pixel is defective where it is over "half" or "any" more than 0.
+                # A pixel of the resized mask is defective above "half" of white, or at "any" value
+                # above 0.
                 "mask_threshold": "half",
-                # Take images of different sizes; the resize then scales them differently.
+                # Accept images of different sizes, which the resize then scales differently.
                 "allow_mixed_sizes": False,
-                # An image that cannot be read, or whose mask cannot: "fail" ends the command,
-                # "skip" leaves it out and lists it, up to a twentieth of a split.
+                # If an image or its mask cannot be read: "fail" ends the command, "skip" leaves the
+                # image out and lists it, up to 5 % of a split.
                 "on_error": "fail",
-                # Decoded images of a set are held in memory up to this many 10^9 bytes; above, they
-                # are decoded again whenever they are needed.
+                # Decoded images stay in memory up to this many 10^9 bytes; larger sets are decoded
+                # again each time.
                 "memory_budget_gb": 4.0,
-                # Processes that decode training images over the budget; 0: threads of this one.
+                # Processes that decode training images over the budget; 0 uses threads instead.
                 "num_workers": 0,
             },
             "teacher": {
+                # resnet18, resnet34, resnet50, wide_resnet50_2 or wide_resnet101_2.
                 "arch": "wide_resnet50_2",
-                # Path of a .pth or .safetensors file; "" or "imagenet" looks in the cache, then
-                # downloads torchvision's IMAGENET1K_V1; "procedural" is the small one in the
-                # package (a resnet18 of stem_width 32); "random" is an untrained one, for tests.
+                # Path of a .pth or .safetensors file; "" or "imagenet" takes torchvision's
+                # IMAGENET1K_V1 from the cache, or downloads it; "procedural" is the small teacher
+                # in the package (a resnet18 with stem_width 32); "random" is untrained, for tests.
                 "weights": "",
-                # 64 in every torchvision net; narrower ones need weights of their own.
+                # Channels of the first convolution: 64 in torchvision's networks; other widths need
+                # matching weights.
                 "stem_width": 64,
             },
             "loss": {
+                # Weight of the variance loss; 0 is plain reverse distillation.
                 "lambda_var": 0.1,
+                # Decoder stages of the variance loss: any of d1, d2, d3, such as d1+d2.
                 "stages": ("d1",),
+                # "cosine", "l1" or "l2", with "mean" or "sum" over the dimensions for l1 and l2.
                 "distance": "cosine",
                 "reduction": "mean",
+                # Treat the mean feature vector as a constant.
                 "stop_gradient_mean": False,
+                # Cosine of teacher and student: one per image and scale ("flat"), or one at each
+                # position ("pixel").
                 "distillation": "flat",
             },
             "train": {
@@ -120,51 +129,54 @@ def default_config() -> Config:
                 "beta1": 0.5,
                 "beta2": 0.999,
                 # Compute the teacher's features of the training set once and keep them on each
-                # device: "on", "off", or "auto" for on where they fit into the budget, in 10^9
-                # bytes a device.
+                # device: "on", "off", or "auto" for on if they fit into the budget, in 10^9 bytes
+                # per device.
                 "cache_features": "auto",
                 "cache_budget_gb": 4.0,
-                # Steps in one call of the device. On a GPU more than 1 can be faster where steps
-                # are short; on CPU it is many times slower.
+                # Steps per call of the device. On a GPU more than 1 can be faster if steps are
+                # short; on CPU it is many times slower.
                 "steps_per_call": 1,
                 "log_every_steps": 10,
                 "checkpoint_every_epochs": 10,
-                # 0: the test set is not looked at in training.
+                # 0: the test set is not scored during training.
                 "evaluate_every_epochs": 0,
-                # What the best checkpoint is best in. The oracle_... ones look at test labels.
+                # Metric that selects the best checkpoint: "train_loss", or "oracle_image_auroc",
+                # "oracle_pixel_auroc" or "oracle_aupro", which use test labels.
                 "best_metric": "train_loss",
             },
             "compute": {
-                # Of the networks: "float32", "tf32" or "bfloat16"; see models/precision.py.
+                # Precision of the networks: "float32", "tf32" or "bfloat16"; see docs/numerics.md.
                 "precision": "tf32",
             },
             "score": {
                 "batch_size": 16,
-                # Deviation of the map's Gaussian blur, in pixels.
+                # Standard deviation of the map's Gaussian blur, in pixels.
                 "sigma": 4.0,
             },
             "parallel": {
+                # "pmap" or "shard_map".
                 "mode": "pmap",
-                # 0: all devices, of all processes.
+                # 0: all devices of all processes.
                 "num_devices": 0,
             },
             "distributed": {
-                # Several processes that train together (docs/multihost.md). Either all three of
-                # these, or auto for what the cluster's environment says.
+                # Several processes that train one run (docs/multihost.md). Set all three of these,
+                # or auto to read them from the cluster's environment.
                 "coordinator": "",  # host:port on which process 0 listens
                 "num_processes": 1,
                 "process_id": -1,  # of this process, from 0
                 "auto": False,
-                # Silence after which a process counts as lost, and the job ends.
+                # Seconds of silence after which a process counts as lost and the job ends.
                 "lost_after_seconds": 60,
-                # How long processes wait for one another at the start.
+                # Seconds that processes wait for one another at the start.
                 "connect_seconds": 300,
             },
             "report": {
-                # Panels in W/figures, worst errors first.
+                # Number of figures that rdvar evaluate writes, worst errors first.
                 "max_figures": 40,
             },
             "logging": {
+                # Write TensorBoard event files (extra "tensorboard").
                 "tensorboard": False,
             },
         }
@@ -173,7 +185,7 @@ def default_config() -> Config:
 
 
 def resolved(config: Config) -> Config:
-    """A copy in one spelling: absolute paths, one name for each stage, one number for a square."""
+    """Returns a normalised copy: absolute paths, single stage names, one number for a square."""
     config = config.copy_and_resolve_references()
     config.loss.stages = stages(config)
     size = config.data.image_size
@@ -190,19 +202,19 @@ def resolved(config: Config) -> Config:
 
 
 def stages(config: Config) -> tuple[str, ...]:
-    """loss.stages as single names; the command line gives "d1,d2" or "d1+d2" as one."""
+    """Returns loss.stages as single names; the command line passes "d1,d2" or "d1+d2" as one."""
     names = (name for item in config.loss.stages for name in item.replace("+", ",").split(","))
     return tuple(name.strip().lower() for name in names)
 
 
 def flatten(config: Config) -> dict[str, Any]:
-    """Dotted names to values, as JSON gives them back."""
+    """Returns dotted names to values, as they come back from JSON."""
     values = json.loads(config.to_json())
     return {f"{section}.{name}": v for section in values for name, v in values[section].items()}
 
 
 def determining_settings(config: Config) -> dict[str, Any]:
-    """The settings on which the trained parameters depend: a run cannot go on with others."""
+    """Returns the settings that the trained parameters depend on, which resuming cannot change."""
     return {
         name: value
         for name, value in flatten(config).items()
@@ -211,10 +223,10 @@ def determining_settings(config: Config) -> dict[str, Any]:
 
 
 def config_from_json(text: str) -> Config:
-    """Reads what `ConfigDict.to_json` wrote; settings that are new since then take their default.
+    """Reads the output of `ConfigDict.to_json`; settings missing there take their default.
 
     Raises:
-        ConfigError: unknown names, or a value of another type.
+        ConfigError: unknown names, or a value of the wrong type.
     """
     try:
         values = json.loads(text)

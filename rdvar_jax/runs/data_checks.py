@@ -1,6 +1,6 @@
-"""Checks of the section `data`, and of the set that it names. Without JAX.
+"""Checks of the section `data` and of the set that it names, without JAX.
 
-Each function returns sentences, one a problem, with the way out.
+Each function returns one sentence for each problem, with the fix.
 """
 
 from pathlib import Path
@@ -17,23 +17,23 @@ from rdvar_jax.errors import ConfigError, DataError
 from rdvar_jax.models.image_size import SIZE_MULTIPLE, height_width
 from rdvar_jax.runs.config import Config
 
-MAX_OVERLAP = 0.9  # 100 tiles where there is 1 without
+MAX_OVERLAP = 0.9  # gives 100 times as many tiles as no overlap
 
 EMPTY_ROOT = "data.root is empty; give the folder of categories with --config.data.root=FOLDER."
 
 
 def one_of(name: str, value: str, choices: tuple[str, ...]) -> list[str]:
-    """The value is one of the choices."""
+    """Checks that a value is one of the choices."""
     return [] if value in choices else [f"{name}={value} is not one of {', '.join(choices)}."]
 
 
 def at_least(name: str, value: int, least: int) -> list[str]:
-    """The value is not under `least`."""
+    """Checks that a value is not below `least`."""
     return [] if value >= least else [f"{name}={value} must be at least {least}."]
 
 
 def data_problems(config: Config) -> list[str]:
-    """The section `data`, without looking at the disk."""
+    """Checks the section `data` without reading from disk."""
     data = config.data
     problems = _size_problems(data.image_size)
     problems += one_of("data.geometry", data.geometry, MODES)
@@ -43,8 +43,8 @@ def data_problems(config: Config) -> list[str]:
         )
     if data.geometry == "tile" and data.allow_mixed_sizes:
         problems.append(
-            "data.allow_mixed_sizes=True cannot be used with data.geometry=tile, which leaves "
-            "images as large as they are; leave it out, or use another geometry."
+            "data.allow_mixed_sizes=True cannot be used with data.geometry=tile, which keeps "
+            "images at their own size; omit it, or use another geometry."
         )
     problems += one_of("data.mask_threshold", data.mask_threshold, ("half", "any"))
     problems += one_of("data.on_error", data.on_error, ON_ERROR)
@@ -74,7 +74,7 @@ def _size_problems(size: int | tuple[int, ...]) -> list[str]:
 
 
 def number_problems(config: Config, category: Category) -> list[str]:
-    """Images fill at least one batch, and there are test images where training scores them."""
+    """Checks that images fill a batch, and that test images exist if training scores them."""
     every = config.train.evaluate_every_epochs
     problems = []
     if every > 0 and not category.test:
@@ -85,7 +85,7 @@ def number_problems(config: Config, category: Category) -> list[str]:
     data, num_images = config.data, len(category.train)
     if data.geometry == "tile":
         if _size_problems(data.image_size) or not 0 <= data.tile_overlap <= MAX_OVERLAP:
-            return problems  # said elsewhere
+            return problems  # reported elsewhere
         geometry = Geometry("tile", *height_width(data.image_size), data.tile_overlap)
         try:
             num_images = count_inputs(category.train, geometry)
@@ -95,10 +95,10 @@ def number_problems(config: Config, category: Category) -> list[str]:
 
 
 def steps_problems(config: Config, num_images: int) -> list[str]:
-    """So many images fill at least one batch."""
+    """Checks that this many images fill at least one batch."""
     train = config.train
     if train.epochs < 1 or train.batch_size < 1:
-        return []  # said elsewhere
+        return []  # reported elsewhere
     if steps_at_epoch(num_images, train.batch_size, train.epochs) > 0:
         return []
     return [
@@ -108,10 +108,11 @@ def steps_problems(config: Config, num_images: int) -> list[str]:
 
 
 def find_category(config: Config) -> tuple[Category | None, list[str]]:
-    """The category's images, with the share of `data.validation` kept from training.
+    """Finds the category's images, with those of `data.validation` held out from training.
 
     Returns:
-        None where the settings or the folder cannot be used, and a sentence for each reason.
+        The category, or None if the settings or the folder cannot be used, and one sentence for
+        each problem.
     """
     data = config.data
     problems = data_problems(config)
@@ -133,10 +134,10 @@ def find_category(config: Config) -> tuple[Category | None, list[str]]:
 
 
 def find_data(config: Config) -> Category:
-    """As `find_category`, where only the set is needed.
+    """Same as `find_category`, but raises if the set cannot be used.
 
     Raises:
-        ConfigError: one sentence for each thing that is wrong.
+        ConfigError: one sentence for each problem.
     """
     category, problems = find_category(config)
     if category is None:

@@ -1,4 +1,4 @@
-"""`fit`: training for users of the library, and what it returns, which can be saved as a run."""
+"""`fit`, the training function of the library, and its result, which can be saved as a run."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ class Fitted:
     Attributes:
         model: teacher and trained student.
         losses: mean metrics of each epoch: "step", "epoch", "loss", those of the loss
-          ("loss_model", "loss_var") and "grad_norm". Of a run that went on, those of this call.
+          ("loss_model", "loss_var") and "grad_norm". For a resumed run, those of this call.
         state: the last state: parameters, batch statistics, Adam's moments.
 
     Example:
@@ -59,21 +59,21 @@ class Fitted:
         losses: list[dict[str, float]],
         train_set: TrainSet,
     ) -> "Fitted":
-        """What training in a run's folder returns."""
+        """Makes the result of training in a run's folder."""
         model = model.with_student(student_of(state))
         return cls(model, losses, state, run.config, run.recipe.loss, train_set.fingerprint)
 
     def save(self, folder: str | Path) -> Run:
-        """Writes a run that `rdvar evaluate`, `threshold`, `predict` and `export` take.
+        """Writes a run that `rdvar evaluate`, `threshold`, `predict` and `export` accept.
 
-        `rdvar train` goes on with it, given the same settings, where the loss is an `RDVarLoss`
-        and the images came from `load_category`.
+        `rdvar train` resumes it, given the same settings, if the loss is an `RDVarLoss` and the
+        images came from `load_category`.
 
         Args:
-            folder: made if missing; it must be empty.
+            folder: created if missing; must be empty.
 
         Raises:
-            CheckpointError: the folder is not empty, or cannot be written.
+            CheckpointError: the folder is not empty or cannot be written.
 
         Example:
             >>> fitted.save("W").model().features(images)
@@ -88,13 +88,13 @@ class Fitted:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise CheckpointError(
-                f"{folder} cannot be made ({error.strerror}); give another one."
+                f"{folder} cannot be created ({error.strerror}); give another one."
             ) from error
         run.write_teacher(self.model.teacher_variables, self.model.teacher_source)
         provenance = run.provenance(run.read_model()[1], self._fingerprint)
         state = self.state
         if not isinstance(self._loss, RDVarLoss):
-            # Sums of the epoch in progress, under names that only this loss has; none goes on here.
+            # The epoch's sums have names that only this loss has, and the run cannot be resumed.
             state = dataclasses.replace(state, epoch_sums=zero_sums())
             provenance["own_loss"] = getattr(self._loss, "__name__", repr(self._loss))
         with MetricsWriter(run.workdir.metrics, 0) as writer:
@@ -132,32 +132,32 @@ def fit(
 ) -> Fitted:
     """Trains a new student on good images.
 
-    The result is bit for bit that of `rdvar train` with the same settings on the same devices.
+    The result equals that of `rdvar train` bit for bit, given the same settings and devices.
 
     Args:
-        model: its teacher teaches. Its student is not looked at: `seed` draws a new one.
+        model: the teacher to distil. Its student is ignored: `seed` initialises a new one.
         images: good images: `load_category(...).train`, or a uint8 array [N, H, W, 3] in RGB, H
           and W multiples of 32.
-        loss: an `RDVarLoss`, or a function of one's own (`Loss`).
+        loss: an `RDVarLoss` or your own function (`Loss`).
         epochs: passes over the images.
-        batch_size: of all devices together, a multiple of their number.
-        seed: of the student's initial values and of the order of the images.
-        learning_rate: of Adam, constant.
-        betas: of Adam.
-        precision: how exactly the networks compute.
+        batch_size: images per step over all devices; a multiple of their number.
+        seed: of the student's initial values and the order of the images.
+        learning_rate: Adam's, constant.
+        betas: Adam's.
+        precision: of the networks.
         devices: by default all of this process.
         mode: how one function runs on all devices.
-        cache_features: compute the teacher's features of all images once and keep them: "auto"
-          where they fit.
-        cache_budget_gb: what they may take on each device, in 10^9 bytes.
-        steps_per_call: steps in one call of the device; more than 1 is for GPUs.
+        cache_features: compute the teacher's features of all images once and keep them; "auto" if
+          they fit.
+        cache_budget_gb: memory for them on each device, in 10^9 bytes.
+        steps_per_call: steps per call of the device; more than 1 is for GPUs.
         progress: show a progress bar.
 
     Returns:
-        The trained model, and its losses by epoch.
+        The trained model and its losses by epoch.
 
     Raises:
-        ConfigError: a setting cannot be used, or the loss does not return what a loss must.
+        ConfigError: a setting cannot be used, or the loss does not return what `Loss` requires.
         Diverged: a loss or gradient is not finite.
 
     Example:

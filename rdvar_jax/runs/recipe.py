@@ -1,4 +1,4 @@
-"""From settings to typed objects: checked together, built once, passed down."""
+"""Typed objects built from the settings: checked together, built once, passed down."""
 
 import dataclasses
 import json
@@ -48,18 +48,18 @@ from rdvar_jax.weights.architectures import Architecture, get_architecture
 
 logger = logging.getLogger("rdvar_jax")
 
-# Paths of one process. What they lead to is compared by its contents.
+# Paths, which may differ between processes; their contents are compared instead.
 _OWN_PATHS = ("data.root", "teacher.weights")
 
 
 @dataclass(frozen=True, eq=False)
 class Recipe:
-    """What a command does, in objects: networks, loss, optimiser, geometry, devices, data.
+    """Objects of a command: networks, loss, optimiser, geometry, devices, data.
 
     Attributes:
-        config: the settings that it was made from.
+        config: the settings that they are built from.
         parallel: the devices.
-        category: the set that the settings name; None where a command needs none.
+        category: the set that the settings name; None if a command needs none.
     """
 
     config: Config
@@ -68,36 +68,36 @@ class Recipe:
 
     @classmethod
     def for_training(cls, config: Config, devices: Sequence[Any]) -> "Recipe":
-        """Checks all that training depends on; `devices` are those of all processes.
+        """Checks the settings that training depends on; `devices` are those of all processes.
 
         Raises:
-            ConfigError: one sentence for each setting that cannot be used, with the way out.
+            ConfigError: one sentence for each setting that cannot be used, with the fix.
         """
         category = check_training(config, jax.local_device_count(), jax.process_count())
         return cls(config, _parallel(config, devices), category)
 
     @classmethod
     def for_fit(cls, config: Config, devices: tuple[Any, ...]) -> "Recipe":
-        """Checks what `fit` takes, without a data set; see `for_training`."""
+        """Checks the settings of `fit`, without a data set; see `for_training`."""
         check_fit(config, len(devices))
         return cls(config, Parallel(config.parallel.mode, devices))
 
     @classmethod
     def for_evaluation(cls, config: Config) -> "Recipe":
-        """Checks what scoring a test set depends on; see `for_training`."""
+        """Checks the settings for scoring a test set; see `for_training`."""
         devices = jax.local_devices()
         return cls(config, _parallel(config, devices), check_evaluation(config, len(devices)))
 
     @classmethod
     def for_prediction(cls, config: Config) -> "Recipe":
-        """Checks what scoring any images depends on; see `for_training`."""
+        """Checks the settings for scoring any images; see `for_training`."""
         devices = jax.local_devices()
         check_prediction(config, len(devices))
         return cls(config, _parallel(config, devices))
 
     @classmethod
     def for_import(cls, config: Config) -> "Recipe":
-        """Checks what a run that was trained elsewhere depends on; see `for_training`."""
+        """Checks the settings of an imported run; see `for_training`."""
         devices = jax.local_devices()
         check_import(config, len(devices))
         return cls(config, _parallel(config, devices))
@@ -136,7 +136,7 @@ class Recipe:
 
     @property
     def abstract_state(self) -> TrainState:
-        """Shapes, dtypes and shardings of the run's state; nothing is computed."""
+        """Shapes, dtypes and shardings of the run's state, without computing it."""
         shapes = feature_shapes(self.architecture, self.stem_width, self.config.data.image_size)
         variables = abstract_variables(self.student, shapes, train=False)
         state = jax.eval_shape(lambda v: init_state(v, self.tx), variables)
@@ -147,13 +147,13 @@ class Recipe:
 
     @cached_property
     def geometry(self) -> Geometry:
-        """How images become what the networks see, and how maps go back."""
+        """Mapping from images to network inputs, and from maps back to images."""
         data = self.config.data
         return Geometry(data.geometry, *height_width(data.image_size), data.tile_overlap)
 
     @cached_property
     def decode_geometry(self) -> Geometry:
-        """How images of the set are decoded: those that are tiled at their own size, one for all.
+        """Geometry for decoding the set: tiled images keep their size, which all share.
 
         Raises:
             DataError: no image can be read, or they are smaller than a tile.
@@ -164,20 +164,20 @@ class Recipe:
 
     @property
     def memory_budget(self) -> float:
-        """Bytes up to which a set's decoded images are held in memory."""
+        """Bytes of decoded images that are held in memory at most."""
         return self.config.data.memory_budget_gb * 1e9
 
     @property
     def num_inputs(self) -> int:
-        """Images to train on, or tiles of them, where none is left out."""
+        """Number of training images, or of their tiles, before any is skipped."""
         assert self.category is not None
         return count_inputs(self.category.train, self.geometry)
 
     def computation(self, num_images: int) -> Computation:
-        """Where and how training is computed; the log says what is kept where.
+        """Decides where and how training is computed, and logs what is kept where.
 
         Raises:
-            ConfigError: features shall be kept that do not fit.
+            ConfigError: `train.cache_features=on`, and the features do not fit.
         """
         config, train = self.config, self.config.train
         num_pixels = self.geometry.height * self.geometry.width
@@ -200,12 +200,12 @@ class Recipe:
         )
 
     def schedule(self, num_images: int) -> Schedule:
-        """What happens when, with so many training images.
+        """Makes the schedule for this many training images.
 
         Raises:
-            ConfigError: they fill no batch.
+            ConfigError: they do not fill a batch.
         """
-        for problem in steps_problems(self.config, num_images):  # some may have been left out
+        for problem in steps_problems(self.config, num_images):  # some may have been skipped
             raise ConfigError(problem)
         train = self.config.train
         return Schedule(
@@ -219,7 +219,7 @@ class Recipe:
         )
 
     def load_train(self, in_memory: bool) -> TrainSet:
-        """Decodes the training images, or finds them on disk; images that are tiled as tiles.
+        """Decodes the training images, or leaves them on disk; cuts them if they are tiled.
 
         Raises:
             DataError: an image cannot be read.
@@ -241,13 +241,13 @@ class Recipe:
         """Decodes test images and masks.
 
         Raises:
-            DataError: there are none, or one cannot be read.
+            DataError: the set has none, or one cannot be read.
         """
         category, data = self.category, self.config.data
         assert category is not None
         if not category.test:
             raise DataError(
-                f"{category.folder} holds no test images; put some into "
+                f"{category.folder} has no test images; add some to "
                 f"{category.folder / 'test'}, or score images with rdvar predict."
             )
         test_set = load_test(
@@ -263,7 +263,7 @@ class Recipe:
         return test_set
 
     def shared_settings(self) -> str:
-        """What all processes of a job must have been given alike, as text."""
+        """Settings that must be equal in all processes of a job, as text."""
         settings = {
             name: value
             for name, value in flatten(self.config).items()

@@ -1,4 +1,4 @@
-"""A run's folder: opened, filled by training, and read again."""
+"""`Run`: opens a run's folder, saves into it and restores from it."""
 
 import logging
 import math
@@ -42,10 +42,10 @@ logger = logging.getLogger("rdvar_jax")
 
 
 class Run:
-    """One run: its folder, and what its settings make.
+    """A run: its folder, and the objects built from its settings.
 
     Attributes:
-        recipe: the settings, built.
+        recipe: the objects built from the settings.
         workdir: the paths in the folder.
 
     Example:
@@ -60,10 +60,10 @@ class Run:
 
     @classmethod
     def open(cls, folder: str | Path) -> "Run":
-        """Opens the folder of a trained run, to use it.
+        """Opens the folder of a trained run.
 
         Args:
-            folder: what `rdvar train` or `Fitted.save` made.
+            folder: made by `rdvar train` or `Fitted.save`.
 
         Raises:
             ConfigError: it is not a run's folder, or its settings cannot be used here.
@@ -75,10 +75,10 @@ class Run:
         return cls(Recipe.for_prediction(resolved(load_config(workdir))), workdir)
 
     def make_folder(self) -> None:
-        """Makes the folder for training, or enters it again; called by all processes.
+        """Creates the folder for training, or checks an existing one; called by all processes.
 
         Raises:
-            CheckpointError: it cannot be written, or holds a run of other settings. Nothing is
+            CheckpointError: it cannot be written, or holds a run with other settings. Nothing is
               changed then.
         """
         if is_main_process():
@@ -92,18 +92,17 @@ class Run:
 
     @cached_property
     def checkpoints(self) -> Checkpoints:
-        """The saved states, ranked by the config's best metric."""
+        """Saved states, ranked by the config's best metric."""
         best = BEST_METRICS[self.config.train.best_metric]
         return Checkpoints(self.workdir.checkpoints, *best)
 
     def keep_teacher(self) -> None:
-        """Puts what the teacher needs into the folder; called by all processes.
+        """Copies the teacher into the folder; called by all processes.
 
-        From then on the run is independent of where `teacher.weights` leads. A copy that is there
-        already is kept.
+        From then on the run does not depend on `teacher.weights`. An existing copy is kept.
 
         Raises:
-            WeightsError: the weights cannot be had, or do not fit.
+            WeightsError: the weights cannot be found, or do not fit.
         """
         recipe = self.recipe
         if is_main_process() and not self.workdir.teacher.exists():
@@ -115,7 +114,7 @@ class Run:
 
     def write_teacher(self, variables: Mapping[str, Any], source: str) -> None:
         """Writes the run's copy of the teacher."""
-        # Nothing of where the file was: the copy's own hash is the identity of the weights.
+        # The file's path is not stored: the copy's own hash identifies the weights.
         metadata = {"arch": self.recipe.architecture.name, "source_sha256": source}
         write_safetensors(self.workdir.teacher, to_torch(variables), metadata)
 
@@ -123,7 +122,7 @@ class Run:
         """Reads the run's copy of the teacher.
 
         Returns:
-            A model with it, its student not trained, and the sha256 of the copy.
+            A model with it and an untrained student, and the sha256 of the copy.
 
         Raises:
             WeightsError: the copy cannot be read.
@@ -136,7 +135,7 @@ class Run:
         return model, found.sha256
 
     def provenance(self, teacher_sha256: str, fingerprint: str) -> dict[str, Any]:
-        """What the trained parameters depend on, as each checkpoint's manifest keeps it."""
+        """Returns what the trained parameters depend on, for each checkpoint's manifest."""
         return {
             "settings": determining_settings(self.config),
             "data": fingerprint,
@@ -146,11 +145,11 @@ class Run:
     def restore_or_start(
         self, model: ReverseDistillation, provenance: dict[str, Any]
     ) -> tuple[TrainState, SavedStep | None]:
-        """Restores the newest state that is whole, or makes the first; called by all processes.
+        """Restores the newest intact state, or makes the first; called by all processes.
 
         Raises:
-            CheckpointError: what is saved comes from other settings, images or weights, or none of
-              it is whole.
+            CheckpointError: the saved state has other settings, images or weights, or no state is
+              intact.
         """
         found = self.checkpoints.find()
         if found is not None:
@@ -162,11 +161,11 @@ class Run:
         if restored is None:
             return first_state(model, self.recipe.tx, self.recipe.loss, self.recipe.parallel), None
         state, saved = restored
-        logger.info("going on from step %d (epoch %g)", saved.step, saved.epoch)
+        logger.info("resuming from step %d (epoch %g)", saved.step, saved.epoch)
         return state, saved
 
     def begin(self, train_set: TrainSet) -> None:
-        """Writes the settings, which may differ from before in what changes no step."""
+        """Writes the settings, some of which may change when a run is resumed."""
         if is_main_process():
             save_config(self.workdir, self.config)
             skipped = ((one.name, one.reason) for one in train_set.skipped)
@@ -179,24 +178,24 @@ class Run:
             checkpoint: "latest" or "best".
 
         Raises:
-            CheckpointError: there is no such state, or it comes from other settings or weights.
+            CheckpointError: no such state exists, or it has other settings or weights.
             WeightsError: the copy of the teacher cannot be read.
         """
         if self.checkpoints.find(checkpoint) is None:
             raise CheckpointError(
-                f"{self.workdir.folder} holds no {checkpoint} checkpoint; train first, until an "
+                f"{self.workdir.folder} has no {checkpoint} checkpoint; train first, until an "
                 "epoch is saved."
             )
         model, teacher_sha256 = self.read_model()
         restored = self.checkpoints.restore(self.recipe.abstract_state, checkpoint)
-        assert restored is not None  # restore raises where find found something
+        assert restored is not None  # otherwise find returned None, or restore raised
         state, saved = restored
         here = {"settings": determining_settings(self.config), "teacher": teacher_sha256}
         self._refuse_another(saved, here)
         return SavedRun(model.with_student(student_of(state)), saved, teacher_sha256)
 
     def load_scorer(self, checkpoint: str = "latest") -> TrainedRun:
-        """Reads a saved state as a function that scores images; see `load`."""
+        """Reads a saved state and makes a function that scores images; see `load`."""
         found, recipe = self.load(checkpoint), self.recipe
         score = make_scorer(
             found.model,
@@ -215,7 +214,7 @@ class Run:
             checkpoint: "latest" or "best".
 
         Raises:
-            CheckpointError: there is no such state, or it comes from other settings or weights.
+            CheckpointError: no such state exists, or it has other settings or weights.
             WeightsError: the copy of the teacher cannot be read.
 
         Example:
@@ -230,17 +229,17 @@ class Run:
         threshold: float | None = None,
         batch_size: int = 8,
     ) -> Detector:
-        """Makes the function of images that `rdvar export` would write as a file.
+        """Makes the detector that `rdvar export` would write as a file.
 
         Args:
             checkpoint: "latest" or "best".
-            threshold: takes the place of what `rdvar threshold` found.
-            batch_size: images that are scored at once, at most.
+            threshold: overrides the one of `rdvar threshold`.
+            batch_size: maximum number of images scored at once.
 
         Raises:
-            ConfigError: the threshold is not finite, or the run is on tiles, which a detector does
+            ConfigError: the threshold is not finite, or the run uses tiles, which a detector does
               not cut.
-            CheckpointError, WeightsError: as `model`.
+            CheckpointError, WeightsError: see `model`.
 
         Example:
             >>> found = Run.open("W").detector().predict(["a.png"])
@@ -258,7 +257,7 @@ class Run:
         return Detector(about, *make_program(self.recipe, found), batch_size)
 
     def refuse_if_not_resumable(self) -> None:
-        """Raises a CheckpointError where the run holds a state that these settings do not make."""
+        """Raises a CheckpointError if the saved state cannot be trained further."""
         saved = self.checkpoints.find()
         if saved is None:
             return
@@ -277,24 +276,24 @@ class Run:
         )
 
     def _refuse_another(self, saved: SavedStep, provenance: dict[str, Any]) -> None:
-        """Raises a CheckpointError when a state comes from other settings, data or weights."""
+        """Raises a CheckpointError if a state has other settings, data or weights."""
         workdir = self.workdir
         where = f"the checkpoint of step {saved.step} in {workdir.folder}"
         refuse_other_settings(saved.provenance["settings"], provenance["settings"], where)
         if saved.provenance["teacher"] != provenance["teacher"]:
             raise CheckpointError(
-                f"{where} was trained with another teacher than {workdir.teacher}; restore that "
-                "file, or give another --workdir."
+                f"{where} was trained with a different teacher than {workdir.teacher}; restore "
+                "that file, or give another --workdir."
             )
         if "data" in provenance and saved.provenance["data"] != provenance["data"]:
             raise CheckpointError(
-                f"{where} was trained on other images than those now in data.root; restore the "
-                "training images, or give another --workdir."
+                f"{where} was trained on different images than those now in data.root; restore "
+                "the training images, or give another --workdir."
             )
 
 
 def tiled(score: Callable, geometry: Geometry) -> Callable:
-    """A function that scores images, so that it scores tiled ones at their own size."""
+    """Wraps a scoring function so that it scores tiled images at their own size."""
     if not geometry.is_tiled:
         return score
     tile = geometry.height, geometry.width

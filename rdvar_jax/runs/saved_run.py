@@ -1,4 +1,4 @@
-"""A saved state of a run: whole, or ready to score."""
+"""A saved state of a run, as a model or as a scoring function."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ class SavedRun:
 
     Attributes:
         model: with the saved state's student; its teacher is on the host.
-        saved: what the state's manifest says.
+        saved: the state's manifest.
         teacher_sha256: of the run's copy of the teacher.
     """
 
@@ -28,8 +28,8 @@ class SavedRun:
 class TrainedRun:
     """A saved state of a run, ready to score images."""
 
-    # (uint8 [N, H, W, 3], progress=False) -> maps [N, H, W] and scores [N], float32, raw. Of tiled
-    # images all are at their own size.
+    # (uint8 [N, H, W, 3], progress=False) -> maps [N, H, W] and scores [N], float32, raw. Tiled
+    # images and their maps keep their own size.
     score: Callable[..., tuple[np.ndarray, np.ndarray]]
     saved: SavedStep
     teacher_sha256: str

@@ -1,4 +1,4 @@
-"""`threshold.json` of a run: the score above which an image is called defective."""
+"""`threshold.json` of a run: the score above which an image is defective."""
 
 import json
 import math
@@ -15,16 +15,16 @@ RULE = "defective where score > threshold"
 def read_threshold(
     config: Config, workdir: Workdir, checkpoint: str, saved: SavedStep
 ) -> dict[str, Any] | None:
-    """Reads what `rdvar threshold` wrote for a saved state; None where it was never called.
+    """Reads the threshold of a saved state; None if `rdvar threshold` was never run.
 
     Args:
-        config: the run's own, with the settings of `score` that images are scored with now.
+        config: the run's, with the current settings of `score`.
         workdir: the run's folder.
         checkpoint: "latest" or "best".
-        saved: the state that images are scored with.
+        saved: the state that scores the images.
 
     Raises:
-        CheckpointError: the file is damaged, or is of another state or other score settings.
+        CheckpointError: the file is damaged, or belongs to another state or other score settings.
     """
     path = workdir.threshold(checkpoint)
     try:
@@ -41,19 +41,19 @@ def read_threshold(
         ) from error
     if made_with[0] != saved.sha256:
         raise CheckpointError(
-            f"{path} was made with the state of step {made_with[2]}, and this is another one, of "
-            f"step {saved.step}; run rdvar threshold again, or remove the file."
+            f"{path} belongs to the state of step {made_with[2]}, not to this one of step "
+            f"{saved.step}; run rdvar threshold again, or remove the file."
         )
     if made_with[1] != score_settings(config):
         raise CheckpointError(
             f"{path} was made with the settings {made_with[1]}, now {score_settings(config)}; "
-            "run rdvar threshold with these settings, or leave them as they were."
+            "run rdvar threshold with the new settings, or restore the old ones."
         )
     return value
 
 
 def score_settings(config: Config) -> dict[str, Any]:
-    """Settings that scores depend on and that may differ from call to call."""
+    """Returns the settings that scores depend on and that may change from call to call."""
     return {
         name: value
         for name, value in flatten(config).items()

@@ -1,4 +1,4 @@
-"""Paths in a run's folder, its `config.json`, and the list of images that were left out."""
+"""Paths in a run's folder, its `config.json`, and its list of skipped images."""
 
 import csv
 import io
@@ -67,16 +67,16 @@ class Workdir:
 
 
 def _suffix(checkpoint: str) -> str:
-    # The last epoch is what is reported; anything else carries its name.
+    # The latest state is what is reported; files of any other carry its name.
     return "" if checkpoint == "latest" else f"_{checkpoint}"
 
 
 def open_workdir(folder: Path, config: Config) -> Workdir:
-    """Makes the folder and writes `config.json`, or enters it again with the same settings.
+    """Creates the folder and writes `config.json`, or opens it again with the same settings.
 
     Raises:
-        CheckpointError: the folder cannot be written, or holds a run whose settings differ in
-          something that changes the trained parameters. Nothing is changed then.
+        CheckpointError: the folder cannot be written, or holds a run with other settings that
+          change the trained parameters. Nothing is changed then.
     """
     workdir = Workdir(folder.resolve())
     if workdir.config.exists():
@@ -92,11 +92,11 @@ def open_workdir(folder: Path, config: Config) -> Workdir:
 
 
 def enter_workdir(folder: Path, config: Config) -> Workdir:
-    """Enters a folder that `open_workdir` made, here or in another process.
+    """Opens a folder that `open_workdir` made, here or in another process.
 
     Raises:
-        ConfigError: there is no such folder.
-        CheckpointError: it holds a run of other settings.
+        ConfigError: the folder does not exist.
+        CheckpointError: it holds a run with other settings.
     """
     workdir = Workdir(folder.resolve())
     saved = determining_settings(load_config(workdir))
@@ -105,7 +105,7 @@ def enter_workdir(folder: Path, config: Config) -> Workdir:
 
 
 def save_config(workdir: Workdir, config: Config) -> None:
-    """Writes `config.json`, without what holds for one process of one job only."""
+    """Writes `config.json`, without the settings of a single process."""
     values = json.loads(config.to_json())
     del values["distributed"]
     write_text(workdir.config, json.dumps(values, indent=2) + "\n")
@@ -113,16 +113,16 @@ def save_config(workdir: Workdir, config: Config) -> None:
 
 def refuse_other_settings(saved: dict[str, Any], now: dict[str, Any], where: str) -> None:
     """Raises a CheckpointError that names each setting in which a saved run differs."""
-    # A setting that is newer than the saved run had its default's effect then.
+    # A setting added after the run was saved had the effect of its default then.
     saved = {**determining_settings(default_config()), **saved}
     names = [name for name in now if saved[name] != now[name]]
-    if saved.get("data.category") == "":  # an imported run need not say what it was trained on
+    if saved.get("data.category") == "":  # an imported run may not know its category
         names = [name for name in names if name != "data.category"]
     if names:
         differences = ", ".join(f"{name} was {saved[name]!r}, now {now[name]!r}" for name in names)
         raise CheckpointError(
-            f"{where} holds a run of another configuration ({differences}); go on with the saved "
-            "settings, or give another --workdir."
+            f"{where} holds a run with other settings ({differences}); use the saved settings, or "
+            "give another --workdir."
         )
 
 
@@ -136,15 +136,15 @@ def load_config(workdir: Workdir) -> Config:
         return config_from_json(workdir.config.read_text())
     except OSError as error:
         raise ConfigError(
-            f"{workdir.config} cannot be read ({error.strerror}); --workdir must be a folder that "
-            "`rdvar train` made, and that all processes of a job see."
+            f"{workdir.config} cannot be read ({error.strerror}); --workdir must be a folder made "
+            "by `rdvar train` that all processes of a job can see."
         ) from error
     except ConfigError as error:
         raise ConfigError(f"{workdir.config} is damaged: {error}; restore the file.") from error
 
 
 def write_skipped(path: Path, skipped: Iterable[tuple[str, str]]) -> None:
-    """Writes path and reason of each image that was left out; without one there is no file."""
+    """Writes the path and reason of each skipped image; without any, removes the file."""
     rows = list(skipped)
     if not rows:
         path.unlink(missing_ok=True)
