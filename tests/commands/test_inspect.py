@@ -40,7 +40,7 @@ def test_counts_sizes_masks_and_memory(toy_root):
     assert found.problems == []
     assert [line.split() for line in found.text.splitlines()[:8]] == [
         ["tile", "in", str(toy_root)],
-        "layout mvtec (found out: it has train/good)".split(),
+        "layout mvtec (detected: it has train/good)".split(),
         [],
         ["split", "kind", "images", "masks"],
         ["train", "good", "8"],
@@ -153,7 +153,7 @@ def test_the_layout_and_what_tells_it(data):
         path.unlink()
     (data / "tile/train/good").rename(data / "plain")
     found = inspect(data, "plain")
-    assert "layout folder (found out: images lie right in it)" in found.text
+    assert "layout folder (detected: images lie right in it)" in found.text
     assert "can be trained on, and not evaluated" in found.text
     assert found.problems == []
     (problem,) = inspect(data, "nothing").problems
@@ -185,7 +185,7 @@ def test_a_contact_sheet_harms_nothing(data, tmp_path):
     with pytest.raises(UserError, match="mine.png is a file that rdvar inspect did not write"):
         inspect(data, output=mine)
     assert mine.read_bytes() == before
-    with pytest.raises(UserError, match="lies in data.root"):
+    with pytest.raises(UserError, match="is inside data.root"):
         inspect(data, output=data / "tile" / "sheet.png")
     with pytest.raises(UserError, match=r"cannot be written \(.*\); give another place"):
         inspect(data, output=mine / "sheet.png")
@@ -215,7 +215,7 @@ def test_the_command_and_its_exit_code(data, capsys, monkeypatch):
     printed = capsys.readouterr()
     assert "problems (2):" in printed.out and "004.png is empty" in printed.out
     assert printed.err == (
-        "rdvar: tile cannot be used, because of the 2 problems above; mend what they name.\n"
+        "rdvar: tile cannot be used, because of the 2 problems above; fix them first.\n"
     )
 
 
