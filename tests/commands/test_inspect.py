@@ -146,7 +146,7 @@ def test_what_is_left_out_missing_or_empty_is_remarked(data, caplog):
 
 
 def test_the_layout_and_what_tells_it(data):
-    assert "layout folder (named by data.layout; mvtec would have been found" in (
+    assert "layout folder (named by data.layout; mvtec would have been detected" in (
         inspect(data, layout="folder").text
     )
     for path in list((data / "tile/test").rglob("*.png")):

@@ -1,4 +1,4 @@
-"""What the teacher learns: to tell places apart, name them, repaint them, and spread them.
+"""Losses of the teacher's tasks: tell places apart, name them, repaint them, spread them.
 
 Each loss sees the three maps that reverse distillation will use. All but the last have a linear
 head on each of them, so that all three must hold something, not only the deepest.
@@ -77,7 +77,7 @@ def _contrast(head, features, views: Views, key):
         first, second = (view[stage] for view in features)
         side = first.shape[1]
         shift = (first_corner - second_corner) // stride
-        # Rows and columns of the first view that lie in the second as well.
+        # Rows and columns of the first view that are in the second too.
         low, high = jnp.maximum(0, -shift), jnp.minimum(side, side - shift)
         key, draw_key = random.split(key)
         draws = random.uniform(draw_key, (len(first), _SAMPLES_AN_IMAGE[stage], 2))
