@@ -177,7 +177,7 @@ def base_config(args: argparse.Namespace, settings: Sequence[Setting]) -> Config
     """Reads the config that the experiments' variants change.
 
     Raises:
-        ConfigError: the config or a setting cannot be used, or there is no data.
+        ConfigError: the config or a setting cannot be used, or data is missing.
     """
     config = read_config(args.config, settings)
     if args.root is not None:

@@ -87,7 +87,7 @@ def _contrast(head, features, views: Views, key):
             for view, where in ((first, places), (second, places + shift[:, None]))
         ]
         logits = rows[0] @ rows[1].T / _TEMPERATURE
-        # A place that was drawn twice is no negative of itself.
+        # A place that was drawn twice is not a negative of itself.
         image = jnp.arange(len(first))[:, None] * side * side
         names = (image + places[..., 0] * side + places[..., 1]).reshape(-1)
         twin = (names[:, None] == names[None]) & ~jnp.eye(len(names), dtype=bool)
