@@ -82,7 +82,7 @@ def test_images_that_come_one_after_the_other_and_a_restart(rdvar, trained, toy_
         assert (output / "overlays" / row["path"]).with_suffix(".png").exists()
     skipped = read(output / "skipped.csv")
     assert skipped[0]["path"] == "bad.png" and "cannot be recognised" in skipped[0]["reason"]
-    assert "would be written as part.png was" in skipped[1]["reason"]
+    assert "would overwrite the results of part.png" in skipped[1]["reason"]
 
     # Killed while it wrote, and started again: what has a row is not scored again.
     with (output / "scores.csv").open("a") as file:
