@@ -1,9 +1,8 @@
-# Everything a contributor needs. `make install` is implied by the others.
+# All targets for contributors. The others imply `make install`.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
-# One process a core; each takes two gigabytes of memory in the end. What waits in a queue longest is
-# taken over by a process that has nothing left to do.
+# One process per core; each grows to two gigabytes of memory. Idle processes steal queued tests.
 WORKERS := --numprocesses auto --maxprocesses 4 --dist worksteal
 PYTEST := $(BIN)/pytest
 ALONE := not torch and not browser and not ray and not nightly
@@ -20,18 +19,18 @@ install: .venv/installed
 	$(INSTALL) ".[dev]"
 	touch $@
 
-# What all targets need, at once, which is quicker than one after the other.
+# The requirements of all targets in one call, which is faster than several.
 STAMPS := $(foreach extra,torch browser ray docs,.venv/installed-$(extra))
 install-all: | .venv/bin/pip
 	$(INSTALL) ".[dev,torch,browser,ray,docs]"
 	touch .venv/installed $(STAMPS)
 
-# What a target needs beyond the default: .venv/installed-torch has the extra "torch".
+# Extras of single targets: .venv/installed-torch has the extra "torch".
 $(STAMPS): .venv/installed-%: .venv/installed
 	$(INSTALL) ".[dev,$*]"
 	touch $@
 
-# Draws parts, trains, evaluates: some five minutes on two cores, no network after installation.
+# Draws parts, trains, evaluates: about five minutes on two cores, no network after installation.
 demo: install
 	$(BIN)/python tools/demo.py --output demo
 
@@ -44,7 +43,7 @@ test-slow: install
 test-all: install
 	$(PYTEST) $(WORKERS) -m "$(ALONE)"
 
-# What trains for minutes or measures time: one test at a time, so that none disturbs another.
+# Tests that train for minutes or measure time, one at a time, so that none disturbs another.
 test-nightly: install-all
 	$(PYTEST) -m nightly
 
@@ -62,7 +61,7 @@ test-newest:
 		.venv-newest/bin/pytest $(WORKERS) -m "not slow and $(ALONE)"; \
 	fi
 
-# PyTorch is installed for these tests alone.
+# PyTorch is installed only for these tests.
 test-torch: .venv/installed-torch
 	$(PYTEST) -m "torch and not nightly" tests/parity
 
@@ -70,7 +69,7 @@ test-torch: .venv/installed-torch
 test-browser: .venv/installed-browser
 	$(PYTEST) -m browser tests/browser
 
-# Ray is installed for these tests alone.
+# Ray is installed only for these tests.
 test-ray: .venv/installed-ray
 	$(PYTEST) -m ray tests/tools
 

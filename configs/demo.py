@@ -1,11 +1,11 @@
-"""Minutes on two CPU cores and no download: the package's own small teacher at 128 px.
+"""The package's own small teacher at 128 px: no download, minutes on two CPU cores.
 
     rdvar prepare --source synthetic --output parts
     rdvar train --config configs/demo.py:nut --config.data.root=parts --workdir W
     rdvar evaluate --workdir W
 
-`make demo` does this for all four drawn categories. For images of your own it is a first try: where
-ImageNet weights can be had, configs/mvtec_resnet18.py finds more (docs/teacher_card.md).
+`make demo` does this for all four drawn categories. For your own images it is only a first try:
+with ImageNet weights, configs/mvtec_resnet18.py finds more (docs/teacher_card.md).
 """
 
 from rdvar_jax.config import Config, default_config
@@ -13,7 +13,7 @@ from rdvar_jax.weights.procedural import ARCH, PROCEDURAL, STEM_WIDTH
 
 
 def get_config(category: str = "") -> Config:
-    """The embedded teacher, small images, few epochs."""
+    """Returns the embedded teacher, small images, few epochs."""
     config = default_config()
     config.data.category = category
     config.data.image_size = 128

@@ -11,7 +11,7 @@ from rdvar_jax.config import Config, default_config
 
 
 def get_config(category: str = "") -> Config:
-    """The paper's setting with a smaller backbone."""
+    """Returns the paper's settings with a smaller backbone."""
     config = default_config()
     config.data.category = category
     config.teacher.arch = "resnet18"

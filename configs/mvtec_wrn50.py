@@ -12,7 +12,7 @@ from rdvar_jax.config import Config, default_config
 
 
 def get_config(category: str = "") -> Config:
-    """The defaults are this setting."""
+    """Returns the defaults, which are the paper's settings."""
     config = default_config()
     config.data.category = category
     return config

@@ -1,17 +1,17 @@
-"""Shrunk to run anywhere in a minute, without weights: shows that everything works.
+"""Smoke test that runs anywhere in a minute, without weights: shows that everything works.
 
     rdvar train --config configs/smoke.py:CATEGORY --config.data.root=FOLDER --workdir W
     rdvar evaluate --workdir W
 
-An untrained, narrow teacher at 64 px: expect the loss to fall under 0.2 and scores that are little
-better than chance, such as an image AUROC of 0.57 on tiles of leather.
+An untrained, narrow teacher at 64 px: expect a loss below 0.2 and scores little better than
+chance, such as an image AUROC of 0.57 on leather tiles.
 """
 
 from rdvar_jax.config import RANDOM_WEIGHTS, Config, default_config
 
 
 def get_config(category: str = "") -> Config:
-    """A quarter of ResNet-18's width, random weights, small images, few epochs."""
+    """Returns a quarter of ResNet-18's width, random weights, small images, few epochs."""
     config = default_config()
     config.data.category = category
     config.data.image_size = 64

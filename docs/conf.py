@@ -1,4 +1,4 @@
-"""How `make docs` builds the pages of this folder and the reference from docstrings."""
+"""Sphinx configuration of `make docs`: the pages of this folder, and the reference."""
 
 import os
 import re
@@ -21,7 +21,7 @@ extensions = [
 ]
 exclude_patterns = ["_build", "_templates", "benchmarks"]
 templates_path = ["_templates"]
-# The tables of docs/results are reached from the page that speaks of them.
+# The tables of docs/results are linked from reproduction.md.
 suppress_warnings = ["toc.not_included"]
 html_theme = "furo"
 html_title = f"rdvar_jax {version}"
@@ -29,12 +29,12 @@ html_show_copyright = False
 html_show_sphinx = False
 
 myst_heading_anchors = 3
-# The reference is one page for each public name; the internals are one for each module.
+# The reference has one page per public name; the internals have one per module.
 autosummary_generate = True
 autosummary_context = {
-    # Their public names have pages of their own.
+    # Their public names have their own pages.
     "with_public_names": ["rdvar_jax", "rdvar_jax.synthetic"],
-    # What users need of each class; the rest is for the package itself.
+    # Members for users of each class; the others are internal.
     "public_members": {
         "Architecture": ["name", "expansion", "num_features"],
         "Detector": ["load", "predict"],
@@ -46,13 +46,13 @@ autosummary_context = {
     },
 }
 autodoc_member_order = "bysource"
-autoclass_content = "both"  # what a class is, and what its constructor takes
+autoclass_content = "both"  # docstrings of the class and of its constructor
 autodoc_typehints = "signature"
-napoleon_use_ivar = True  # attributes are members too, and would be there twice
+napoleon_use_ivar = True  # attributes are members too, and would appear twice
 
 
 def leave_links_out_of_the_folder(app, docname: str, source: list[str]) -> None:
-    """Links to files that are no part of the site become text: the site stands alone."""
+    """Replaces links to files outside of the site by their text."""
     here = (FOLDER / docname).parent
 
     def resolve(link: re.Match) -> str:
@@ -63,10 +63,10 @@ def leave_links_out_of_the_folder(app, docname: str, source: list[str]) -> None:
 
 
 def read_as_plain_text(app, what, name, obj, options, lines: list[str]) -> None:
-    """Docstrings here are plain sentences with `code`, not reStructuredText.
+    """Converts docstrings, which are plain sentences with `code`, to reStructuredText.
 
-    What stands indented by itself, and tables, are shown as they are. Nothing else is markup but
-    lists and the sections of Google's style.
+    Indented blocks and tables are shown verbatim. The only other markup is lists and the sections
+    of Google's style.
     """
     shown, verbatim, in_section = [], False, False
     for number, line in enumerate(lines):
@@ -97,14 +97,14 @@ def _escape(text: str) -> str:
     return re.sub(r"(?<=\w)_(?!\w)", r"\\_", text)
 
 
-# numpy's ArrayLike is spelled out where annotations are evaluated.
+# Evaluated annotations spell out numpy's ArrayLike.
 ARRAY_LIKE = re.compile(r"~?numpy[\w.]*\._Buffer \|.*?_NestedSequence\[complex \| bytes \| str\]")
-# Nobody calls these constructors: `fit`, `evaluate`, `Run.open` and `Detector.load` do.
+# Users do not call these constructors: `fit`, `evaluate`, `Run.open` and `Detector.load` do.
 NOT_CALLED = ("Detector", "Evaluation", "Fitted", "Loss", "Run")
 
 
 def shorten_signature(app, what, name, obj, options, signature, returns):
-    """Signatures as one reads them."""
+    """Shortens signatures for readers."""
     if name in (f"rdvar_jax.{public}" for public in NOT_CALLED):
         return "", None
     return signature and ARRAY_LIKE.sub("ArrayLike", signature), returns

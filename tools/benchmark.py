@@ -1,12 +1,12 @@
-"""This project and what there is to compare it with, side by side in one run.
+"""Benchmark of this project side by side with its alternatives, in one run.
 
     python tools/benchmark.py --quick --torch_python PYTHON --output docs/benchmarks/cpu
     python tools/benchmark.py --only l_var metrics --output docs/benchmarks/cpu_more
 
-PYTHON is an interpreter with torch, numpy; without it only this project's rows are measured. Every
-row has a process of its own, or is one of several calls of a process, warmed up, and stands still
-while another is timed. The rows of a group are timed in turn, each round in the other direction,
-and every call waits for its result. A ratio is of two rows of one group. Writes OUTPUT.json,
+PYTHON is an interpreter with torch and numpy; without it only this project's rows are measured.
+Each row has its own process, or is one of several calls of a process, warmed up, and is idle while
+another is timed. The rows of a group are timed in turn, each round in the opposite direction, and
+every call waits for its result. A ratio compares two rows of one group. Writes OUTPUT.json,
 OUTPUT.md and OUTPUT.png.
 """
 
@@ -29,8 +29,8 @@ from benchmark_rows.summary import add_arithmetic, compare, summarise
 from collect_results import checkout_commit, machine
 
 # Cores that other processes may keep busy during a call. PyTorch's OpenMP threads wait for each
-# other by spinning: where something else has one of the cores, a call takes up to ten times as
-# long, in CPU seconds too, while XLA's threads suffer less. A ratio is then worth nothing.
+# other by spinning: if something else uses one of the cores, a call takes up to ten times as long,
+# in CPU seconds too, while XLA's threads suffer less. A ratio is then meaningless.
 MAX_OTHERS = 0.1
 
 
@@ -53,7 +53,7 @@ def measure(
         gflop_an_image: by kind of call.
 
     Returns:
-        The group as `compare` gives it, with "facts" and "versions" of its processes.
+        The group from `compare`, with "facts" and "versions" of its processes.
     """
     processes = [
         Process(python, row.script, replace(settings, row=row.row, batch=row.batch))
@@ -91,12 +91,12 @@ def measure(
 
 
 def peak_gflop_per_second(peak: Process) -> float:
-    """The speed of a large matrix product, measured now."""
+    """Measures the speed of a large matrix product."""
     return peak.about["product"]["gflop"] / peak.time_once("product")["seconds"]
 
 
 def chosen_groups(args: argparse.Namespace) -> list[str]:
-    """The groups to measure, in order."""
+    """Returns the groups to measure, in order."""
     if args.only:
         return list(args.only)
     of_peers = [name for names in PEERS.values() for name in names]
@@ -112,7 +112,7 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="fewer rows and rounds")
     parser.add_argument("--arch", default="wide_resnet50_2")
     parser.add_argument("--only", nargs="+", choices=(*GROUPS, START_UP), help="these groups")
-    parser.add_argument("--rounds", type=int, help="timed calls a row")
+    parser.add_argument("--rounds", type=int, help="timed calls per row")
     parser.add_argument("--torch_python", help="an interpreter with torch")
     parser.add_argument("--peers", nargs="+", choices=tuple(PEERS), default=[], help="their groups")
     parser.add_argument("--anomalib_python", help="an interpreter with anomalib")
@@ -124,13 +124,13 @@ def read_arguments() -> argparse.Namespace:
         "--max_others_cores",
         type=float,
         default=MAX_OTHERS,
-        help=f"cores that others may take in a call for a ratio to be given; {MAX_OTHERS:g}",
+        help=f"cores that others may use during a call for a ratio; {MAX_OTHERS:g}",
     )
-    parser.add_argument("--time_limit", type=float, help="seconds after which no group is begun")
+    parser.add_argument("--time_limit", type=float, help="seconds after which no group is started")
     parser.add_argument("--output", type=Path, required=True, help="path without suffix")
     args = parser.parse_args()
     if args.data and not args.data.is_dir():
-        parser.error(f"--data {args.data} is no folder; give one with images, or leave it out.")
+        parser.error(f"--data {args.data} is not a folder; give one with images, or omit it.")
     if args.image_size < 32 or args.image_size % 32:
         parser.error(f"--image_size must be a multiple of 32, not {args.image_size}.")
     if args.stem_width < 1 or (args.rounds is not None and args.rounds < 1):
@@ -193,7 +193,7 @@ def main() -> None:
             if device and device not in report["devices"]:
                 report["devices"].append(device)
             report["groups"][name] = result
-        # After each group: what was measured is kept if the next one is stopped.
+        # After each group, so that its measurements survive if the next one is stopped.
         args.output.with_suffix(".json").write_text(json.dumps(report, indent=1) + "\n")
         args.output.with_suffix(".md").write_text(markdown(report))
     if report["groups"]:

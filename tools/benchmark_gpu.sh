@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # NOT YET RUN ON A GPU. Measures this project on one: correctness first, then the rows of
-# tools/benchmark.py, those that matter most first; after eight minutes no group is begun any more.
+# tools/benchmark.py, the most important first; after eight minutes no further group is started.
 # Usage: tools/benchmark_gpu.sh OUTPUT [PYTHON_WITH_TORCH [PYTHON_WITH_ANOMALIB]]
 # DATA=FOLDER in the environment: images and masks for the rows of decoding and metrics.
 set -euo pipefail

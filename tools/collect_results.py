@@ -2,8 +2,8 @@
 
     python tools/collect_results.py --output docs/benchmarks/NAME.json W1 W2 ...
 
-Each W is a workdir that `rdvar evaluate` has been through. The commit is that of the checkout this
-is called in, which must be the one that the runs were made with.
+Each W is an evaluated workdir. The commit is that of the current checkout, which must be the one
+that made the runs.
 """
 
 import argparse
@@ -30,7 +30,7 @@ def main() -> None:
 
 
 def read_run(workdir: Path) -> dict[str, Any]:
-    """Settings, results, and the course of the loss of one run."""
+    """Reads settings, results and losses of one run."""
     config = json.loads((workdir / "config.json").read_text())
     results = json.loads((workdir / "results.json").read_text())
     lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
@@ -56,13 +56,13 @@ def read_run(workdir: Path) -> dict[str, Any]:
 
 
 def git_commit() -> str:
-    """The checkout's commit, marked where files differ from it."""
+    """Returns the checkout's commit, marked if files differ from it."""
     command = ["git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def checkout_commit() -> str | None:
-    """The checkout's commit, or None where this is not a checkout."""
+    """Returns the checkout's commit, or None if this is not a checkout."""
     try:
         return git_commit()
     except (OSError, subprocess.CalledProcessError):

@@ -1,9 +1,9 @@
-"""From nothing to heat maps: draws parts, trains a detector for each kind, evaluates, shows.
+"""Demo without any data: draws parts, trains a detector for each kind, evaluates, shows heat maps.
 
     python tools/demo.py --output demo      # `make demo` calls this
 
-Nothing is downloaded. The commands that it prints can be given by hand just as well. A demo that
-was stopped goes on when it is started again.
+Nothing is downloaded. The commands that it prints also work by hand. Starting it again resumes a
+stopped demo.
 """
 
 import argparse
@@ -22,11 +22,11 @@ COLUMNS = {"image_auroc": "image AUROC", "pixel_auroc": "pixel AUROC", "aupro": 
 
 
 def main() -> int:
-    """Runs the demo and gives the exit code of the command that failed, or 0."""
+    """Runs the demo and returns the exit code of the command that failed, or 0."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--output", type=Path, default=Path("demo"), help="the folder to make")
+    parser.add_argument("--output", type=Path, default=Path("demo"), help="the folder to write")
     parser.add_argument(
         "--categories", nargs="+", choices=CATEGORIES, default=CATEGORIES, metavar="NAME"
     )
@@ -58,7 +58,7 @@ def main() -> int:
 
 
 def table(results: dict[str, dict[str, Any]]) -> list[list[str]]:
-    """A header, a row for each category, and the means."""
+    """Returns a header, a row for each category, and the means."""
     values = [[r["metrics"][column] for column in COLUMNS] for r in results.values()]
     means = [sum(column) / len(column) for column in zip(*values, strict=True)]
     rows = zip([*results, "mean"], [*values, means], strict=True)
@@ -69,7 +69,7 @@ def table(results: dict[str, dict[str, Any]]) -> list[list[str]]:
 
 
 def last_screen(results: dict[str, dict[str, Any]], page: Path, minutes: float) -> str:
-    """What was made, how good it is, where the pictures are, and what to do next."""
+    """Returns the closing text: results, paths of the pictures, and next steps."""
     rows = ["  ".join(f"{cell:>12s}" for cell in row) for row in table(results)]
     first = next(iter(results))
     figures = page.parent / "runs" / first / "figures"
@@ -98,7 +98,7 @@ def last_screen(results: dict[str, dict[str, Any]], page: Path, minutes: float) 
 
 
 def make_page(results: dict[str, dict[str, Any]]) -> str:
-    """An HTML page beside the folder `runs`: the table, and typical and worst images."""
+    """Writes an HTML page beside the folder `runs`: the table, and typical and worst images."""
     header, *rows = table(results)
     return render(Path(__file__).with_name("demo.html"), header=header, rows=rows, names=results)
 

@@ -1,4 +1,4 @@
-"""Exit codes of the tools: as those of `rdvar`."""
+"""Exit codes of the tools, as those of `rdvar`."""
 
 import sys
 from collections.abc import Callable
@@ -8,8 +8,7 @@ from rdvar_jax.errors import UserError
 
 
 def exit_code(program: str, command: Callable[[list[str]], int | None], argv: list[str]) -> int:
-    """Runs a command: its own code, or 2 and one sentence on standard error for what a user can
-    mend."""
+    """Runs a command and returns its code, or 2 with one sentence for a user-fixable error."""
     start_logging()
     try:
         return command(argv) or 0

@@ -1,12 +1,12 @@
-"""Measures the memory that `rdvar train` and `rdvar predict` take, each in a process of its own.
+"""Measures the memory of `rdvar train` and `rdvar predict`, each in its own process.
 
     python tools/memory.py train --budget_gb 0.05 --image_size 256 [--num_workers 2]
     python tools/memory.py predict --num_images 1000 --side 1024 [--weights resnet18.pth]
 
 train      writes noise images, ten times as much as the budget, trains a tiny network twice, once
            on as many images as a batch has and once on all, and compares the peaks. The peak is the
-           largest sum over the processes of a run, workers included, of what each has in memory for
-           itself plus its part of what it shares (Linux: PSS).
+           largest sum over the processes of a run, workers included, of each one's private memory
+           plus its part of shared memory (Linux: PSS).
 predict    draws images, trains a ResNet-18 for one step on some like them (with the teacher in the
            package, or `--weights`), predicts all with all pictures, and prints the peak of resident
            memory.
@@ -141,7 +141,7 @@ def measure_prediction(folder: Path, args: argparse.Namespace) -> None:
 
 
 def write_images(folder: Path, number: int, side: int, make, compress_level: int) -> None:
-    """Writes PNG files that `make(rng, side)` gives; every file is another image."""
+    """Writes PNG files from `make(rng, side)`; every file is a different image."""
     folder.mkdir(parents=True)
     rng = np.random.default_rng(number)
     for index in range(number):
@@ -150,24 +150,24 @@ def write_images(folder: Path, number: int, side: int, make, compress_level: int
 
 
 def noise_image(rng: np.random.Generator, side: int) -> np.ndarray:
-    """Noise, uint8 [side, side, 3]."""
+    """Makes noise, uint8 [side, side, 3]."""
     return rng.integers(0, 256, (side, side, 3), dtype=np.uint8)
 
 
 def surface_image(rng: np.random.Generator, side: int) -> np.ndarray:
-    """A smooth surface with noise, which PNG does not pack well, as in photographs."""
+    """Makes a smooth surface with noise, which PNG compresses badly, as in photographs."""
     coarse = Image.fromarray(rng.integers(60, 200, (16, 16, 3), np.uint8))
     smooth = np.asarray(coarse.resize((side, side), Image.Resampling.BICUBIC), np.int16)
     return np.clip(smooth + rng.integers(-6, 7, smooth.shape, np.int16), 0, 255).astype(np.uint8)
 
 
 class Run(NamedTuple):
-    """What a process took, and what it said."""
+    """Memory and output of a process."""
 
     shared_bytes: int
-    """The largest sum of PSS over it and all processes below it, sampled."""
+    """Largest sum of PSS over it and all its descendants, sampled."""
     resident_bytes: int
-    """The peak of its own resident memory, as the system counts it."""
+    """Peak of its own resident memory, from the system."""
     log: str
 
 
@@ -175,7 +175,7 @@ def run_rdvar(*words: object, environment: dict[str, str] | None = None) -> Run:
     """Runs a command to its end.
 
     Raises:
-        SystemExit: it failed; what it said is printed.
+        SystemExit: it failed; its output is printed.
     """
     command = [sys.executable, "-m", "rdvar_jax", *map(str, words)]
     with tempfile.TemporaryFile("w+") as log:
@@ -195,7 +195,7 @@ def run_rdvar(*words: object, environment: dict[str, str] | None = None) -> Run:
 
 
 def shared_bytes(pid: int) -> int:
-    """PSS of a process and all below it."""
+    """Returns the PSS of a process and all its descendants."""
     total = 0
     try:
         process = psutil.Process(pid)

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Prints the Python with which `make test-newest` tests: 3.12, or the next newer one that is here, on
-# PATH or under pyenv. Prints nothing where there is none.
+# Prints the Python for `make test-newest`: 3.12, or the next newer one found on PATH or under pyenv.
+# Prints nothing if there is none.
 root="${PYENV_ROOT:-$HOME/.pyenv}/versions"
 for version in 3.12 3.13 3.14; do
     for python in "python$version" "$root/$version".*/bin/python; do

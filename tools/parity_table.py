@@ -1,9 +1,9 @@
-"""Measures how far the library is from PyTorch: a JSON file, and a table for docs/numerics.md.
+"""Measures the differences from PyTorch: a JSON file, and a table for docs/numerics.md.
 
     make test-torch
     python tools/parity_table.py --output docs/benchmarks/parity_torch_cpu.json
 
-Runs tests/parity/test_live_torch.py, which also holds the differences to their bounds.
+Runs tests/parity/test_live_torch.py, which also checks the differences against their bounds.
 """
 
 import argparse
@@ -61,7 +61,7 @@ def main() -> None:
 
 
 def measure() -> dict[str, Any]:
-    """Runs the tests; by backbone and quantity what they measured."""
+    """Runs the tests and returns their measurements by backbone and quantity."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "measured.json"
         environment = {**os.environ, "RDVAR_PARITY_JSON": str(path), "RDVAR_FAIL_ON_SKIP": "1"}
@@ -73,7 +73,7 @@ def measure() -> dict[str, Any]:
 
 
 def table(differences: dict[str, Any]) -> str:
-    """The rows as Markdown, one column a backbone: largest absolute / relative difference."""
+    """Formats largest absolute / relative differences as Markdown, one column per backbone."""
     archs = list(differences)
     lines = [["Quantity", *(f"`{arch}`" for arch in archs)], ["---"] * (len(archs) + 1)]
     for quantity, name in ROWS.items():
@@ -115,7 +115,7 @@ def table(differences: dict[str, Any]) -> str:
 
 
 def scientific(value: float) -> str:
-    """`1.2e-07` as `1.2·10⁻⁷`."""
+    """Formats `1.2e-07` as `1.2·10⁻⁷`."""
     if value == 0:
         return "0"
     mantissa, exponent = f"{value:.1e}".split("e")

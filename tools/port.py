@@ -1,14 +1,14 @@
-"""Carries weights over from PyTorch and back, without torch.
+"""Converts weights from PyTorch and back, without torch.
 
     python tools/port.py weights IN.pth OUT.safetensors --arch wide_resnet50_2
     python tools/port.py from_rd4ad --arch wide_resnet50_2 --checkpoint C.pth --workdir W
     python tools/port.py to_rd4ad --workdir W --output C.pth
 
 weights      converts a teacher's torch weights to safetensors
-from_rd4ad   makes a workdir out of a checkpoint of RD4AD's PyTorch code
+from_rd4ad   makes a workdir from a checkpoint of RD4AD's PyTorch code
 to_rd4ad     writes a run's networks as a checkpoint for RD4AD's PyTorch code
 
-Each says more with --help.
+Each has its own --help.
 """
 
 import argparse
@@ -32,9 +32,9 @@ def weights(argv: list[str]) -> None:
 
         python tools/port.py weights IN.pth OUT.safetensors --arch wide_resnet50_2
 
-    Only the layers that a teacher has are written, conv1 to layer3. `--config.teacher.weights=OUT`
-    takes the result. Its metadata holds the source's name and sha256, a note on the licence
-    (torchvision's for its own files, else what `--licence` says) and the converter's version.
+    Only the teacher's layers are written, conv1 to layer3. Use the result with
+    `--config.teacher.weights=OUT`. Its metadata holds the source's name and sha256, a note on the
+    licence (torchvision's for its own files, else that of `--licence`) and the converter's version.
     """
     parser = make_parser("weights", weights)
     parser.add_argument("source", type=Path, metavar="IN.pth")
@@ -49,15 +49,14 @@ def weights(argv: list[str]) -> None:
 
 
 def from_rd4ad(argv: list[str]) -> None:
-    """Makes a workdir out of a checkpoint of RD4AD's PyTorch code.
+    """Makes a workdir from a checkpoint of RD4AD's PyTorch code.
 
         python tools/port.py from_rd4ad --arch wide_resnet50_2 --teacher T.pth --checkpoint C.pth \\
             --workdir W --config.data.root=MVTEC_AD --config.data.category=carpet
         rdvar evaluate --workdir W
 
-    Without --teacher torchvision's weights are taken, from the cache or downloaded. Other settings
-    of rdvar_jax/runs/config.py may be given too, such as --config.data.image_size. Root and
-    category may also be left for `rdvar evaluate`.
+    Without --teacher it uses torchvision's weights, cached or downloaded. Other settings can be set
+    too, such as --config.data.image_size. Root and category may also be left to `rdvar evaluate`.
     """
     parser = Parser(prog="port.py from_rd4ad", description=inspect.getdoc(from_rd4ad))
     parser.add_argument("--arch", required=True, metavar="NAME", help="the backbone")
@@ -65,7 +64,7 @@ def from_rd4ad(argv: list[str]) -> None:
         "--teacher", metavar="T.pth", help="the teacher's weights (default: torchvision's)"
     )
     parser.add_path("--checkpoint", required=True, metavar="C.pth", help="RD4AD's checkpoint")
-    parser.add_path("--workdir", required=True, metavar="FOLDER", help="the folder to make")
+    parser.add_path("--workdir", required=True, metavar="FOLDER", help="a new or empty folder")
     settings, words = take_settings(argv)
     args = parser.read(words)
     config = default_config()
@@ -87,9 +86,9 @@ def to_rd4ad(argv: list[str]) -> None:
 
         python tools/port.py to_rd4ad --workdir W --output C.pth
 
-    `torch.load(C.pth, weights_only=True)` gives {"bn": ..., "decoder": ...}, and both load with
-    strict names. The convolution conv4 that RD4AD never runs is all zeros and its bn4 as it begins
-    (1, 0, mean 0, variance 1); each other batch normalisation has counted the run's steps.
+    `torch.load(C.pth, weights_only=True)` returns {"bn": ..., "decoder": ...}, and both load with
+    strict names. The convolution conv4, which RD4AD never runs, is all zeros and its bn4 is as
+    initialised (1, 0, mean 0, variance 1); num_batches_tracked of the others is the run's step.
     """
     parser = make_parser("to_rd4ad", to_rd4ad)
     parser.add_argument("--workdir", type=Path, required=True)
@@ -108,7 +107,7 @@ COMMANDS = {"weights": weights, "from_rd4ad": from_rd4ad, "to_rd4ad": to_rd4ad}
 
 
 def make_parser(name: str, command: Any) -> argparse.ArgumentParser:
-    """A parser whose help is the command's docstring."""
+    """Makes a parser whose help is the command's docstring."""
     return argparse.ArgumentParser(
         prog=f"port.py {name}",
         description=inspect.getdoc(command),
@@ -117,13 +116,13 @@ def make_parser(name: str, command: Any) -> argparse.ArgumentParser:
 
 
 def main(argv: list[str]) -> int:
-    """Runs a command and gives the exit code."""
+    """Runs a command and returns the exit code."""
     if not argv or argv[0] in ("--help", "-h"):
         print(__doc__)
         return 0
     name, *rest = argv
     if name not in COMMANDS:
-        print(f"port: there is no '{name}'; give one of {', '.join(COMMANDS)}.", file=sys.stderr)
+        print(f"port: unknown command {name}; give one of {', '.join(COMMANDS)}.", file=sys.stderr)
         return 2
     return exit_code(f"port {name}", COMMANDS[name], rest)
 

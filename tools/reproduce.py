@@ -1,12 +1,12 @@
-"""The paper's tables and figures, with statistics over seeds, from one command.
+"""Reproduces the paper's tables and figures, with statistics over seeds, from one command.
 
     python tools/reproduce.py --experiment table1 --data.root MVTEC_AD --seeds 0,1,2 --dry_run
     python tools/reproduce.py --experiment all --data.root MVTEC_AD --output results
 
-A run is kept under the hash of its settings, images, teacher and code. What is finished is never
-run again, and the same command goes on where a stopped or killed one was. A run that fails is
-reported and tried again the next time. Exit codes: 0 done, 1 some runs have no result, 2 something
-to mend, 130 stopped by Ctrl-C.
+A run is stored under the hash of its settings, images, teacher and code. Finished runs are never
+repeated, and the same command resumes a stopped or killed one. A run that fails is reported and
+tried again the next time. Exit codes: 0 done, 1 some runs have no result, 2 an error to fix, 130
+stopped by Ctrl-C.
 """
 
 import argparse
@@ -36,7 +36,7 @@ PAPER_CONFIG = REPOSITORY / "configs" / "mvtec_wrn50.py"
 
 
 def reproduce(argv: list[str]) -> int:
-    """The command; `argv` begins after the program's name. Gives the exit code."""
+    """Runs the command and returns the exit code; `argv` starts after the program's name."""
     settings, words = take_settings(argv)
     args = build_parser().read(words)
     base = base_config(args, settings)
@@ -73,7 +73,7 @@ def reproduce(argv: list[str]) -> int:
 
 
 def build_parser() -> Parser:
-    """The parser of the command."""
+    """Builds the parser of the command."""
     parser = Parser(prog="reproduce.py", description=__doc__)
     parser.add_argument(
         "--experiment",
@@ -93,12 +93,12 @@ def build_parser() -> Parser:
         "--categories",
         default="",
         metavar="NAMES",
-        help="some of them, as in screw,leather (default: all)",
+        help="a selection, such as screw,leather (default: all)",
     )
     parser.add_argument(
         "--seeds",
         default="0,1,2",
-        help="each gives a run of every variant and category",
+        help="one run of every variant and category per seed",
     )
     parser.add_argument(
         "--epochs",
@@ -109,61 +109,61 @@ def build_parser() -> Parser:
         "--config",
         default=str(PAPER_CONFIG),
         metavar="FILE",
-        help="the base config, of which --config.SECTION.NAME=VALUE changes a setting "
+        help="the base config; --config.SECTION.NAME=VALUE changes a setting "
         f"(default: configs/{PAPER_CONFIG.name})",
     )
     parser.add_argument(
         "--random_weights",
         action=Switch,
-        help="an untrained teacher, to see that everything runs",
+        help="use an untrained teacher, to check that everything runs",
     )
     parser.add_argument(
         "--oracle_every",
         type=at_least(0),
         default=0,
         metavar="EPOCHS",
-        help="evaluate so often, for the column of the best epoch on the test set; 0: never",
+        help="interval of evaluations for the column of the best epoch on the test set; 0: never",
     )
     parser.add_argument(
         "--keep_checkpoints",
         action=Switch,
-        help="leave the states of finished runs, gigabytes each, in their folders",
+        help="keep the checkpoints of finished runs, gigabytes each",
     )
     parser.add_argument(
         "--executor",
         choices=("local", "ray"),
         default="local",
-        help="one run after the other, or one a GPU; or on Ray, with the extra `ray`",
+        help="one run after the other, or one per GPU; or on Ray, with the extra `ray`",
     )
     parser.add_argument(
         "--address",
         default="",
-        help="of a Ray cluster whose machines see the same folders (default: this machine)",
+        help="address of a Ray cluster whose machines see the same folders (default: this machine)",
     )
     parser.add_path(
         "--output",
         "directory",
         default=Path("results"),
         metavar="FOLDER",
-        help="gets index.html, a folder for each experiment, and runs/",
+        help="folder for index.html, one folder per experiment, and runs/",
     )
     parser.add_argument(
         "--dry_run",
         action=Switch,
-        help="say what it will cost, and stop; --probe_steps=0 says it without measuring",
+        help="print the cost and stop; --probe_steps=0 prints it without measuring",
     )
     parser.add_argument(
         "--probe_steps",
         type=at_least(0),
         default=20,
         metavar="STEPS",
-        help="steps of training that the cost is measured with",
+        help="training steps to measure the cost with",
     )
     return parser
 
 
 def at_least(least: int) -> Callable[[str], int]:
-    """A reader of whole numbers that are not below `least`."""
+    """Makes a reader of whole numbers that are not below `least`."""
 
     def read(text: str) -> int:
         if not text.isdigit() or int(text) < least:
@@ -174,16 +174,16 @@ def at_least(least: int) -> Callable[[str], int]:
 
 
 def base_config(args: argparse.Namespace, settings: Sequence[Setting]) -> Config:
-    """The config that the experiments' variants are put on.
+    """Reads the config that the experiments' variants change.
 
     Raises:
-        ConfigError: the config or a setting cannot be used, or there is no data.
+        ConfigError: the config or a setting cannot be used, or data is missing.
     """
     config = read_config(args.config, settings)
     if args.root is not None:
         config.data.root = str(args.root)
     if not config.data.root:
-        raise ConfigError("--data.root is missing; give the folder that holds the categories.")
+        raise ConfigError("--data.root is missing; give the folder of categories.")
     if args.epochs is not None:
         config.train.epochs = args.epochs
     if args.random_weights:
@@ -193,7 +193,7 @@ def base_config(args: argparse.Namespace, settings: Sequence[Setting]) -> Config
 
 
 def seeds(text: str) -> list[int]:
-    """The numbers of --seeds."""
+    """Reads the numbers of --seeds."""
     names = split(text)
     if not names or not all(name.isdigit() for name in names) or len(set(names)) < len(names):
         raise ConfigError(f"--seeds={text} must be different whole numbers, as in 0,1,2.")
@@ -201,28 +201,28 @@ def seeds(text: str) -> list[int]:
 
 
 def split(text: str) -> list[str]:
-    """The names of a list with commas."""
+    """Reads a comma-separated list of names."""
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def make_folder(folder: Path) -> None:
-    """Makes the output folder.
+    """Creates the output folder.
 
     Raises:
-        ConfigError: it cannot be made or written.
+        ConfigError: it cannot be created or written.
     """
     try:
         (folder / "runs").mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(
-            f"--output={folder} cannot be made ({error.strerror}); give another folder."
+            f"--output={folder} cannot be created ({error.strerror}); give another folder."
         ) from error
     if not os.access(folder / "runs", os.W_OK):
         raise ConfigError(f"--output={folder} cannot be written; give another folder.")
 
 
 def tell_plan(plan: Plan, categories: Sequence[str]) -> None:
-    """Prints how many runs there are, and how many are still to be made."""
+    """Prints the number of runs, and how many are still to do."""
     for name, asked in plan.asked.items():
         variants = len(EXPERIMENTS[name].variants)
         num_seeds = len({cell.seed for cell, _ in asked})
@@ -235,7 +235,7 @@ def tell_plan(plan: Plan, categories: Sequence[str]) -> None:
 
 
 def write_results(plan: Plan, names: Sequence[str], base: Config, output: Path) -> int:
-    """Writes reports and page and gives the exit code."""
+    """Writes reports and page and returns the exit code."""
     commit = checkout_commit()
     missing = set()
     for name in names:
@@ -257,5 +257,5 @@ if __name__ == "__main__":
     try:
         sys.exit(exit_code("reproduce", reproduce, sys.argv[1:]))
     except KeyboardInterrupt:
-        print("reproduce: stopped; the same command goes on from there", file=sys.stderr)
+        print("reproduce: stopped; the same command resumes", file=sys.stderr)
         sys.exit(130)

@@ -1,11 +1,11 @@
-"""Measures what `rdvar threshold` promises, on real images: false alarms among held-out good parts.
+"""Checks the bound of `rdvar threshold` on real images: false alarms among held-out good parts.
 
     python tools/threshold_fpr.py --data MVTEC_AD --weights resnet18.pth --output FPR.json
 
-For each set and seed a run is trained with some good images kept from it (`data.validation`), the
-threshold is chosen from these, and the good test images, which neither has seen, are judged. A
-second threshold is chosen from every other good test image and checked on the rest. Nothing is
-tuned between the sets but the target, which their few images must be able to show.
+For each set and seed a run is trained with some good images held out (`data.validation`), the
+threshold is chosen from these, and checked on the good test images, which neither has seen. A
+second threshold is chosen from every other good test image and checked on the rest. Only the target
+differs between the sets, because their few images must be able to show it.
 """
 
 import argparse
@@ -26,12 +26,12 @@ from rdvar_jax.cli.main import main as rdvar
 
 @dataclass(frozen=True)
 class Case:
-    """A set, the share of its training images that is kept, and the rate that is asked for."""
+    """A set, the fraction of its training images that is held out, and the target rate."""
 
     category: str
     validation: float
     target: float
-    # From half of the good test images: how many there are decides what can be shown.
+    # For half of the good test images, whose number limits what can be shown.
     target_of_half: float
     epochs: int
     confidence: float = 0.95
@@ -70,7 +70,7 @@ def main() -> None:
 
 
 def measure(case: Case, seed: int, args: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
-    """One row for each way to choose the threshold."""
+    """Returns one row for each way to choose the threshold."""
     workdir, test = folder / "run", args.data / case.category / "test"
     good, defective = test / "good", folder / "defective"
     shutil.copytree(test, defective, ignore=shutil.ignore_patterns("good"))
@@ -125,7 +125,7 @@ def measure(case: Case, seed: int, args: argparse.Namespace, folder: Path) -> li
 
 
 def count_defective(workdir: Path, images: Path, output: Path) -> tuple[int, int]:
-    """How many images of a folder `rdvar predict` calls defective, and of how many."""
+    """Returns how many images of a folder `rdvar predict` finds defective, and of how many."""
     call(
         *("predict", "--workdir", workdir, "--input", images),
         *("--output", output, "--noheat_maps", "--nooverlays"),
@@ -136,14 +136,14 @@ def count_defective(workdir: Path, images: Path, output: Path) -> tuple[int, int
 
 
 def call(*words: object) -> None:
-    """Runs `rdvar`; ends with its exit code where it fails."""
+    """Runs `rdvar`; exits with its code if it fails."""
     code = rdvar([str(word) for word in words])
     if code != 0:
         sys.exit(code)
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """Markdown."""
+    """Formats the rows as Markdown."""
     lines = [
         "| Set | Seed | Threshold from | Target | False alarms | Rate | At least | At most "
         "| Found |",

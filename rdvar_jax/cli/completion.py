@@ -10,7 +10,7 @@ SHELLS = ("bash", "fish", "tcsh", "zsh")
 
 
 def completion_script(parser: Parser, commands: Iterable[Parser], shell: str) -> str:
-    """The script that a shell reads.
+    """Returns the completion script for a shell.
 
     Args:
         parser: of `rdvar`.

@@ -8,10 +8,10 @@ from rdvar_jax.errors import UserError
 
 
 def report_error(error: BaseException) -> int:
-    """Prints a user-fixable error and gives the exit code; raises anything else."""
+    """Prints a user-fixable error and returns the exit code; raises anything else."""
     if isinstance(error, KeyboardInterrupt):
-        # Training lets it come this far only the second time.
-        print("rdvar: stopped at once by Ctrl-C; what was there before is whole", file=sys.stderr)
+        # In training, only a second Ctrl-C gets this far.
+        print("rdvar: stopped by Ctrl-C; files saved before are intact", file=sys.stderr)
         return 128 + signal.SIGINT
     if isinstance(error, UserError):
         lines = str(error).splitlines()

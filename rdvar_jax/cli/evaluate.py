@@ -8,8 +8,8 @@ from rdvar_jax.cli.settings import Setting, add_run, load_run
 
 DESCRIPTION = """Score the test images of a run's category.
 
-The run's folder gets results.json, scores.csv and figures/. Settings of the sections score, report
-and parallel, and data.root, may differ from those in training.
+Writes results.json, scores.csv and figures/ to the run's folder. data.root and settings of the
+sections score, report and parallel may differ from those in training.
 """
 
 EXAMPLES = """\
@@ -31,7 +31,7 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(args: argparse.Namespace, settings: Sequence[Setting]) -> int:
-    """Runs the command and gives the exit code."""
+    """Runs the command and returns the exit code."""
     config, workdir, checkpoint = load_run(args, settings)
     from rdvar_jax.commands.evaluate import evaluate
 

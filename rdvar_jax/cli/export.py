@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from rdvar_jax.cli.parser import Parser
 from rdvar_jax.cli.settings import Setting, add_run, load_run
 
-DESCRIPTION = """Write a run as one file that scores images on its own.
+DESCRIPTION = """Write a run as one self-contained file that scores images.
 
-A bundle is for rdvar_jax.Detector, on CPU or GPU; an ONNX model is for other runtimes.
-docs/serving.md has both.
+A bundle is for rdvar_jax.Detector, on CPU or GPU; an ONNX model is for other runtimes. See
+docs/serving.md.
 """
 
 EXAMPLES = """\
@@ -32,12 +32,12 @@ def add_arguments(parser: Parser) -> None:
         "--threshold",
         type=float,
         metavar="SCORE",
-        help="an image is defective where its score is above it (default: that of rdvar threshold)",
+        help="an image is defective if its score is above it (default: that of rdvar threshold)",
     )
 
 
 def run(args: argparse.Namespace, settings: Sequence[Setting]) -> int:
-    """Runs the command and gives the exit code."""
+    """Runs the command and returns the exit code."""
     config, workdir, checkpoint = load_run(args, settings)
     from rdvar_jax.commands.export import export
 

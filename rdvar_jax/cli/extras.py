@@ -1,6 +1,6 @@
-"""Extra that brings a missing package."""
+"""Names the extra that installs a missing package."""
 
-# By the name that is imported; all others come with the extra "train".
+# By import name; all others come with the extra "train".
 EXTRAS = {
     "array_record": "tfds",
     "grain": "stream",
@@ -11,9 +11,9 @@ EXTRAS = {
 
 
 def missing_package(error: ModuleNotFoundError) -> str | None:
-    """One sentence on what to install; None where a module of this package itself is missing."""
+    """Says in one sentence what to install; None if a module of this package itself is missing."""
     package = (error.name or "").split(".")[0]
     if package in ("", "rdvar_jax"):
         return None
     extra = EXTRAS.get(package, "train")
-    return f'{package} is not installed, and this needs it; run: pip install "rdvar-jax[{extra}]"'
+    return f'{package} is required but not installed; run: pip install "rdvar-jax[{extra}]"'

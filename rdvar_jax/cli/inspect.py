@@ -9,9 +9,8 @@ from rdvar_jax.errors import DataError
 
 DESCRIPTION = """Check a data set before training.
 
-Prints what is understood of the images of data.root/CATEGORY: layout, counts, sizes, masks,
-duplicates, memory, and all that is wrong. The exit code is 2 where training or evaluation would
-refuse the set.
+Reports on the images of data.root/CATEGORY: layout, counts, sizes, masks, duplicates, memory, and
+all problems. The exit code is 2 if training or evaluation would refuse the set.
 """
 
 EXAMPLES = """\
@@ -28,12 +27,12 @@ def add_arguments(parser: Parser) -> None:
     parser.add_path(
         "--output",
         metavar="FILE.png|FOLDER",
-        help="a contact sheet of the images, or the folder for it (default: none is drawn)",
+        help="write a contact sheet of the images, to this file or folder (default: none)",
     )
 
 
 def run(args: argparse.Namespace, settings: Sequence[Setting]) -> int:
-    """Runs the command and gives the exit code."""
+    """Runs the command and returns the exit code."""
     config = read_config(args.config, settings)
     from rdvar_jax.commands.inspect import inspect_set
     from rdvar_jax.runs.config import resolved
@@ -44,6 +43,6 @@ def run(args: argparse.Namespace, settings: Sequence[Setting]) -> int:
     if number:
         raise DataError(
             f"{config.data.category} cannot be used, because of the "
-            f"{f'{number} problems' if number > 1 else 'problem'} above; mend what they name."
+            f"{f'{number} problems' if number > 1 else 'problem'} above; fix them first."
         )
     return 0

@@ -1,4 +1,4 @@
-"""`rdvar COMMAND`: its commands, help and exit codes."""
+"""`rdvar`: its commands, help and exit codes."""
 
 import sys
 import textwrap
@@ -38,29 +38,29 @@ COMMANDS = {
 
 DESCRIPTION = f"""rdvar {__version__}: find defects with reverse distillation and the variance loss.
 
-rdvar COMMAND --help shows a command's flags with examples.
+rdvar COMMAND --help shows a command's flags, with examples.
 """
 
 EXIT_CODES = """exit codes:
   0        done
   1        rdvar predict --fail_on_defect found a defective image
-  2        something that you can correct, said in one sentence
-  3        another process of the job was lost or did not come
+  2        an error that you can fix; one sentence says how
+  3        another process of the job was lost or did not connect
   128 + n  stopped by signal n
 """
 
 SETTINGS_HELP = """settings:
-  --config.SECTION.NAME=VALUE, as often as needed; the last one counts. Most used here:
+  --config.SECTION.NAME=VALUE, repeatable; the last one counts. Most used here:
 {useful}
   rdvar settings lists all of them with their defaults and meanings.
 """
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command and gives the exit code.
+    """Runs one command and returns the exit code.
 
     Args:
-        argv: the arguments after the program's name; those of the process by default.
+        argv: arguments after the program's name; by default those of the process.
     """
     try:
         return _run(list(sys.argv[1:] if argv is None else argv))
@@ -69,13 +69,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def build_parsers() -> tuple[Parser, dict[str, Parser]]:
-    """The parser of `rdvar` and those of its commands."""
+    """Builds the parser of `rdvar` and those of its commands."""
     parser = Parser(prog="rdvar", description=DESCRIPTION, epilog=EXIT_CODES)
     parser.add_argument("--version", action="version", version=__version__)
     parser.add_argument(
         "--print_completion",
         choices=SHELLS,
-        help="print what the shell completes commands and flags with (default: no)",
+        help="print the completion script of a shell (default: none)",
     )
     group = parser.add_subparsers(title="commands", metavar="COMMAND")
     parsers = {}

@@ -1,4 +1,4 @@
-"""Argument parser of every command: spelling of flags, help with defaults, errors in a sentence."""
+"""Argument parser of every command: spelling of flags, help with defaults, one-line errors."""
 
 import argparse
 import re
@@ -11,12 +11,12 @@ from rdvar_jax.errors import ConfigError
 
 TRUE, FALSE = ("true", "t", "1"), ("false", "f", "0")
 
-# A value and not a flag, also in forms that argparse does not know: -1e-3, -1,2.
+# A value, not a flag, also in forms that argparse does not know: -1e-3, -1,2.
 NEGATIVE_NUMBER = re.compile(r"-(\.?\d|inf)")
 
 
 class Switch(argparse.Action):
-    """Flag that is on or off: `--name` and `--noname`, or `--name=true` and `--name=false`."""
+    """Boolean flag: `--name` and `--noname`, or `--name=true` and `--name=false`."""
 
     def __init__(
         self, option_strings: Sequence[str], dest: str, default: bool = False, **options: Any
@@ -36,7 +36,7 @@ class Switch(argparse.Action):
 
 
 class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
-    """Ends each flag's help with its default."""
+    """Appends the default to each flag's help."""
 
     def _get_help_string(self, action: argparse.Action) -> str:
         text, default = action.help or "", action.default
@@ -55,9 +55,9 @@ class Parser(argparse.ArgumentParser):
     Dashes within a flag's name count as underscores. Names cannot be abbreviated.
     """
 
-    # Flag that also takes the words which follow no flag, as in `--input a.png --save_maps b.png`.
+    # Flag that also takes positional words, as in `--input a.png --save_maps b.png`.
     loose_words: str | None = None
-    # Settings that the help names; None where the command has no config.
+    # Settings named in the help; None if the command has no config.
     useful_settings: tuple[str, ...] | None = None
 
     def __init__(self, **options: Any):
@@ -69,8 +69,8 @@ class Parser(argparse.ArgumentParser):
         """Adds a flag whose value is a path.
 
         Args:
-            name: of the flag.
-            complete: what the shell offers for it.
+            name: the flag.
+            complete: what shell completion offers.
             **options: of `add_argument`.
         """
         action: Any = self.add_argument(name, type=_path, **options)
@@ -80,7 +80,7 @@ class Parser(argparse.ArgumentParser):
         """Parses a command's arguments.
 
         Raises:
-            ConfigError: an unknown flag, a value that it cannot have, or a flag is missing.
+            ConfigError: a flag is unknown, missing, or has an invalid value.
             SystemExit: after `--help` or `--version`.
         """
         words = list(words)
@@ -97,11 +97,11 @@ class Parser(argparse.ArgumentParser):
         return args
 
     def error(self, message: str) -> NoReturn:
-        """Raises a ConfigError instead of leaving."""
+        """Raises a ConfigError instead of exiting."""
         raise ConfigError(f"{message}; see {self.prog} --help.")
 
     def _spelt(self, words: list[str]) -> list[str]:
-        """The words with flags as argparse knows them; raises a ConfigError for unknown ones."""
+        """Spells flags as argparse knows them; raises a ConfigError for unknown ones."""
         known = self._option_string_actions
         spelt: list[str] = []
         for word in words:
@@ -129,7 +129,7 @@ class Parser(argparse.ArgumentParser):
         return spelt
 
     def _refuse_missing(self, flags: list[str]) -> None:
-        # Before argparse does: it would say so ahead of a misspelt flag, and not what to give.
+        # Before argparse, whose error would come ahead of a misspelt flag's and name no value.
         given = {word.partition("=")[0] for word in flags}
         if given & {"-h", "--help"}:
             return
@@ -148,7 +148,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def _path(text: str) -> Path:
-    # Path("") would be the current folder, which an unset variable of the shell does not mean.
+    # Path("") is the current folder, which an unset shell variable does not mean.
     if not text:
         raise argparse.ArgumentTypeError("the path is empty")
     return Path(text)

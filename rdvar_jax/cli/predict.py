@@ -9,14 +9,14 @@ from rdvar_jax.cli.parser import Parser, Switch
 from rdvar_jax.cli.settings import Setting, add_run, load_run
 from rdvar_jax.errors import ConfigError
 
-DESCRIPTION = """Score any images, or those that are dropped into a folder.
+DESCRIPTION = """Score any images, or watch a folder for new ones.
 
-The output folder gets scores.csv and scores.jsonl (path, raw score, and with a threshold verdict
-and regions with boxes in pixels of the image), heat_maps/ and overlays/ (PNG), masks/ and maps/
-(raw, .npy). The colour scale is one for all images: that of rdvar evaluate, else of these images.
+The output folder gets scores.csv and scores.jsonl (path, raw score and, with a threshold, verdict
+and regions with boxes in image pixels), heat_maps/ and overlays/ (PNG), masks/ and maps/ (raw,
+.npy). All images share one colour scale: that of rdvar evaluate, or else of these images.
 
-With --watch images are scored as they are dropped into the one folder of --input, until Ctrl-C or
-SIGTERM, and rows are appended. The exit code is 1 where --fail_on_defect found a defective image.
+With --watch, images are scored as they are dropped into the one folder of --input, until Ctrl-C or
+SIGTERM, and rows are appended. The exit code is 1 if --fail_on_defect found a defective image.
 """
 
 EXAMPLES = """\
@@ -36,46 +36,46 @@ def add_arguments(parser: Parser) -> None:
         nargs="+",
         required=True,
         metavar="PATH",
-        help="images, folders that are searched at any depth, or quoted patterns; may be repeated",
+        help="images, folders (searched at any depth) or quoted patterns; may be repeated",
     )
     parser.loose_words = "input"
     parser.add_path(
-        "--output", "directory", required=True, metavar="FOLDER", help="the folder to make"
+        "--output", "directory", required=True, metavar="FOLDER", help="a new or empty folder"
     )
     parser.add_argument(
         "--threshold",
         type=float,
         metavar="SCORE",
-        help="an image is defective where its score is above it (default: that of rdvar threshold)",
+        help="an image is defective if its score is above it (default: that of rdvar threshold)",
     )
     parser.add_argument(
         "--pixel_threshold",
         type=float,
         metavar="VALUE",
-        help="a pixel is defective where its map is above it (default: the image's threshold)",
+        help="a pixel is defective if its map is above it (default: the image's threshold)",
     )
     parser.add_argument(
-        "--fail_on_defect", action=Switch, help="exit code 1 where an image is defective"
+        "--fail_on_defect", action=Switch, help="exit with code 1 if an image is defective"
     )
     parser.add_argument(
         "--on_error",
         choices=("fail", "skip"),
         default="fail",
-        help="what an image that cannot be read does: end the command, or be left out",
+        help="on an image that cannot be read: end the command, or skip the image",
     )
     parser.add_argument(
         "--heat_maps", action=Switch, default=True, help="write images beside their heat maps"
     )
     parser.add_argument(
-        "--overlays", action=Switch, default=True, help="write images with the heat over them"
+        "--overlays", action=Switch, default=True, help="write images overlaid with heat maps"
     )
-    parser.add_argument("--save_masks", action=Switch, help="write the defective pixels")
+    parser.add_argument("--save_masks", action=Switch, help="write masks of defective pixels")
     parser.add_argument("--save_maps", action=Switch, help="write the raw maps")
     parser.add_argument(
         "--map_size",
         choices=("model", "original"),
         default="model",
-        help="size of raw maps: as scored, or that of the image",
+        help="size of raw maps: as scored, or as the image",
     )
     parser.add_argument(
         "--color_scale",
@@ -83,18 +83,18 @@ def add_arguments(parser: Parser) -> None:
         metavar="LOW,HIGH",
         help="raw map values of no heat and of full heat (default: see above)",
     )
-    parser.add_argument("--watch", action=Switch, help="score images as they come into a folder")
+    parser.add_argument("--watch", action=Switch, help="score images as they arrive in a folder")
     parser.add_argument(
         "--interval",
         type=float,
         default=1.0,
         metavar="SECONDS",
-        help="with --watch: time between two looks, and without a change before a file is taken",
+        help="with --watch: time between two scans; a file is scored once unchanged between two",
     )
 
 
 def run(args: argparse.Namespace, settings: Sequence[Setting]) -> int:
-    """Runs the command and gives the exit code."""
+    """Runs the command and returns the exit code."""
     config, workdir, checkpoint = load_run(args, settings)
     from rdvar_jax.commands.image_writer import Outputs, Thresholds
     from rdvar_jax.commands.predict import predict

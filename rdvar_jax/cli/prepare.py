@@ -10,7 +10,7 @@ from rdvar_jax.errors import ConfigError
 DESCRIPTION = """Make a data set: drawn parts, or TFDS sets of image folders.
 
 --source synthetic draws four categories with defects and masks: no download, no licence.
---source tfds puts image folders into TFDS sets (mvtec_ad/NAME), to be read with data.source=tfds.
+--source tfds converts image folders to TFDS sets (mvtec_ad/NAME), read with data.source=tfds.
 """
 
 EXAMPLES = """\
@@ -30,13 +30,16 @@ def add_arguments(parser: Parser) -> None:
     )
     drawn = "for synthetic: "
     parser.add_path(
-        "--output", "directory", metavar="FOLDER", help=f"{drawn}the folder to make (default: none)"
+        "--output",
+        "directory",
+        metavar="FOLDER",
+        help=f"{drawn}the folder to write (default: none)",
     )
     parser.add_argument(
         "--size", type=int, default=256, metavar="S", help=f"{drawn}side of the images in pixels"
     )
     parser.add_argument(
-        "--seed", type=int, default=0, metavar="S", help=f"{drawn}another seed, other images"
+        "--seed", type=int, default=0, metavar="S", help=f"{drawn}seed of the images"
     )
     packed = "for tfds: "
     parser.add_path(
@@ -49,7 +52,7 @@ def add_arguments(parser: Parser) -> None:
         "--data_dir",
         "directory",
         metavar="FOLDER",
-        help=f"{packed}where TFDS keeps its sets (default: none)",
+        help=f"{packed}the folder of TFDS sets (default: none)",
     )
     parser.add_argument(
         "--category",
@@ -61,7 +64,7 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(args: argparse.Namespace, settings: Sequence[Setting]) -> int:
-    """Runs the command and gives the exit code."""
+    """Runs the command and returns the exit code."""
     return _pack(args) if args.source == "tfds" else _draw(args)
 
 

@@ -8,8 +8,8 @@ from rdvar_jax.cli.settings import Setting, add_checkpoint, add_workdir
 
 DESCRIPTION = """Write one HTML page of an evaluated run.
 
-It shows metrics, curves, threshold, worst images, losses and settings, and needs no network and no
-other file.
+Shows metrics, curves, threshold, worst images, losses and settings; needs no network and no other
+file.
 """
 
 EXAMPLES = """\
@@ -30,7 +30,7 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(args: argparse.Namespace, settings: Sequence[Setting]) -> int:
-    """Runs the command and gives the exit code."""
+    """Runs the command and returns the exit code."""
     from rdvar_jax.commands.report import write_report
     from rdvar_jax.runs.workdir import Workdir
 

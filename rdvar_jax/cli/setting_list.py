@@ -13,7 +13,7 @@ from rdvar_jax.cli.settings import Setting
 
 DESCRIPTION = """List all settings with their defaults and meanings.
 
-Commands take them as --config.SECTION.NAME=VALUE. A file of configs/ changes some of the defaults.
+Set them with --config.SECTION.NAME=VALUE. A file in configs/ changes some of the defaults.
 """
 
 EXAMPLES = """\
@@ -22,17 +22,17 @@ rdvar settings
 
 
 def add_arguments(parser: Parser) -> None:
-    """Adds no flags: the command has none of its own."""
+    """Adds nothing: the command has no flags."""
 
 
 def run(args: argparse.Namespace, settings: Sequence[Setting]) -> int:
-    """Runs the command and gives the exit code."""
+    """Runs the command and returns the exit code."""
     print("\n".join(setting_lines()))
     return 0
 
 
 def setting_lines() -> Iterator[str]:
-    """Yields each setting of the default config below its comments, which are the source's."""
+    """Yields each setting of the default config below its comments in the source."""
     from rdvar_jax.runs.config import default_config
 
     config = default_config()

@@ -1,4 +1,4 @@
-"""Config of a command: `--config FILE[:CATEGORY]` or a run's own, and `--config.SECTION.NAME`."""
+"""Config of a command: `--config FILE[:CATEGORY]` or a run's, and `--config.SECTION.NAME`."""
 
 import argparse
 import ast
@@ -16,37 +16,37 @@ from rdvar_jax.cli.start import start_jax
 from rdvar_jax.cli.suggest import did_you_mean
 from rdvar_jax.errors import ConfigError
 
-if TYPE_CHECKING:  # loading these takes longer than --help should
+if TYPE_CHECKING:  # importing these would slow down --help
     from rdvar_jax.runs.config import Config
     from rdvar_jax.runs.workdir import Workdir
 
 CHECKPOINTS = ("latest", "best")
 
-# The name under which a config file is loaded: dataclasses in it look their module up.
+# Module name of a loaded config file, which dataclasses in it look up.
 CONFIG_MODULE = "rdvar_config"
 
 
 class Setting(NamedTuple):
-    """A setting as it was given."""
+    """A setting from the command line."""
 
     name: str  # SECTION.NAME
     value: str
 
 
 def add_config(parser: Parser, *useful: str) -> None:
-    """Adds the flag `--config`, and settings, of which the help names the `useful` ones."""
+    """Adds the flag `--config`, and settings; the help names the `useful` ones."""
     action: Any = parser.add_argument(
         "--config",
         required=True,
         metavar="FILE[:CATEGORY]",
-        help="a file of configs/, and the category, a sub-folder of data.root",
+        help="a file such as those in configs/, and the category, a subfolder of data.root",
     )
     action.complete = "file"
     parser.useful_settings = useful
 
 
 def add_run(parser: Parser, *useful: str) -> None:
-    """Adds the flags of a run's folder and its state, and settings that may differ from its own."""
+    """Adds the flags for a run's folder and state, and settings that override the run's."""
     add_workdir(parser)
     add_checkpoint(parser)
     parser.useful_settings = useful
@@ -65,7 +65,7 @@ def add_checkpoint(parser: Parser) -> None:
         "--checkpoint",
         choices=CHECKPOINTS,
         default="latest",
-        help="the last state, or the best in train.best_metric",
+        help="the latest state, or the best by train.best_metric",
     )
 
 
@@ -96,7 +96,7 @@ def take_settings(words: Sequence[str]) -> tuple[list[Setting], list[str]]:
 
 
 def _value_behind(name: str, waiting: deque[str]) -> str:
-    """Takes the value of `--config.SECTION.NAME VALUE`; a switch may stand alone."""
+    """Takes the value of `--config.SECTION.NAME VALUE`, which a switch may omit."""
     following = waiting[0] if waiting else "--"
     if _is_switch(name) and following.lower() not in ("true", "false"):
         return "true"
@@ -125,7 +125,7 @@ def read_config(text: str, settings: Sequence[Setting]) -> "Config":
 
 
 def split_category(text: str) -> tuple[str, str | None]:
-    r"""Splits FILE[:CATEGORY] at the last colon, which is not that of a drive as in `C:\x.py`."""
+    r"""Splits FILE[:CATEGORY] at the last colon, unless it is that of a drive, as in `C:\x.py`."""
     file, colon, category = text.rpartition(":")
     is_drive = len(file) == 1 and file.isalpha()
     return (file, category) if colon and not is_drive else (text, None)
@@ -135,14 +135,14 @@ def load_config_file(path: Path, *category: str) -> "Config":
     """Calls a config file's `get_config`.
 
     Raises:
-        ConfigError: there is no such file, it raises an error, or it gives something else.
+        ConfigError: the file does not exist, raises an error, or does not return a config.
     """
     from ml_collections import ConfigDict
 
     if not path.is_file():
         raise ConfigError(
-            f"--config {path} cannot be read (no such file); give a file of configs/, as in "
-            "--config FILE:CATEGORY."
+            f"--config {path} cannot be read (no such file); give one such as those in configs/, "
+            "as in --config FILE:CATEGORY."
         )
     loader = SourceFileLoader(CONFIG_MODULE, str(path))
     spec = spec_from_loader(CONFIG_MODULE, loader)
@@ -151,14 +151,14 @@ def load_config_file(path: Path, *category: str) -> "Config":
     try:
         loader.exec_module(module)
         config = module.get_config(*category)
-    # A config file is the user's own code: anything may come out of it.
+    # A config file is user code, which may raise anything.
     except Exception as error:
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise ConfigError(f"--config {path} cannot be read ({reason}).") from error
     if not isinstance(config, ConfigDict):
         raise ConfigError(
-            f"--config {path} cannot be read (get_config gives a {type(config).__name__}); it must "
-            "return a config, as the files of configs/ do."
+            f"--config {path} cannot be read (get_config returns a {type(config).__name__}); it "
+            "must return a config, as the files in configs/ do."
         )
     return config.lock()
 
@@ -166,14 +166,14 @@ def load_config_file(path: Path, *category: str) -> "Config":
 def load_run(
     args: argparse.Namespace, settings: Sequence[Setting]
 ) -> "tuple[Config, Workdir, str]":
-    """Reads a run's config, applies settings that may differ from it, and starts JAX.
+    """Reads a run's config, applies settings that override it, and starts JAX.
 
     Args:
         args: with the flags of `add_run`.
         settings: of the command.
 
     Returns:
-        The config, the run's folder, and the state that is meant.
+        The config, the run's folder, and the name of the state.
     """
     from rdvar_jax.runs.config import determining_settings, resolved
     from rdvar_jax.runs.workdir import Workdir, load_config, refuse_other_settings
@@ -189,15 +189,15 @@ def load_run(
 
 
 def setting_names(config: "Config") -> list[str]:
-    """All settings of a config as SECTION.NAME."""
+    """Returns all settings of a config as SECTION.NAME."""
     return [f"{section}.{name}" for section in config for name in config[section]]
 
 
 def apply_settings(config: "Config", settings: Sequence[Setting]) -> None:
-    """Changes settings of a config, in their order.
+    """Changes settings of a config, in order.
 
     Raises:
-        ConfigError: one sentence for each that is unknown or of another type.
+        ConfigError: one sentence for each that is unknown or of the wrong type.
     """
     names, tuples, problems = setting_names(config), {}, []
     for name, value in settings:
@@ -206,7 +206,7 @@ def apply_settings(config: "Config", settings: Sequence[Setting]) -> None:
             continue
         kind = _kind(config, name)
         if kind not in READERS:
-            problems.append(f"{name} cannot be given on the command line; set it in the config.")
+            problems.append(f"{name} cannot be set on the command line; set it in the config file.")
             continue
         wanted, read = READERS[kind]
         try:
@@ -214,7 +214,7 @@ def apply_settings(config: "Config", settings: Sequence[Setting]) -> None:
         except ValueError:
             problems.append(f"--config.{name}={value} must be {wanted}.")
             continue
-        if kind is tuple:  # the parts may be given one by one
+        if kind is tuple:  # parts may come one by one
             parsed = tuples[name] = (*tuples.get(name, ()), *parsed)
         section, _, key = name.partition(".")
         config[section][key] = parsed
@@ -223,13 +223,13 @@ def apply_settings(config: "Config", settings: Sequence[Setting]) -> None:
 
 
 def _kind(config: "Config", name: str) -> Any:
-    """A setting's type; a tuple of types where it has several."""
+    """Returns a setting's type, or a tuple of types if it has several."""
     section, _, key = name.partition(".")
     return config[section].get_type(key)
 
 
 def _closest(name: str, names: list[str]) -> str:
-    """Suggests a setting, also where the section is missing or another."""
+    """Suggests a setting, also if the section is missing or wrong."""
     same_end = [known for known in names if known.split(".")[-1] == name.split(".")[-1]]
     if len(same_end) == 1:
         return f"did you mean {same_end[0]}?"
@@ -266,12 +266,12 @@ def _read_literal(text: str) -> Any:
         return None
 
 
-# By type: what the error asks for, and the reader, which raises a ValueError.
+# By type: its description in errors, and its reader, which raises a ValueError.
 READERS: dict[Any, tuple[str, Callable[[str], Any]]] = {
     bool: ("true or false", _read_bool),
     int: ("a whole number", int),
     float: ("a number", float),
-    str: ("a text", str),
+    str: ("text", str),
     tuple: ("one name or several", _read_tuple),
-    (int, tuple): ("S, or H,W: a whole number, or two with a comma between them", _read_image_size),
+    (int, tuple): ("S, or H,W: one whole number, or two separated by a comma", _read_image_size),
 }

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from rdvar_jax.cli.parser import Parser
 from rdvar_jax.cli.settings import Setting, add_run, load_run
 
-DESCRIPTION = """Choose the score above which an image is called defective.
+DESCRIPTION = """Choose the score above which an image is defective.
 
-It is chosen from good images that were not trained on, and kept in the run's folder as
-threshold.json. Without --input these are the images that data.validation kept from training, else
-the training images, with no promise.
+It is chosen from good images that were not trained on, and saved as threshold.json in the run's
+folder. Without --input these are the images held out by data.validation, or else the training
+images, without a bound.
 """
 
 EXAMPLES = """\
@@ -29,20 +29,20 @@ def add_arguments(parser: Parser) -> None:
         nargs="+",
         default=[],
         metavar="PATH",
-        help="good images or folders of them; may be repeated (default: those of data.validation)",
+        help="good images or folders; may be repeated (default: those held out by data.validation)",
     )
     parser.loose_words = "input"
     parser.add_argument(
         "--method",
         choices=("fpr", "quantile", "gpd"),
         default="fpr",
-        help="from a false-positive rate with a bound, a quantile, or a fitted Pareto tail",
+        help="a false-positive rate with a bound, a quantile, or a fitted Pareto tail",
     )
     parser.add_argument(
         "--target", type=float, default=0.05, metavar="RATE", help="false-positive rate"
     )
     parser.add_argument(
-        "--confidence", type=float, default=0.95, metavar="SHARE", help="that the rate is kept"
+        "--confidence", type=float, default=0.95, metavar="SHARE", help="that the rate holds"
     )
     parser.add_argument(
         "--quantile", type=float, default=0.99, metavar="SHARE", help="of --method quantile"
@@ -50,7 +50,7 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(args: argparse.Namespace, settings: Sequence[Setting]) -> int:
-    """Runs the command and gives the exit code."""
+    """Runs the command and returns the exit code."""
     config, workdir, checkpoint = load_run(args, settings)
     from rdvar_jax.commands.threshold import Method, make_threshold
 
@@ -61,7 +61,7 @@ def run(args: argparse.Namespace, settings: Sequence[Setting]) -> int:
         f"({found['split']}) are above it"
     )
     if found["fpr_bound"] is None:
-        print("nothing is promised of the false-positive rate of new images")
+        print("no bound on the false-positive rate of new good images")
     else:
         print(
             f"false-positive rate of new good images at most {found['fpr_bound']:.4g}, with "

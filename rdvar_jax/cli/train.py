@@ -11,8 +11,8 @@ from rdvar_jax.cli.start import start_jax
 
 DESCRIPTION = """Train on the good images of a category.
 
-The same command resumes a run that was stopped. Several machines train together with the settings
-of the section distributed: docs/multihost.md.
+The same command resumes a stopped run. Several machines train one run with the settings of the
+section distributed: docs/multihost.md.
 """
 
 EXAMPLES = """\
@@ -42,7 +42,7 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(args: argparse.Namespace, settings: Sequence[Setting]) -> int:
-    """Runs the command and gives the exit code."""
+    """Runs the command and returns the exit code."""
     config = read_config(args.config, settings)
     start_jax()
     from rdvar_jax.commands.train import train

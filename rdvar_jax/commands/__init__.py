@@ -1,1 +1,1 @@
-"""What each command does, as functions."""
+"""Commands as functions: one module per command."""

@@ -1,4 +1,4 @@
-"""`rdvar evaluate`: from a trained run to metrics, scores and figures."""
+"""`rdvar evaluate`: metrics, scores and figures of a trained run."""
 
 import hashlib
 import logging
@@ -33,13 +33,13 @@ def evaluate(config: Config, workdir: Workdir, checkpoint: str = "latest") -> di
     """Scores the test set with a saved state and writes results, scores and figures.
 
     Args:
-        config: the run's own, as `load_config` gives it.
+        config: the run's, from `load_config`.
         workdir: the run's folder.
-        checkpoint: "latest" is what is reported; "best" is written under names of its own, and is
-          an oracle where the config's best metric looks at the test set.
+        checkpoint: "latest" is what is reported; "best" is written to separate files, and is an
+          oracle if the config's best metric uses the test set.
 
     Returns:
-        What `results.json` holds.
+        The content of `results.json`.
 
     Raises:
         UserError: the run, its data or its weights cannot be used.
@@ -56,8 +56,8 @@ def evaluate(config: Config, workdir: Workdir, checkpoint: str = "latest") -> di
     metrics = evaluate_maps(maps, scores, test_set.masks, test_set.labels, test_set.valid_mask)
     results = {
         "metrics": metrics,
-        # "stored" is that of rdvar threshold, which saw no defect. "oracle_f1" was chosen with the
-        # labels of this very set: what no threshold can do better, and none to be used.
+        # "stored" comes from rdvar threshold, which saw no defects. "oracle_f1" was chosen with the
+        # labels of this test set: an upper bound, not a threshold to use.
         "thresholds": {
             "stored": _at(stored["threshold"] if stored else None, scores, test_set.labels),
             "oracle_f1": _at(best_f1_threshold(scores, test_set.labels), scores, test_set.labels),
@@ -66,17 +66,17 @@ def evaluate(config: Config, workdir: Workdir, checkpoint: str = "latest") -> di
         "num_images": len(test_set.labels),
         "num_good": int(np.sum(test_set.labels == 0)),
         "num_defective": int(np.sum(test_set.labels == 1)),
-        # How many test images were left out (data.on_error).
+        # Number of test images that were left out (data.on_error).
         "skipped": len(test_set.skipped),
-        # Which metrics the set cannot define, and why.
+        # Metrics that the set does not define, with the reason.
         "undefined": test_set.undefined,
         "checkpoint": checkpoint,
         "chosen_by": "last step" if checkpoint == "latest" else config.train.best_metric,
         "epoch": saved.epoch,
         "step": saved.step,
-        # Not known of a run that was imported, as the epoch.
+        # Unknown for an imported run, like the epoch.
         "seed": None if "imported" in saved.provenance else config.train.seed,
-        # Not known of a loss that no setting names (`fit`).
+        # Unknown for a custom loss (`fit`).
         "lambda_var": None if "own_loss" in saved.provenance else config.loss.lambda_var,
         "own_loss": saved.provenance.get("own_loss"),
         "teacher": {
@@ -86,7 +86,7 @@ def evaluate(config: Config, workdir: Workdir, checkpoint: str = "latest") -> di
         },
         "imported": saved.provenance.get("imported"),
         "checkpoint_sha256": saved.sha256,
-        # `rdvar predict` colours with it, so that pictures of both and of all calls compare.
+        # `rdvar predict` uses it too, so that the pictures of all calls are comparable.
         "color_scale": scale,
         "versions": {
             "rdvar_jax": __version__,
@@ -98,7 +98,7 @@ def evaluate(config: Config, workdir: Workdir, checkpoint: str = "latest") -> di
     rows = scores_csv(names, test_set.labels, defects, scores)
     masks = test_set.masks if test_set.has_masks else None
     labels = test_set.labels if test_set.has_labels else None
-    # What `rdvar report` shows and no other file holds.
+    # Content of `rdvar report` that no other file holds.
     shown = {
         "scores_sha256": hashlib.sha256(rows.encode()).hexdigest(),
         "settings": flatten(config),
@@ -124,7 +124,7 @@ def evaluate(config: Config, workdir: Workdir, checkpoint: str = "latest") -> di
 
 
 def _at(threshold: float | None, scores: np.ndarray, labels: np.ndarray) -> dict[str, Any] | None:
-    """What a threshold does on the test set; None without one, or without labels."""
+    """Counts the effect of a threshold on the test set; None without one, or without labels."""
     if threshold is None or (labels < 0).any():
         return None
     called, defective = scores > np.float32(threshold), labels == 1

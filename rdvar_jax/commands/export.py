@@ -1,4 +1,4 @@
-"""`rdvar export`: from a trained run to one file that scores images on its own."""
+"""`rdvar export`: a trained run as one self-contained file that scores images."""
 
 import hashlib
 import json
@@ -24,10 +24,10 @@ from rdvar_jax.weights.safetensors_file import safetensors_bytes
 logger = logging.getLogger("rdvar_jax")
 
 METADATA = "rdvar"
-"""The entry of an ONNX model's metadata that holds, as JSON, what a bundle's manifest says."""
+"""Entry of an ONNX model's metadata that holds a bundle's manifest as JSON."""
 
 SUFFIXES = {"stablehlo": ".rdvar", "onnx": ".onnx"}
-"""By format, how the file must end: no other file is written over by a slip."""
+"""Required suffix by format, so that no other file is overwritten by mistake."""
 
 
 def export(
@@ -38,15 +38,15 @@ def export(
     file_format: str = "stablehlo",
     threshold: float | None = None,
 ) -> str:
-    """Writes a saved state as one file, in one step.
+    """Writes a saved state as one file, atomically.
 
     Args:
-        config: the run's own, with the settings of `score` that shall hold.
+        config: the run's, with the settings of `score` to export.
         workdir: the run's folder.
-        output: the file, with the suffix of its format; one that is there is replaced.
+        output: the file, with the suffix of its format; an existing one is replaced.
         checkpoint: "latest" or "best".
         file_format: one of `SUFFIXES`.
-        threshold: takes the place of what `rdvar threshold` found.
+        threshold: overrides the one of `rdvar threshold`.
 
     Returns:
         The file's sha256.
@@ -72,13 +72,13 @@ def export(
 
 
 def _write_onnx(config: Config, run: SavedRun, about: dict[str, Any], output: Path) -> None:
-    # Here, since the extra "onnx" need not be installed for bundles.
+    # Imported here, because bundles do not need the extra "onnx".
     from rdvar_jax.serving.onnx_network import build_onnx
 
     if config.compute.precision == "bfloat16":
         logger.warning(
-            "the run computes in bfloat16 and the ONNX model in float32: its scores differ, so set "
-            "the threshold with scores of the model"
+            "the run computes in bfloat16 and the ONNX model in float32: its scores differ, so "
+            "choose the threshold from scores of the model"
         )
     properties = {METADATA: json.dumps(about, allow_nan=False)}
     size, sigma = config.data.image_size, config.score.sigma
@@ -101,14 +101,14 @@ def _check(output: Path, file_format: str, threshold: float | None) -> None:
 def _threshold(
     config: Config, workdir: Workdir, checkpoint: str, run: SavedRun, given: float | None
 ) -> dict[str, Any] | None:
-    """The threshold with where it comes from, as `rdvar threshold` writes it."""
+    """Returns the threshold with its origin, as in `threshold.json`."""
     if given is not None:
-        # As scores are float32, so is what they are compared with.
+        # Rounded to float32, like the scores that it is compared with.
         return {"threshold": float(np.float32(given)), "rule": RULE, "method": "given"}
     stored = read_threshold(config, workdir, checkpoint, run.saved)
     if stored is None:
         logger.info(
-            "%s holds no threshold, so the file gives scores without verdicts; run rdvar "
+            "%s has no threshold, so the file returns scores without verdicts; run rdvar "
             "threshold first, or give --threshold",
             workdir.folder,
         )

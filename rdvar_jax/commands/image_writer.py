@@ -1,4 +1,4 @@
-"""One image's verdict: where its map is above the thresholds, and the files that show it."""
+"""Verdict of one image, its regions above the threshold, and the files that show them."""
 
 import math
 from dataclasses import dataclass
@@ -17,37 +17,37 @@ from rdvar_jax.scoring.defects import Defect, above_threshold, find_defects
 
 HEAT_MAPS, OVERLAYS, MASKS, MAPS = "heat_maps", "overlays", "masks", "maps"
 FOLDERS = (HEAT_MAPS, OVERLAYS, MASKS, MAPS)
-MAX_REGIONS = 100  # listed, the highest first; all are counted, and all are in the mask
+MAX_REGIONS = 100  # listed, highest first; all are counted, and all are in the mask
 
 
 @dataclass(frozen=True)
 class Thresholds:
-    """Raw values; None for what is not sought.
+    """Raw values; None means no verdict, or no regions.
 
     Attributes:
-        image: an image is defective where its score is above it.
-        pixel: and a pixel where the map, at the image's size, is above this.
+        image: an image is defective if its score is above it.
+        pixel: a pixel is defective if the map, at the image's size, is above it.
     """
 
     image: float | None = None
     pixel: float | None = None
 
     def check(self) -> None:
-        """Raises a ConfigError that names what cannot be used."""
+        """Raises a ConfigError for a value that is not finite."""
         for flag, value in (("threshold", self.image), ("pixel_threshold", self.pixel)):
             if value is not None and not math.isfinite(value):
-                raise ConfigError(f"--{flag} {value} must be a number, as scores are.")
+                raise ConfigError(f"--{flag} {value} must be a finite number.")
 
 
 @dataclass(frozen=True)
 class Outputs:
-    """The files that each image gets, beside its row."""
+    """Files to write for each image, besides its row."""
 
-    heat_maps: bool = True  # the panel of image and heat map
-    overlays: bool = True  # the image at its own size with the heat over it
-    masks: bool = False  # the defective pixels at the image's size
-    maps: bool = False  # the raw map, float32 [H, W], as .npy
-    maps_at_own_size: bool = False  # that, as large as the image; NaN where it was cropped away
+    heat_maps: bool = True  # image and heat map side by side
+    overlays: bool = True  # image at its own size, overlaid with the heat map
+    masks: bool = False  # defective pixels at the image's size
+    maps: bool = False  # raw map, float32 [H, W], as .npy
+    maps_at_own_size: bool = False  # raw map at the image's size; NaN where it was cropped away
 
     @property
     def colored(self) -> bool:
@@ -60,10 +60,10 @@ NO_THRESHOLDS, PICTURES = Thresholds(), Outputs()
 
 @dataclass(frozen=True)
 class ImageWriter:
-    """Writes what is wanted of each image under a folder, and gives its row.
+    """Writes the wanted files of each image under a folder, and returns its row.
 
     `geometry` is that of scoring. `scale` are the raw map values of no heat and of full heat; None
-    where nothing is coloured.
+    if no file needs colours.
     """
 
     folder: Path
@@ -78,7 +78,7 @@ class ImageWriter:
         """Writes one image's files.
 
         Args:
-            image: which one.
+            image: its path and name.
             pixels: uint8 [H, W, 3], as it was scored.
             anomaly_map: float32 [H, W], raw.
             score: the map's highest value.
@@ -110,15 +110,15 @@ class ImageWriter:
     def _write_at_full_size(
         self, image: InputImage, anomaly_map: np.ndarray, score: np.float32
     ) -> list[Defect] | None:
-        """The files at the image's own size, and its regions where they are sought."""
+        """Writes the files at the image's own size, and returns its regions if wanted."""
         draw = self.wanted.overlays and self.scale is not None
         limit = self.thresholds.pixel
         if limit is None and not draw:
             return None
-        # Read again rather than kept: of a batch of large images only those being drawn are held.
+        # Read again rather than kept: only the images being drawn are in memory at full size.
         picture = decode_original(image.path) if draw else None
         width, height = image_dimensions(image.path) if picture is None else picture.shape[1::-1]
-        # What was cropped away is under every threshold, and has no colour.
+        # Cropped-away pixels are below every threshold, and have no colour.
         full = self.geometry.to_original(anomaly_map, (height, width), outside=-np.inf)
         if picture is not None and self.scale is not None:
             save_overlay(self._path(OVERLAYS, image, ".png"), picture, full, self.scale)

@@ -1,4 +1,4 @@
-"""`rdvar inspect`: what is understood of a set, without training on it and without JAX."""
+"""`rdvar inspect`: checks a data set without training on it and without JAX."""
 
 import logging
 from collections import Counter
@@ -36,7 +36,7 @@ MAX_DUPLICATES = 20
 
 @dataclass
 class Inspection:
-    """What was found."""
+    """Result of an inspection."""
 
     lines: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)  # training or evaluation would refuse it
@@ -47,11 +47,11 @@ class Inspection:
 
 
 def inspect_set(config: Config, output: Path | None = None) -> Inspection:
-    """Decodes every image of the set once and says what it found.
+    """Decodes every image of the set once and reports on it.
 
     Args:
-        config: of which the section `data` is read, and what the memory depends on.
-        output: where a contact sheet is written: a PNG file, or a folder.
+        config: only the section `data`, and settings that memory depends on, are read.
+        output: PNG file or folder for a contact sheet.
 
     Raises:
         UserError: the settings cannot be used, or the contact sheet cannot be written.
@@ -104,8 +104,8 @@ def _geometry(config: Config) -> Geometry:
 def _sheet_path(config: Config, output: Path) -> Path:
     if output.resolve().is_relative_to(Path(config.data.root).resolve()):
         raise DataError(
-            f"--output {output} lies in data.root={config.data.root}, so the sheet would be taken "
-            "for an image; give a place outside of it."
+            f"--output {output} is inside data.root={config.data.root}, so the sheet would be "
+            "taken for an image; give a path outside of it."
         )
     if output.suffix.lower() == ".png":
         return output
@@ -114,7 +114,7 @@ def _sheet_path(config: Config, output: Path) -> Path:
 
 @contextmanager
 def _warnings() -> Iterator[list[str]]:
-    """Collects what is logged, so that it stands in the report and not before it."""
+    """Collects log messages, so that they appear in the report and not before it."""
     found: list[str] = []
 
     def keep(record: logging.LogRecord) -> bool:
@@ -146,9 +146,9 @@ def _find(config: Config, result: Inspection) -> Category | None:
     if data.source == "tfds":
         why = "named by data.source"
     elif data.layout == "auto":
-        why = f"found out: {reason}"
+        why = f"detected: {reason}"
     elif detected != data.layout:
-        why = f"named by data.layout; {detected} would have been found: {reason}"
+        why = f"named by data.layout; {detected} would have been detected: {reason}"
     else:
         why = "named by data.layout"
     result.lines += [f"{data.category} in {root}", f"layout {category.layout} ({why})", ""]
@@ -162,7 +162,7 @@ def _find(config: Config, result: Inspection) -> Category | None:
 def _examine(
     category: Category, geometry: Geometry, mask_threshold: str
 ) -> dict[str, list[ImageStats]]:
-    """The facts of all images, by split, with thumbnails of those that the sheet shows."""
+    """Returns the statistics of all images by split, with thumbnails for the sheet."""
     splits = {"train": category.train, "validation": category.validation, "test": category.test}
     records = [record for of_split in splits.values() for record in of_split]
     names = [(split, one.defect) for split, of_split in splits.items() for one in of_split]
@@ -182,7 +182,7 @@ def _examine(
 
 
 def _evenly(number: int) -> list[int]:
-    """At most COLUMNS of 0 ... number - 1, from the first to the last."""
+    """Returns at most COLUMNS of 0 ... number - 1, evenly spaced."""
     return sorted(
         set(np.linspace(0, number - 1, min(COLUMNS, number)).round().astype(int).tolist())
     )
@@ -218,7 +218,7 @@ def _pixels(geometry: Geometry, facts: dict[str, list[ImageStats]]) -> list[str]
 
 
 def _memory(config: Config, geometry: Geometry, facts: dict[str, list[ImageStats]]) -> list[str]:
-    """What images and teacher features take, as `models/build.py` counts them."""
+    """Returns the line on the memory of images and teacher features."""
     teacher, pixels = config.teacher, geometry.height * geometry.width
     numbers = {
         split: count_inputs([one.record for one in found], geometry)

@@ -1,4 +1,4 @@
-"""`rdvar predict`: from a trained run and any images to scores, verdicts and pictures."""
+"""`rdvar predict`: scores, verdicts and pictures of any images."""
 
 import logging
 import shutil
@@ -56,29 +56,29 @@ def predict(
     need_verdicts: bool = False,
     on_error: str = "fail",
 ) -> Counts:
-    """Scores images with a saved state, as `evaluate` does, and writes what it finds.
+    """Scores images with a saved state, as `evaluate` does, and writes the results.
 
-    Images are read, scored and written batch by batch; only their paths are kept. The output is
-    whole or not there: after an error or Ctrl-C everything written is removed again.
+    Images are read, scored and written batch by batch; only their paths stay in memory. The output
+    is all or nothing: after an error or Ctrl-C everything written is removed again.
 
     Args:
-        config: the run's own, as `load_config` gives it. Its `data` section is needed for
-          `image_size` and `geometry` only.
+        config: the run's, from `load_config`. Of its `data` section only `image_size` and
+          `geometry` are needed.
         workdir: the run's folder.
         inputs: image files, and folders that are searched at any depth.
-        output: a folder that is empty or not there. It gets `scores.csv` and `scores.jsonl`, and
-          folders laid out as the inputs are for the files that are wanted.
+        output: an empty or new folder. It gets `scores.csv` and `scores.jsonl`, and one folder for
+          each kind of file, laid out like the inputs.
         checkpoint: "latest" or "best".
-        thresholds: those given; see `complete_thresholds` for the others.
-        wanted: which files each image gets.
+        thresholds: explicit thresholds; see `complete_thresholds` for the others.
+        wanted: files to write for each image.
         scale: the raw map values of no heat and of full heat. None takes those of the run's
-          evaluation, else of all maps of this call, which are then computed twice.
+          evaluation, or else of all maps of this call, which are then computed twice.
         need_verdicts: refuse to score without a threshold.
         on_error: "fail" ends at the first image that cannot be read. "skip" lists such images with
-          the reason in `skipped.csv`, and ends only where no image is left.
+          the reason in `skipped.csv`, and fails only if no image is left.
 
     Returns:
-        How many images were scored, how many of them are defective, and how many left out.
+        The numbers of images scored, defective and skipped.
 
     Raises:
         UserError: the run, an input or the output cannot be used.
@@ -119,7 +119,7 @@ def predict(
     if skipped:
         counts.num_skipped = len(skipped)
         logger.warning(
-            "%d of %d images cannot be read and were left out; %s says why",
+            "%d of %d images cannot be read and were skipped; %s has the reasons",
             len(skipped),
             len(images),
             output / SKIPPED,
@@ -129,8 +129,8 @@ def predict(
 
 def _write(writer: ImageWriter, batches: Iterator[Scored]) -> Counts:
     counts = Counts()
-    # Threads, because drawing and compressing a picture takes longer than a GPU takes to score it.
-    # No more than there are CPUs: each holds an image at its own size.
+    # Threads, because drawing and compressing a picture takes longer than scoring it on a GPU. No
+    # more threads than CPUs: each holds an image at its own size.
     with new_scores(writer.folder) as lines, ThreadPoolExecutor(num_usable_cpus()) as executor:
         for batch, pixels, maps, scores in batches:
             for prediction in executor.map(writer.write, batch, pixels, maps, scores):
@@ -140,8 +140,8 @@ def _write(writer: ImageWriter, batches: Iterator[Scored]) -> Counts:
 
 
 def _count_scale(scored: Callable[[str], Iterator[Scored]]) -> tuple[float, float]:
-    """The colour scale of the images themselves."""
-    logger.info("the colour scale is taken from the images, which are scored twice for that")
+    """Computes the colour scale from the images themselves."""
+    logger.info("the colour scale comes from the images, which are scored twice for that")
     running = RunningScale()
     for _, _, maps, _ in scored("colour scale"):
         running.add(maps)
@@ -150,13 +150,13 @@ def _count_scale(scored: Callable[[str], Iterator[Scored]]) -> tuple[float, floa
 
 @contextmanager
 def _whole_or_nothing(output: Path) -> Iterator[None]:
-    """Makes the folder, and takes away again what came into it when an error goes through."""
+    """Creates the folder, and removes everything written to it after an error."""
     made = not output.exists()
     make_output(output)
     try:
         yield
     except BaseException:
-        for folder in FOLDERS:  # the files of scores look after themselves
+        for folder in FOLDERS:  # the score files clean up after themselves
             shutil.rmtree(output / folder, ignore_errors=True)
         (output / SKIPPED).unlink(missing_ok=True)
         if made:

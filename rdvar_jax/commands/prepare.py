@@ -1,4 +1,4 @@
-"""`rdvar prepare`: a set of drawn images, or image folders as TFDS sets."""
+"""`rdvar prepare`: draws a data set, or converts image folders to TFDS sets."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,9 +11,9 @@ def draw_set(output: Path, size: int = 256, seed: int = 0) -> tuple[str, ...]:
     """Draws every category of `rdvar_jax.synthetic` into a folder.
 
     Args:
-        output: the folder; see `generate` for what may be there already.
+        output: the folder; see `generate` for what it may already contain.
         size: side of the images, in pixels.
-        seed: another seed gives other images.
+        seed: of the images.
 
     Returns:
         The names of the categories.
@@ -26,11 +26,11 @@ def draw_set(output: Path, size: int = 256, seed: int = 0) -> tuple[str, ...]:
 
 
 def make_tfds_sets(manual_dir: Path, data_dir: Path, categories: Sequence[str] = ()) -> list[Path]:
-    """Puts image folders into TFDS sets, each whole or not at all.
+    """Converts image folders to TFDS sets, each completely or not at all.
 
     Args:
         manual_dir: the folder of categories.
-        data_dir: where TFDS keeps its sets; made if missing.
+        data_dir: the folder of TFDS sets; created if missing.
         categories: names; all in `manual_dir` by default.
 
     Returns:
@@ -40,7 +40,7 @@ def make_tfds_sets(manual_dir: Path, data_dir: Path, categories: Sequence[str] =
         UserError: TFDS is not installed, or see `build_tfds`.
     """
     import_tfds()
-    # Here, since it imports TFDS, which the extra "tfds" brings.
+    # Imported here, because it needs the extra "tfds".
     from rdvar_jax.data.sets.tfds_write import build_tfds
 
     return build_tfds(manual_dir.absolute(), data_dir.absolute(), categories)

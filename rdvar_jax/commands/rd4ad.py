@@ -1,4 +1,4 @@
-"""Runs come from RD4AD's PyTorch checkpoints, and go back into them."""
+"""Conversion of runs from and to RD4AD's PyTorch checkpoints."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -31,21 +31,21 @@ UNKNOWN_LICENCE = "not known to the converter: that of the source"
 
 
 def import_rd4ad(config: Config, checkpoint: Path, workdir_path: Path) -> Workdir:
-    """Makes a workdir out of a checkpoint that RD4AD's code saved.
+    """Makes a workdir from a checkpoint that RD4AD's code saved.
 
-    It can be evaluated like one that was trained here, but not trained further: Adam's moments and
-    the epoch are not in the file. So the saved state has moments of 0, the step that the batch
-    normalisations counted, no epoch and no metrics, and its provenance says where it came from.
+    It can be evaluated like any run but not trained further: Adam's moments and the epoch are not
+    in the file. So the saved state has moments of 0, the step counted by the batch normalisations,
+    no epoch and no metrics, and its provenance names the source.
 
     Args:
-        config: `teacher`, `data.image_size` and what scoring needs. `data.root` and
-            `data.category` may be left for the evaluation.
+        config: `teacher`, `data.image_size` and the settings for scoring. `data.root` and
+            `data.category` may be left to the evaluation.
         checkpoint: the `.pth` file.
-        workdir_path: made if missing; it must be empty.
+        workdir_path: created if missing; must be empty.
 
     Raises:
-        UserError: settings, weights or the folder cannot be used. Where the checkpoint cannot be
-            used nothing is written.
+        UserError: settings, weights or the folder cannot be used. If the checkpoint cannot be used,
+            nothing is written.
     """
     recipe = Recipe.for_import(config)
     workdir = Workdir(workdir_path.resolve())
@@ -58,7 +58,7 @@ def import_rd4ad(config: Config, checkpoint: Path, workdir_path: Path) -> Workdi
         workdir.folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CheckpointError(
-            f"{workdir_path} cannot be made ({error.strerror}); give another --workdir."
+            f"{workdir_path} cannot be created ({error.strerror}); give another --workdir."
         ) from error
     run = Run(recipe, workdir)
     run.keep_teacher()
@@ -84,27 +84,27 @@ def export_rd4ad(
     """Writes a run's networks as a checkpoint that RD4AD's code loads with strict names.
 
     Args:
-        config: the run's own, as `load_config` gives it.
+        config: the run's, from `load_config`.
         workdir: the run's folder.
-        output: the `.pth` file to make.
+        output: the `.pth` file to write.
         checkpoint: "latest" or "best".
 
     Raises:
-        UserError: the run has no whole checkpoint, or the file is there or cannot be written.
+        UserError: the run has no intact checkpoint, or the file exists or cannot be written.
     """
     if output.exists():
-        raise CheckpointError(f"{output} is there already; give another --output.")
+        raise CheckpointError(f"{output} already exists; give another --output.")
     run = Run(Recipe.for_prediction(config), workdir)
     restored = run.checkpoints.restore(run.recipe.abstract_state, checkpoint)
     if restored is None:
-        raise CheckpointError(f"{workdir.folder} holds no {checkpoint} checkpoint; train first.")
+        raise CheckpointError(f"{workdir.folder} has no {checkpoint} checkpoint; train first.")
     state, _ = restored
     variables = jax.device_get(student_of(state))
     write_torch_file(output, with_unused(student_to_rd4ad(variables), int(state.step)))
 
 
 def convert_teacher(arch: str, source: Path, output: Path, licence: str = "") -> None:
-    """Writes the layers of a torchvision weight file that a teacher has, as safetensors.
+    """Writes a teacher's layers of a torchvision weight file as safetensors.
 
     The metadata holds the architecture, the source's name and sha256, the licence and the
     converter's version.
@@ -112,9 +112,9 @@ def convert_teacher(arch: str, source: Path, output: Path, licence: str = "") ->
     Args:
         arch: one of `ARCHITECTURES`.
         source: a `.pth` or safetensors file with torchvision's names and layouts.
-        output: the file to make or replace.
-        licence: a note on the weights' licence; by default torchvision's for its own files, and for
-            others that it is not known.
+        output: the file to write or replace.
+        licence: a note on the weights' licence; by default torchvision's for its own files, and
+            unknown for others.
 
     Raises:
         UserError: the source cannot be used, or the output cannot be written.

@@ -1,4 +1,4 @@
-"""`rdvar report`: from an evaluated run to one HTML page."""
+"""`rdvar report`: an evaluated run as one HTML page."""
 
 import csv
 import hashlib
@@ -19,11 +19,11 @@ from rdvar_jax.training.writer import read_lines
 
 
 def write_report(workdir: Workdir, checkpoint: str = "latest", output: Path | None = None) -> Path:
-    """Writes the page of what `rdvar evaluate` found.
+    """Writes the page that shows the results of `rdvar evaluate`.
 
     Args:
         workdir: the run's folder.
-        checkpoint: "latest" or "best", as it was evaluated.
+        checkpoint: "latest" or "best", as evaluated.
         output: the file; by default `report.html` in the run's folder.
 
     Returns:
@@ -33,7 +33,7 @@ def write_report(workdir: Workdir, checkpoint: str = "latest", output: Path | No
         UserError: the run was not evaluated, its files cannot be read, or the page cannot be
           written.
     """
-    load_config(workdir)  # says what is wrong with a folder that holds no run
+    load_config(workdir)  # raises if the folder is not a run
     results = _read(workdir.results(checkpoint), workdir, checkpoint)
     evaluation = _read(workdir.evaluation(checkpoint), workdir, checkpoint)
     rows = _read_rows(workdir.scores(checkpoint), evaluation["scores_sha256"], workdir, checkpoint)
@@ -66,10 +66,10 @@ def _not_evaluated(what: str, workdir: Workdir, checkpoint: str) -> CheckpointEr
 
 
 def _read_rows(path: Path, sha256: str, workdir: Workdir, checkpoint: str) -> list[dict[str, Any]]:
-    """The rows of `scores.csv`, which must be those that the evaluation wrote."""
+    """Reads `scores.csv`, which must be the file that the evaluation wrote."""
     content = path.read_bytes() if path.exists() else b""
     if hashlib.sha256(content).hexdigest() != sha256:
-        raise _not_evaluated(f"{path} is not what was evaluated last", workdir, checkpoint)
+        raise _not_evaluated(f"{path} is not of the last evaluation", workdir, checkpoint)
     return [
         {
             **row,
@@ -83,7 +83,7 @@ def _read_rows(path: Path, sha256: str, workdir: Workdir, checkpoint: str) -> li
 def _read_threshold(
     path: Path, results: dict[str, Any], settings: dict[str, Any]
 ) -> dict[str, Any] | None:
-    """What `rdvar threshold` wrote for the state and the settings that were evaluated."""
+    """Reads `threshold.json` if it belongs to the evaluated state and settings."""
     try:
         value = json.loads(path.read_text())
         same_state = value["checkpoint_sha256"] == results["checkpoint_sha256"]
@@ -94,7 +94,7 @@ def _read_threshold(
 
 
 def _aurocs(rows: Sequence[dict[str, Any]]) -> dict[str, float | None]:
-    """Image AUROC of each kind of defect against all good images."""
+    """Returns the image AUROC of each kind of defect against all good images."""
     kinds = {row["defect"] for row in rows if row["label"] == 1}
     return {
         kind: auroc(

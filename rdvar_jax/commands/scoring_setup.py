@@ -1,4 +1,4 @@
-"""What prediction and watching share: thresholds, colour scale, output folder, counts."""
+"""Thresholds, colour scale, output folder and counts, shared by prediction and watching."""
 
 import errno
 import json
@@ -22,7 +22,7 @@ logger = logging.getLogger("rdvar_jax")
 
 @dataclass
 class Counts:
-    """What came of a call. `num_defective` is None where there was no threshold."""
+    """Numbers of images of a call. `num_defective` is None without a threshold."""
 
     num_images: int = 0  # scored
     num_defective: int | None = None
@@ -38,10 +38,10 @@ class Counts:
 def complete_thresholds(
     given: Thresholds, config: Config, workdir: Workdir, checkpoint: str, saved: SavedStep
 ) -> Thresholds:
-    """Fills in thresholds that were not given: for images the run's, for pixels that of images.
+    """Fills in missing thresholds: the run's for images, and the image's for pixels.
 
-    An image's score is its map's maximum, so it is defective where one of its pixels is. Without
-    any, a line says how to get one.
+    An image's score is its map's maximum, so it is defective if one of its pixels is. Without
+    any threshold, the log says how to get one.
 
     Raises:
         CheckpointError: see `read_threshold`.
@@ -52,7 +52,7 @@ def complete_thresholds(
         image = None if stored is None else float(stored["threshold"])
     if image is None:
         logger.info(
-            "no verdicts: %s is not there; rdvar threshold makes it from good images, or give "
+            "no verdicts: %s does not exist; rdvar threshold makes it from good images, or give "
             "--threshold",
             workdir.threshold(checkpoint),
         )
@@ -60,17 +60,17 @@ def complete_thresholds(
 
 
 def check_thresholds(thresholds: Thresholds, wanted: Outputs, need_verdicts: bool) -> None:
-    """Raises a ConfigError where something is asked for that needs a threshold."""
+    """Raises a ConfigError if a requested output needs a missing threshold."""
     for flag, is_asked, value in (
         ("--fail_on_defect", need_verdicts, thresholds.image),
         ("--save_masks", wanted.masks, thresholds.pixel),
     ):
         if is_asked and value is None:
-            raise ConfigError(f"{flag} needs a threshold; call rdvar threshold, or give one.")
+            raise ConfigError(f"{flag} needs a threshold; run rdvar threshold, or give one.")
 
 
 def find_scale(workdir: Workdir, checkpoint: str, saved: SavedStep) -> tuple[float, float] | None:
-    """Reads the evaluation's colour scale; None, and a line in the log, if it was of another state.
+    """Reads the evaluation's colour scale; None, with a log line, if it is of another state.
 
     Raises:
         CheckpointError: the evaluation's results are damaged.
@@ -85,17 +85,17 @@ def find_scale(workdir: Workdir, checkpoint: str, saved: SavedStep) -> tuple[flo
         pass
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(
-            f"{path} cannot be read, and the colour scale stands in it; run rdvar evaluate again, "
-            "or remove the file."
+            f"{path} cannot be read, and it holds the colour scale; run rdvar evaluate again, or "
+            "remove the file."
         ) from error
     logger.info(
-        "%s holds no colour scale of this state; rdvar evaluate makes one for all calls", path
+        "%s has no colour scale of this state; rdvar evaluate makes one for all calls", path
     )
     return None
 
 
 def check_output(output: Path, inputs: Sequence[Path], may_hold_files: bool = False) -> None:
-    """Raises a DataError where the output is no folder, not empty, or a part of the input."""
+    """Raises a DataError if the output is not a folder, not empty, or inside an input."""
     if output.exists() and not output.is_dir():
         raise DataError(f"--output {output} is a file; give a folder.")
     if not may_hold_files and output.is_dir() and any(output.iterdir()):
@@ -103,13 +103,13 @@ def check_output(output: Path, inputs: Sequence[Path], may_hold_files: bool = Fa
     for path in inputs:
         if path.is_dir() and output.resolve().is_relative_to(path.resolve()):
             raise DataError(
-                f"--output {output} lies in the input {path}, so the next call would take heat "
+                f"--output {output} is inside the input {path}, so the next call would take heat "
                 "maps for images; give a folder outside of it."
             )
 
 
 def make_output(output: Path) -> None:
-    """Makes the folder if missing; raises a DataError where it cannot be written."""
+    """Creates the folder if missing; raises a DataError if it cannot be written."""
     with writing(output):
         output.mkdir(parents=True, exist_ok=True)
         if not os.access(output, os.W_OK):
@@ -118,11 +118,11 @@ def make_output(output: Path) -> None:
 
 @contextmanager
 def writing(output: Path) -> Iterator[None]:
-    """Turns an error of the system about the output into one sentence for the user."""
+    """Turns an OSError about the output into one sentence for the user."""
     try:
         yield
     except OSError as error:
         raise DataError(
-            f"--output {output} cannot be written ({error.strerror or error}); give a folder "
-            "with room that can be written."
+            f"--output {output} cannot be written ({error.strerror or error}); give a writable "
+            "folder with enough space."
         ) from error

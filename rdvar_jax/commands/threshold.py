@@ -1,4 +1,4 @@
-"""`rdvar threshold`: from good images to the score above which an image is called defective."""
+"""`rdvar threshold`: chooses the score above which an image is defective, from good images."""
 
 import hashlib
 import logging
@@ -36,7 +36,7 @@ logger = logging.getLogger("rdvar_jax")
 
 @dataclass(frozen=True)
 class Method:
-    """How to choose. `target` and `confidence` as in scoring/thresholds.py."""
+    """Method of choosing; `target` and `confidence` as in scoring/thresholds.py."""
 
     name: str = "fpr"
     target: float = 0.05
@@ -44,7 +44,7 @@ class Method:
     quantile: float = 0.99
 
     def check(self) -> None:
-        """Raises a ConfigError that names what cannot be used."""
+        """Raises a ConfigError that names each value that cannot be used."""
         problems = []
         if self.name not in METHODS:
             problems.append(f"--method {self.name} is not one of {', '.join(METHODS)}.")
@@ -62,7 +62,7 @@ class Method:
             raise ConfigError("\n".join(problems))
 
     def apply(self, scores: np.ndarray) -> Threshold:
-        """The threshold of float32 scores [N]."""
+        """Returns the threshold for float32 scores [N]."""
         if self.name == "fpr":
             return from_target_fpr(scores, self.target, self.confidence)
         if self.name == "quantile":
@@ -80,16 +80,16 @@ def make_threshold(
     """Scores good images with a saved state and writes `threshold.json`.
 
     Args:
-        config: the run's own, as `load_config` gives it.
+        config: the run's, from `load_config`.
         workdir: the run's folder.
-        method: how to choose.
-        inputs: files, folders and patterns of good images that were not trained on. Without them
-          those that `data.validation` kept from training are taken; else the training images, and
-          no bound is given, because it would not hold.
+        method: of choosing.
+        inputs: files, folders and patterns of good images that were not trained on. By default
+          those held out by `data.validation`, or else the training images, without a bound, which
+          would not hold.
         checkpoint: "latest" or "best".
 
     Returns:
-        What the file holds.
+        The content of the file.
 
     Raises:
         UserError: the run or an image cannot be used, or the images are too few.
@@ -103,14 +103,14 @@ def make_threshold(
     seen = split == "train"
     if seen:
         logger.warning(
-            "these are training images, whose scores are lower than those of new ones: more false "
-            "alarms will come than the threshold says; give good images that were not trained on "
-            "with --input, or keep some with data.validation when training"
+            "these are training images, whose scores are lower than those of new ones: expect "
+            "more false alarms than the threshold says; give good images that were not trained on "
+            "with --input, or hold some out with data.validation when training"
         )
     if scores.min() == scores.max() and len(scores) > 1:
         logger.warning(
-            "all %d scores are %g: the images or the run cannot tell parts apart, and every image "
-            "that differs at all may be called defective",
+            "all %d scores are %g: the images or the run cannot tell parts apart, and any image "
+            "that differs may be called defective",
             len(scores),
             scores[0],
         )
@@ -120,7 +120,7 @@ def make_threshold(
         "method": method.name,
         "target_fpr": None if method.name == "quantile" else method.target,
         "quantile": method.quantile if method.name == "quantile" else None,
-        # The true rate is at most fpr_bound with this confidence. Null: nothing is promised.
+        # The true rate is at most fpr_bound with this confidence. Null: no guarantee.
         "fpr_bound": None if seen else found.fpr_bound,
         "confidence": None if seen or found.fpr_bound is None else method.confidence,
         "split": split,
@@ -149,7 +149,7 @@ def _good_images(config: Config, inputs: Sequence[Path]) -> tuple[str, Sequence[
 def _scores(
     recipe: Recipe, trained: TrainedRun, split: str, images: Sequence[HasPath]
 ) -> tuple[list[HasPath], np.ndarray]:
-    """The images that could be read, with their scores; see `data.on_error`."""
+    """Returns the images that can be read, with their scores; see `data.on_error`."""
     failures: dict[int, DataError] = {}
     index_of = {image.path: index for index, image in enumerate(images)}
 

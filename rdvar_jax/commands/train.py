@@ -1,4 +1,4 @@
-"""`rdvar train`: from settings and a folder of good images to a trained run."""
+"""`rdvar train`: trains a run on a category's good images."""
 
 import logging
 from functools import partial
@@ -30,14 +30,13 @@ logger = logging.getLogger("rdvar_jax")
 
 
 def train(config: Config, workdir: Path) -> Fitted:
-    """Trains a run to its end, going on from where an earlier call left it.
+    """Trains a run to its end, resuming an earlier call.
 
-    Where there are several processes all call it. The main one writes the run's folder, which all
-    must see.
+    With several processes, all call it. The main one writes the run's folder, which all must see.
 
     Args:
         config: see `runs/config.py`.
-        workdir: the run's folder; made if missing.
+        workdir: the run's folder; created if missing.
 
     Returns:
         The trained model, with the losses of the epochs that were trained in this call.
@@ -59,14 +58,14 @@ def train(config: Config, workdir: Path) -> Fitted:
     model, teacher_sha256 = run.read_model()
     provenance = run.provenance(teacher_sha256, train_set.fingerprint)
     state, saved = run.restore_or_start(model, provenance)
-    # Not all file systems show all processes the same at once.
+    # On some file systems not all processes see the same files at once.
     check_agreement("teacher or checkpoint", f"{teacher_sha256} {saved and saved.sha256}")
     step = int(state.step)
     epochs: list[dict[str, float]] = []
     if step >= schedule.num_steps:
         logger.info("nothing to do: all %d steps are done", step)
     else:
-        run.begin(train_set)  # only now: what may differ in a run that goes on is remembered
+        run.begin(train_set)  # only now, as it stores settings that resuming may change
         _announce(recipe, schedule, train_set)
         evaluate_fn = _make_evaluate_fn(recipe, model)
         main, tensorboard = is_main_process(), config.logging.tensorboard
@@ -121,9 +120,9 @@ def _announce(recipe: Recipe, schedule: Schedule, train_set: TrainSet) -> None:
 
 
 def _make_evaluate_fn(recipe: Recipe, model: ReverseDistillation):
-    """Makes the function of a state that scores the test set, on this process's own devices.
+    """Makes a function that scores the test set with a state, on this process's own devices.
 
-    None where training does not look at it; the main process scores for all.
+    None if training does not score it; the main process scores for all.
     """
     if recipe.config.train.evaluate_every_epochs == 0:
         return None

@@ -1,4 +1,4 @@
-"""`rdvar predict --watch`: scores images as they are dropped into a folder, until it is stopped."""
+"""`rdvar predict --watch`: scores images as they are dropped into a folder, until stopped."""
 
 import json
 import logging
@@ -43,8 +43,8 @@ from rdvar_jax.training.stop import StopRequest
 
 logger = logging.getLogger("rdvar_jax")
 
-MARK = "watch.json"  # in the output: with which state its rows were made
-LONGEST_SLEEP = 0.1  # seconds, after which a signal is looked for
+MARK = "watch.json"  # in the output: the state that made its rows
+LONGEST_SLEEP = 0.1  # seconds between two checks for a signal
 
 
 def watch(
@@ -60,28 +60,28 @@ def watch(
     scale: tuple[float, float] | None = None,
     need_verdicts: bool = False,
 ) -> Counts:
-    """Scores what comes into a folder, and appends to the output, until SIGINT or SIGTERM.
+    """Scores new images in a folder and appends to the output, until SIGINT or SIGTERM.
 
-    A row is written when all else of its image is. Images that cannot be read are listed in
-    `skipped.csv`, and tried again when their files change. The same call goes on where an earlier
-    one was stopped, or killed: what has a row is not scored again.
+    An image's row is written last, after its other files. Images that cannot be read are listed in
+    `skipped.csv`, and tried again when their files change. The same call resumes after a stop or a
+    kill: images with a row are not scored again.
 
     Args:
         config, workdir, checkpoint, thresholds, wanted, need_verdicts: as in `predict`.
-        folder: looked into at any depth.
-        output: empty, not there, or of an earlier call with the same state and settings.
-        interval: seconds between two looks. A file is taken when it did not change in one.
-        scale: the colour scale; None for that of the run's evaluation, which then must be there.
+        folder: searched at any depth.
+        output: new, empty, or of an earlier call with the same state and settings.
+        interval: seconds between two scans. A file is scored once it is unchanged between two.
+        scale: the colour scale; None for that of the run's evaluation, which must then exist.
 
     Returns:
-        What came of this call.
+        The counts of this call.
 
     Raises:
-        UserError: the run, the folder or the output cannot be used. What is written stays.
+        UserError: the run, the folder or the output cannot be used. Files written so far remain.
     """
     thresholds.check()
     if not folder.is_dir():
-        raise DataError(f"--watch needs a folder, and {folder} is none; give one that is there.")
+        raise DataError(f"--watch needs a folder, and {folder} is not one; give an existing one.")
     if not interval > 0:
         raise ConfigError(f"--interval {interval:g} must be over 0 seconds.")
     recipe = Recipe.for_prediction(config)
@@ -95,8 +95,8 @@ def watch(
             scale = find_scale(workdir, checkpoint, trained.saved)
             if scale is None:
                 raise ConfigError(
-                    "the colour scale must be known before the first image comes; call rdvar "
-                    "evaluate, give --color_scale LOW,HIGH, or --noheat_maps --nooverlays."
+                    "the colour scale must be known before the first image; run rdvar evaluate, "
+                    "give --color_scale LOW,HIGH, or --noheat_maps --nooverlays."
                 )
         mark = _mark(config, trained)
         if continues:
@@ -115,10 +115,10 @@ class _Watcher:
         self._batch_size, self._trained, self._writer = batch_size, trained, writer
         self._geometry = writer.geometry
         self._counts = Counts()
-        self._names: dict[str, str] = {}  # of the images' results: who has them
+        self._names: dict[str, str] = {}  # image by the name of its result files
 
     def run(self, folder: Path, interval: float, stop: StopRequest) -> Counts:
-        # Compiled now, so that the first image does not wait for it.
+        # Compiles now, so that the first image does not wait for it.
         self._trained.score(np.zeros((1, self._geometry.height, self._geometry.width, 3), np.uint8))
         with (
             continued_scores(self._writer.folder) as (lines, done),
@@ -129,7 +129,7 @@ class _Watcher:
                 self._names.setdefault(name, name)
             drop = DropFolder(folder, done)
             logger.info(
-                "watching %s every %g s, %d images have their row; Ctrl-C ends",
+                "watching %s every %g s, %d images already scored; Ctrl-C stops",
                 *(folder, interval, len(done)),
             )
             while stop.signal_number is None:
@@ -163,7 +163,7 @@ class _Watcher:
             if other == image.name:
                 mine.append(image)
             else:
-                skip(image, f"{image.path} would be written as {other} was; rename it.")
+                skip(image, f"{image.path} would overwrite the results of {other}; rename it.")
         for batch, pixels in decode_batches(mine, self._geometry, self._batch_size, skip):
             maps, scores = self._trained.score(pixels)
             jobs = [
@@ -173,7 +173,7 @@ class _Watcher:
             for image, job in zip(batch, jobs, strict=True):
                 try:
                     prediction = job.result()
-                except DataError as error:  # moved away since it was scored
+                except DataError as error:  # moved since it was scored
                     skip(image, str(error))
                     continue
                 lines.add(prediction)
@@ -206,7 +206,7 @@ def _refuse_other_state(path: Path, now: dict[str, Any]) -> None:
     if made_with != now:
         raise CheckpointError(
             f"{path.parent} was made with another state or other settings of score ({made_with}, "
-            f"now {now}), and their scores do not compare; give another --output."
+            f"now {now}), and the scores are not comparable; give another --output."
         )
 
 

@@ -69,15 +69,15 @@ def default_config() -> Config:
                 "category": "",
                 # "folder", or "tfds" if `rdvar prepare --source tfds` made data.root.
                 "source": "folder",
-                # "mvtec", "visa", "btad", "folder" (good images; the rest is optional), or "auto" to
+                # "mvtec", "visa", "btad", "folder" (good images, the rest optional), or "auto" to
                 # detect which of these it is; see docs/data.md.
                 "layout": "auto",
                 # Names of folders with good images, besides the layout's own, such as good,OK.
                 "good_names": ("good",),
                 # Input size of the networks in pixels: S for a square, or H,W; multiples of 32.
-                # "squash" stretches each image to it, "crop" takes the centre and "pad" adds padding
-                # (both keep the aspect ratio). With "tile" it is the size of the tiles cut from
-                # larger images. See docs/data.md.
+                # "squash" stretches each image to it, "crop" takes the centre and "pad" adds
+                # padding (both keep the aspect ratio). With "tile" it is the size of the tiles cut
+                # from larger images. See docs/data.md.
                 "image_size": FieldReference(256, field_type=IMAGE_SIZE_TYPES),
                 "geometry": "squash",
                 # Minimum overlap of neighbouring tiles, as a fraction of a tile.
@@ -103,8 +103,8 @@ def default_config() -> Config:
                 # resnet18, resnet34, resnet50, wide_resnet50_2 or wide_resnet101_2.
                 "arch": "wide_resnet50_2",
                 # Path of a .pth or .safetensors file; "" or "imagenet" takes torchvision's
-                # IMAGENET1K_V1 from the cache, or downloads it; "procedural" is the small teacher in
-                # the package (a resnet18 with stem_width 32); "random" is untrained, for tests.
+                # IMAGENET1K_V1 from the cache, or downloads it; "procedural" is the small teacher
+                # in the package (a resnet18 with stem_width 32); "random" is untrained, for tests.
                 "weights": "",
                 # Channels of the first convolution: 64 in torchvision's networks; other widths need
                 # matching weights.

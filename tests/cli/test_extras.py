@@ -14,7 +14,7 @@ PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text
 def test_a_command_ends_with_what_to_install(capsys):
     assert report_error(ModuleNotFoundError(name="onnx.helper")) == 2
     assert capsys.readouterr().err == (
-        'rdvar: onnx is not installed, and this needs it; run: pip install "rdvar-jax[onnx]"\n'
+        'rdvar: onnx is required but not installed; run: pip install "rdvar-jax[onnx]"\n'
     )
 
 

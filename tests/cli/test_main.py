@@ -117,8 +117,7 @@ def test_missing_flags_are_all_named(capsys):
         (
             ModuleNotFoundError(name="grain"),
             2,
-            'rdvar: grain is not installed, and this needs it; run: pip install "rdvar-jax[stream]"'
-            "\n",
+            'rdvar: grain is required but not installed; run: pip install "rdvar-jax[stream]"\n',
         ),
     ],
 )

@@ -16,7 +16,7 @@ def test_every_setting_is_listed_with_its_default(capsys, monkeypatch):
         expected.append(f"{name} = {config[section][key]!r}")
     assert sorted(line for line in lines if " = " in line and line[0] != "#") == sorted(expected)
     at = lines.index("data.tile_overlap = 0.25")
-    assert lines[at - 1] == "# Least share of a tile that the next one covers too."
+    assert lines[at - 1] == "# Minimum overlap of neighbouring tiles, as a fraction of a tile."
     at = lines.index("distributed.coordinator = ''")
     assert lines[at - 1] == "# host:port on which process 0 listens"  # behind it in the source
     assert "[train]" in lines

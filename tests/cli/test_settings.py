@@ -189,7 +189,7 @@ def test_a_config_file_and_its_settings():
         ("import nowhere_at_all\n", ["ModuleNotFoundError: No module named 'nowhere_at_all'"]),
         ("def get_config():\n    raise ValueError('a\\nb')\n", ["(ValueError: a b)"]),
         ("x = 1\n", ["AttributeError", "get_config"]),
-        ("def get_config():\n    return {}\n", ["gives a dict", "must return a config"]),
+        ("def get_config():\n    return {}\n", ["returns a dict", "must return a config"]),
     ],
 )
 def test_a_config_file_that_cannot_be_used(text, parts, tmp_path):

@@ -182,7 +182,7 @@ def test_training_images_that_changed(rdvar, trained, copy_of, data):
         pixels = np.array(image)
     Image.fromarray(255 - pixels).save(path)
     done = rdvar.train(workdir, f"--config.data.root={data}", "--config.train.epochs=9")
-    assert_one_sentence(done, "trained on other images", "data.root")
+    assert_one_sentence(done, "trained on different images", "data.root")
     assert folder_hash(workdir) == before
 
 
@@ -222,7 +222,7 @@ BAD_PREDICTIONS = {
         ["--input=data/tile", "--output=data"],
         ["--output data", "empty"],
     ),
-    "output in the input": (["--input=data", "--output=data/new"], ["lies in the input data"]),
+    "output in the input": (["--input=data", "--output=data/new"], ["is inside the input data"]),
     "one result for two": (
         ["--input=data/tile/test/good", "--input=data/tile/test/spot", "--output=out"],
         ["good/000.png and ", "spot/000.png would both", "000.png; leave one out"],

@@ -45,5 +45,5 @@ def test_a_run_goes_on_with_the_other_choice(rdvar, trained, copy_of):
     workdir = copy_of(trained)
     done = rdvar.train(workdir, "--config.train.epochs=9", "--config.train.cache_features=off")
     assert done.returncode == 0, done.stderr
-    assert "going on from step 20" in done.stderr and "computed in every step" in done.stderr
+    assert "resuming from step 20" in done.stderr and "computed in every step" in done.stderr
     assert losses(workdir)[:20] == losses(trained) and len(losses(workdir)) == 22

@@ -16,7 +16,7 @@ OUTPUT = "part.rdvar"
     ("command", "args", "said"),
     [
         ("evaluate", ["--config.report.max_figures=1"], "image_auroc"),
-        ("threshold", ["--method=quantile"], "nothing is promised"),
+        ("threshold", ["--method=quantile"], "no bound on the false-positive rate"),
         ("report", [], "report.html"),
         ("export", ["--output", OUTPUT], "exported part.rdvar"),
     ],

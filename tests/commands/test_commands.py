@@ -183,6 +183,4 @@ def test_ctrl_c_is_one_sentence(monkeypatch, capsys):
     monkeypatch.setattr("rdvar_jax.cli.main.start_logging", lambda: None)
     monkeypatch.setattr("rdvar_jax.cli.report.run", interrupted)
     assert main(["report", "--workdir", "W"]) == 130
-    assert capsys.readouterr().err == (
-        "rdvar: stopped at once by Ctrl-C; what was there before is whole\n"
-    )
+    assert capsys.readouterr().err == ("rdvar: stopped by Ctrl-C; files saved before are intact\n")

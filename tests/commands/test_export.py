@@ -90,7 +90,7 @@ def test_the_threshold_and_sigma_that_are_given_hold(workdir, toy_root, tmp_path
 def test_without_a_threshold_it_says_so(trained, tmp_path, caplog):
     with caplog.at_level(logging.INFO, "rdvar_jax"):
         export_run(load_config(Workdir(trained)), Workdir(trained), tmp_path / "part.rdvar")
-    assert "holds no threshold" in caplog.text and "rdvar threshold" in caplog.text
+    assert "has no threshold" in caplog.text and "rdvar threshold" in caplog.text
     assert Detector.load(tmp_path / "part.rdvar").threshold is None
 
 

@@ -40,7 +40,7 @@ def test_counts_sizes_masks_and_memory(toy_root):
     assert found.problems == []
     assert [line.split() for line in found.text.splitlines()[:8]] == [
         ["tile", "in", str(toy_root)],
-        "layout mvtec (found out: it has train/good)".split(),
+        "layout mvtec (detected: it has train/good)".split(),
         [],
         ["split", "kind", "images", "masks"],
         ["train", "good", "8"],
@@ -146,14 +146,14 @@ def test_what_is_left_out_missing_or_empty_is_remarked(data, caplog):
 
 
 def test_the_layout_and_what_tells_it(data):
-    assert "layout folder (named by data.layout; mvtec would have been found" in (
+    assert "layout folder (named by data.layout; mvtec would have been detected" in (
         inspect(data, layout="folder").text
     )
     for path in list((data / "tile/test").rglob("*.png")):
         path.unlink()
     (data / "tile/train/good").rename(data / "plain")
     found = inspect(data, "plain")
-    assert "layout folder (found out: images are directly in it)" in found.text
+    assert "layout folder (detected: images are directly in it)" in found.text
     assert "can be trained on, and not evaluated" in found.text
     assert found.problems == []
     (problem,) = inspect(data, "nothing").problems
@@ -185,7 +185,7 @@ def test_a_contact_sheet_harms_nothing(data, tmp_path):
     with pytest.raises(UserError, match="mine.png exists and was not written by rdvar inspect"):
         inspect(data, output=mine)
     assert mine.read_bytes() == before
-    with pytest.raises(UserError, match="lies in data.root"):
+    with pytest.raises(UserError, match="is inside data.root"):
         inspect(data, output=data / "tile" / "sheet.png")
     with pytest.raises(UserError, match=r"cannot be written \(.*\); choose another path"):
         inspect(data, output=mine / "sheet.png")
@@ -215,7 +215,7 @@ def test_the_command_and_its_exit_code(data, capsys, monkeypatch):
     printed = capsys.readouterr()
     assert "problems (2):" in printed.out and "004.png is empty" in printed.out
     assert printed.err == (
-        "rdvar: tile cannot be used, because of the 2 problems above; mend what they name.\n"
+        "rdvar: tile cannot be used, because of the 2 problems above; fix them first.\n"
     )
 
 

@@ -167,7 +167,7 @@ def assert_goes_on(rdvar, workdir: Path, step: int) -> None:
     """One process goes on where several were: the number of processes is no part of a run."""
     done = rdvar.train(workdir, *SETTINGS, f"--config.train.epochs={step * 8 // 10 + 2}")
     assert done.returncode == 0, done.stderr
-    assert f"going on from step {step} " in done.stderr
+    assert f"resuming from step {step} " in done.stderr
 
 
 @pytest.mark.slow

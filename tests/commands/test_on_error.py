@@ -69,7 +69,7 @@ def test_what_is_left_out_is_listed(rdvar, toy_root, tmp_path):
     good = root / "tile/train/good/002.png"
     bad["train/good/003.png"].write_bytes(good.read_bytes())
     more = (*settings, "--config.train.epochs=2", "--config.data.on_error=skip")
-    assert_one_sentence(rdvar.train(workdir, *more), "trained on other images")
+    assert_one_sentence(rdvar.train(workdir, *more), "trained on different images")
     assert len(rows(workdir / "skipped.csv")) == 2
     bad["train/good/003.png"].unlink()
     done = rdvar.train(workdir, *more)

@@ -41,7 +41,7 @@ def test_from_good_images_alone_to_a_set_without_masks(rdvar, toy_root, tmp_path
     command, *settings = rdvar.train_args(workdir, f"--config.data.root={tmp_path / 'data'}")
     done = run(command, *settings, "--config.train.epochs=1")
     assert done.returncode == 0, done.stderr
-    assert_one_sentence(run("evaluate"), "tile holds no test images", "put some", "rdvar predict")
+    assert_one_sentence(run("evaluate"), "tile has no test images", "add some", "rdvar predict")
     done = run("threshold", "--method=quantile", "--quantile=0.8")
     assert done.returncode == 0, done.stderr
     assert json.loads((workdir / "threshold.json").read_text())["num_images"] == 10

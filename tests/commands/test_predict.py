@@ -76,7 +76,7 @@ def test_without_an_evaluation_of_this_state_the_scale_is_that_of_the_images(
     (workdir / "results.json").write_text(json.dumps(stale))
     done = predict(rdvar, workdir, tmp_path / "out", "--input", toy_root / "tile" / "test" / "spot")
     assert done.returncode == 0, done.stderr
-    assert "holds no colour scale of this state" in done.stderr
+    assert "has no colour scale of this state" in done.stderr
     pictures = [f"{kind}/00{i}.png" for kind in ("heat_maps", "overlays") for i in range(4)]
     assert files(tmp_path / "out") == [*pictures, "scores.csv", "scores.jsonl"]
     maps = np.stack([np.load(predicted / "maps" / "spot" / f"00{i}.npy") for i in range(4)])

@@ -126,7 +126,7 @@ def test_the_way_back_is_bit_equal(imported, files, tmp_path):
         for name, want in there[part].items():
             if name != "conv4.weight":  # of no use to anybody, and filled with zeros
                 np.testing.assert_array_equal(back[part][name], want, name, strict=True)
-    with pytest.raises(CheckpointError, match="there already"):
+    with pytest.raises(CheckpointError, match="already exists"):
         workdir = Workdir(imported)
         port.export_rd4ad(load_config(workdir), workdir, output)
 

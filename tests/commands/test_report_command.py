@@ -60,7 +60,7 @@ def test_what_cannot_be_reported_is_one_sentence(rdvar, trained, run, copy_of, t
     assert "--checkpoint best first" in refused(folder, "best")
     scores = folder / "scores.csv"
     scores.write_text(scores.read_text().replace("spot", "spit"))
-    assert f"{scores} is not what was evaluated last; run rdvar evaluate" in refused(folder)
+    assert f"{scores} is not of the last evaluation; run rdvar evaluate" in refused(folder)
     (folder / "evaluation.json").write_text('{"half')
     assert "evaluation.json is damaged; run rdvar evaluate" in refused(folder)
     assert (folder / "report.html").read_text() == "old"

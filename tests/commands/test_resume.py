@@ -66,7 +66,7 @@ def test_stopped_and_killed_and_started_again(rdvar, trained, tmp_path, monkeypa
     args = rdvar.train_args(workdir)
     killed = rdvar.process(*args, before=IN_A_SAVE)  # a process, to be killed
     assert killed.returncode == -signal.SIGKILL, killed.stderr
-    assert f"going on from step {saved} " in killed.stderr
+    assert f"resuming from step {saved} " in killed.stderr
     assert (workdir / "checkpoints" / "10").is_dir()
     assert metrics_lines(workdir)[-1]["step"] == 10  # to be dropped and written again
 
@@ -82,13 +82,13 @@ def test_stopped_and_killed_and_started_again(rdvar, trained, tmp_path, monkeypa
         patch.setattr(MetricsWriter, "write", write_and_interrupt)
         stopped = rdvar.run(*seldom)
     assert_stopped_politely(stopped, "SIGINT")
-    assert "going on from step 5 " in stopped.stderr
+    assert "resuming from step 5 " in stopped.stderr
     last = metrics_lines(workdir)[-1]["step"]
     assert 12 <= last < 20 and (workdir / "checkpoints" / str(last)).is_dir()
 
     done = rdvar.run(*args)
     assert done.returncode == 0, done.stderr
-    assert f"going on from step {last} " in done.stderr
+    assert f"resuming from step {last} " in done.stderr
     assert_same_run(workdir, trained)
 
 

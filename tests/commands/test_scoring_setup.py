@@ -50,7 +50,7 @@ def test_without_any_a_line_says_how_to_get_one(workdir, caplog):
     with caplog.at_level(logging.INFO, "rdvar_jax"):
         found = complete_thresholds(NO_THRESHOLDS, default_config(), workdir, "latest", SAVED)
     assert found == NO_THRESHOLDS
-    assert f"no verdicts: {workdir.threshold('latest')} is not there" in caplog.text
+    assert f"no verdicts: {workdir.threshold('latest')} does not exist" in caplog.text
 
 
 def test_what_needs_a_threshold_says_so():
@@ -66,7 +66,7 @@ def test_the_colour_scale_is_that_of_the_same_state(workdir, caplog):
     path = workdir.results("latest")
     with caplog.at_level(logging.INFO, "rdvar_jax"):
         assert find_scale(workdir, "latest", SAVED) is None
-    assert f"{path} holds no colour scale of this state" in caplog.text
+    assert f"{path} has no colour scale of this state" in caplog.text
     results = {"checkpoint_sha256": SAVED.sha256, "color_scale": [0.125, 2]}
     path.write_text(json.dumps(results))
     assert find_scale(workdir, "latest", SAVED) == (0.125, 2.0)
@@ -91,13 +91,13 @@ def test_the_output_is_a_folder_of_its_own(tmp_path):
     with pytest.raises(DataError, match="is a file; give a folder"):
         check_output(output / "file", [images])
     for inside in (images, images / "a" / "b"):
-        with pytest.raises(DataError, match="lies in the input"):
+        with pytest.raises(DataError, match="is inside the input"):
             check_output(inside, [images])
 
 
 def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(DataError, match="cannot be written .*; give a folder with room"):
+    with pytest.raises(DataError, match="cannot be written .*; give a writable folder"):
         make_output(tmp_path / "file" / "output")
     with pytest.raises(DataError, match=r"cannot be written \(No space left on device\)"):
         with writing(tmp_path):

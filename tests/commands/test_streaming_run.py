@@ -42,7 +42,7 @@ def test_a_run_goes_on_with_another_budget(rdvar, in_memory, tmp_path):
     assert rdvar.train(tmp_path / "run", IN_MEMORY, "--config.train.epochs=2").returncode == 0
     done = rdvar.train(tmp_path / "run", ON_DISK)
     assert done.returncode == 0, done.stderr
-    assert "going on from step 5" in done.stderr
+    assert "resuming from step 5" in done.stderr
     assert_same_state(tmp_path / "run", in_memory)
 
 
@@ -63,7 +63,7 @@ def test_killed_and_resumed(rdvar, in_memory, tmp_path, num_workers):
     assert not alive  # nobody goes on decoding for a run that is gone
     done = rdvar.train(workdir, *settings)
     assert done.returncode == 0, done.stderr
-    assert "going on from step" in done.stderr
+    assert "resuming from step" in done.stderr
     assert_same_state(workdir, in_memory)
     assert metrics_lines(workdir) == metrics_lines(in_memory)
 

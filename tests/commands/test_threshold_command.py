@@ -59,7 +59,7 @@ def test_the_file_the_evaluation_and_another_state(rdvar, finished, run):
 def test_training_images_promise_nothing(rdvar, run):
     done = threshold(rdvar, run, "--method", "quantile", "--quantile", "0.8")
     assert done.returncode == 0, done.stderr
-    assert "these are training images" in done.stderr and "nothing is promised" in done.stdout
+    assert "these are training images" in done.stderr and "no bound on the" in done.stdout
     found = json.loads((run / "threshold.json").read_text())
     assert (found["split"], found["num_images"], found["num_above"]) == ("train", 10, 2)
     assert found["fpr_bound"] is None and found["confidence"] is None

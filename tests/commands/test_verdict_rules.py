@@ -64,5 +64,5 @@ def test_of_very_many_regions_the_highest_are_listed_and_all_counted(tmp_path):
 
 @pytest.mark.parametrize("thresholds", [Thresholds(np.nan), Thresholds(0.1, np.inf)])
 def test_a_threshold_that_is_no_number_is_refused(thresholds):
-    with pytest.raises(ConfigError, match="must be a number, as scores are"):
+    with pytest.raises(ConfigError, match="must be a finite number"):
         thresholds.check()

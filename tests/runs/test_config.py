@@ -88,8 +88,8 @@ def test_defaults_are_the_papers_setting(config):
         ("train.learning_rate", 0.0, "train.learning_rate=0.0 must be over 0"),
         ("train.beta1", 1.0, "train.beta1=1.0"),
         ("train.best_metric", "accuracy", "train.best_metric=accuracy is not one of train_loss"),
-        ("train.best_metric", "oracle_aupro", "needs evaluations in training"),
-        ("train.best_metric", "test_aupro", "by test labels.* the name oracle_aupro; use that"),
+        ("train.best_metric", "oracle_aupro", "needs evaluations during training"),
+        ("train.best_metric", "test_aupro", "by test labels.* called oracle_aupro; use that"),
         ("data.validation", 1.0, "data.validation=1.0 must be at least 0 and under 1"),
         ("data.validation", -0.1, "data.validation=-0.1 must be"),
         ("data.validation", 0.99, "data.validation=0.99 of 10 training images leaves none"),
@@ -134,7 +134,7 @@ def test_only_training_takes_several_processes(config):
     config.distributed.num_processes = 2
     check_training(config, num_local_devices=1, num_processes=2)
     for check in (check_evaluation, check_prediction, check_import):
-        with pytest.raises(ConfigError, match="only rdvar train uses several processes; leave"):
+        with pytest.raises(ConfigError, match="only rdvar train uses several processes; omit"):
             check(config, num_local_devices=1)
 
 

@@ -46,7 +46,7 @@ def test_each_kind_of_checkpoint_has_its_own(config, workdir, content):
 def test_another_state_is_refused(config, workdir, content):
     workdir.threshold("latest").write_text(json.dumps(content))
     other = SavedStep(9, 1.0, {}, {}, {"a": "1"})
-    with pytest.raises(CheckpointError, match=r"threshold\.json was made .* step 7, .* step 9;"):
+    with pytest.raises(CheckpointError, match=r"threshold\.json belongs .* step 7, .* step 9;"):
         read_threshold(config, workdir, "latest", other)
 
 

@@ -89,6 +89,6 @@ def test_commands_say_there_what_to_install(python, tmp_path):
         )
         assert done.returncode == 2
         assert done.stderr == (
-            "rdvar: ml_collections is not installed, and this needs it; run: "
+            "rdvar: ml_collections is required but not installed; run: "
             'pip install "rdvar-jax[train]"\n'
         )

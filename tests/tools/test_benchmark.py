@@ -171,7 +171,7 @@ def test_groups_that_are_left_out_for_lack_of_time(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--data=nowhere",), "--data nowhere is no folder"),
+        (("--data=nowhere",), "--data nowhere is not a folder"),
         (("--image_size=50",), "--image_size must be a multiple of 32"),
         (("--rounds=0",), "--rounds must be at least 1"),
         (("--peers", "anomalib"), "give --anomalib_python"),

@@ -1,1 +1,1 @@
-"""What `tools/benchmark.py` measures: one process for each row, driven over standard input."""
+"""Rows of `tools/benchmark.py`: one process per row, driven over standard input."""

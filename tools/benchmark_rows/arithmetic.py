@@ -1,4 +1,4 @@
-"""How much arithmetic an image takes: `python arithmetic.py SETTINGS` prints GFLOP by kind of row.
+"""Arithmetic per image: `python arithmetic.py SETTINGS` prints GFLOP by kind of row.
 
 Multiplications and additions of the convolutions and matrix products that the result needs, and
 nothing else: not what a compiler adds, nor what an implementation does in vain. The gradient of a
@@ -18,7 +18,7 @@ from rdvar_jax.models.initialise import abstract_variables
 
 
 def gflop_an_image(arch: str, stem_width: int, image_size: int) -> dict[str, float]:
-    """GFLOP an image by kind; nothing is computed or compiled."""
+    """Returns GFLOP per image by kind; computes and compiles nothing."""
     teacher, student = build_teacher(arch, stem_width), build_student(arch, stem_width)
     image = image_shape(image_size)
     features = feature_shapes(arch, stem_width, image_size)

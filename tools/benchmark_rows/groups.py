@@ -1,4 +1,4 @@
-"""Which rows are compared with which."""
+"""Groups of rows that are compared with each other."""
 
 from typing import NamedTuple
 

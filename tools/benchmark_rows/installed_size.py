@@ -1,4 +1,4 @@
-"""How much an installation takes: `python installed_size.py NAME`, in the environment to look at.
+"""Size of an installation: `python installed_size.py NAME`, in the environment to measure.
 
 Prints JSON: the bytes of the distribution and of all that it requires, with the extras that NAME
 names, as in `rdvar-jax[train]`, and of the whole environment with whatever else is in it. Only

@@ -1,4 +1,4 @@
-"""What the variance loss costs (the paper's Table II): one state, three compiled train steps.
+"""Cost of the variance loss (the paper's Table II): one state, three compiled train steps.
 
 The library computes and reports L_var also where its weight is 0. So there are two programs to
 compare with: that one, and a step that has no L_var at all.

@@ -1,4 +1,4 @@
-"""How many products of float32 matrices of 2048 x 2048 this device makes: the peak to compare with.
+"""Speed of products of float32 matrices of 2048 x 2048 on this device: the peak to compare with.
 
 All bits of float32, as the other rows have them. The peak of a matrix unit at fewer bits is
 higher.

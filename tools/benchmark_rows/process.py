@@ -39,13 +39,13 @@ def row_command(python: str, script: str, settings: Settings) -> list[str]:
 
 
 class Process:
-    """One process, warmed up, that stands still until one of its calls is timed.
+    """One process, warmed up, that waits until one of its calls is timed.
 
     Attributes:
         ready_seconds: from its start to the end of its warm-up.
         about: by call, what `serve.Call` says of it.
         pairs: of calls whose ratio is of interest.
-        facts: whatever else it says.
+        facts: its further facts.
     """
 
     def __init__(self, python: str, script: str, settings: Settings):

@@ -1,4 +1,4 @@
-"""How RD4AD's evaluation measures localisation, written anew from its description, to be timed.
+"""RD4AD's localisation metrics, reimplemented from their description, to be timed.
 
 Slow on purpose, as that procedure is: pixels go through Python lists, and at each of 200 thresholds
 a mask's regions are labelled anew. RD4AD labels with scikit-image and collects rows in a pandas
@@ -59,7 +59,7 @@ def image_pro(anomaly_map: np.ndarray, mask: np.ndarray) -> float:
 
 
 def overlaps(found: np.ndarray, mask: np.ndarray) -> list[float]:
-    """The share of each 8-connected region of `mask` that is found; both bool [H, W]."""
+    """Returns the fraction of each 8-connected region of `mask` that is found; both bool [H, W]."""
     labels = np.zeros(mask.shape, np.int32)
     ndimage.label(mask, structure=EIGHT_CONNECTED, output=labels)
     shares = []

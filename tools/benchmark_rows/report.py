@@ -6,7 +6,7 @@ from typing import Any
 
 
 def markdown(report: dict[str, Any]) -> str:
-    """All that was measured, as tables."""
+    """Formats all measurements as tables."""
     parts = [
         f"`{report['arch']}`, {report['image_size']} px, stem width {report['stem_width']}, "
         f"{report['precision']}, {report['rounds']} rounds; {report['machine']['processor']}, "
@@ -72,7 +72,7 @@ def ratios_table(groups: dict[str, Any]) -> str:
 
 
 def facts_list(name: str, group: dict[str, Any]) -> str:
-    """What the group's processes said, and the efficiency of several devices."""
+    """Lines with the processes' facts and the efficiency of several devices."""
     lines = [f"{name}:", ""]
     for key, value in group.get("facts", {}).items():
         lines.append(f"- {key.replace('_', ' ')}: {in_words(value)}")

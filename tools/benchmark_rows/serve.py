@@ -14,12 +14,12 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Settings:
-    """What a process measures; its only argument, as JSON.
+    """Settings of a row's process: its only argument, as JSON.
 
     Attributes:
         row: which of the script's programs, with its options: "train+cache".
         arch: backbone.
-        batch: images a call.
+        batch: images per call.
         image_size: S.
         stem_width: channels of the backbone's stem; 64 is torchvision's.
         data: a folder of images, or None for generated ones.
@@ -37,7 +37,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Call:
-    """Something that is timed.
+    """One timed call.
 
     Attributes:
         run: does the work and waits until it is done.
@@ -77,7 +77,7 @@ def serve(
         settings: this process's.
         pairs: names of calls whose ratio is of interest, the first over the second.
         warm_up: run each call once before. Without it, that is the caller's to do.
-        facts: called after the warm-up: what else is to stand in the report.
+        facts: called after the warm-up, for further entries of the report.
     """
     if warm_up:
         for call in calls.values():

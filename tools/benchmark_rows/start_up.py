@@ -1,4 +1,4 @@
-"""How long starting takes: processes that are started anew for each time, in turn."""
+"""Start-up times: a new process for each measurement, in turn."""
 
 import json
 import os
@@ -99,14 +99,14 @@ def ready_seconds(output: str) -> float:
 
 
 def installed_size(python: str, distribution: str) -> dict[str, int]:
-    """What an installation takes on disk, as `installed_size.py` prints it."""
+    """Returns the size of an installation on disk, from `installed_size.py`."""
     command = [python, str(HERE / "installed_size.py"), distribution]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     return json.loads(done.stdout)
 
 
 def arithmetic(settings: Settings) -> dict[str, float]:
-    """GFLOP an image by kind of row, from `arithmetic.py`, which must not touch a GPU."""
+    """Returns GFLOP per image by kind of row, from `arithmetic.py`, which must not touch a GPU."""
     command = [sys.executable, str(HERE / "arithmetic.py"), row_command("", "", settings)[-1]]
     environment = {**os.environ, "JAX_PLATFORMS": "cpu"}
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)

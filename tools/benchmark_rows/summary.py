@@ -9,7 +9,7 @@ RATIO_KEYS = ("seconds_median", "seconds_min", "cpu_seconds_min")
 
 
 def summarise(calls: Sequence[dict[str, float]], about: dict[str, Any]) -> dict[str, Any]:
-    """One row: `calls` as `Process.time_once` gives them, `about` with the images of a call."""
+    """Summarises a row: `calls` from `Process.time_once`, `about` with the images of a call."""
     seconds = [call["seconds"] for call in calls]
     median = statistics.median(seconds)
     return {
@@ -35,8 +35,8 @@ def compare(
     and where there is nothing to compare with.
 
     Args:
-        rows: by name, as `summarise` gives them; call i of each is of the same round.
-        pairs: each gives the ratio of the first over the second.
+        rows: by name, from `summarise`; call i of each is of the same round.
+        pairs: of rows, for the ratio of the first over the second.
         max_others: cores that others may have taken during a call.
     """
     disturbed = any(row["others_cores"] > max_others for row in rows.values())
@@ -91,7 +91,7 @@ def add_arithmetic(
     The share is left out where the group was disturbed.
 
     Args:
-        result: a group, as `compare` gives it; changed.
+        result: a group, from `compare`; changed.
         gflop_an_image: by kind.
         peaks: GFLOP/s of a large matrix product, before, between and after the rounds.
     """

@@ -50,7 +50,7 @@ def make_scenes(key: jax.Array, num_scenes: int, size: int) -> Scenes:
     """Generates a batch.
 
     Args:
-      key: the same key gives the same pictures.
+      key: determines the pictures.
       num_scenes: B.
       size: S, a multiple of 4.
     """
@@ -173,7 +173,7 @@ def _two_nearest(key, u, v):
 
 
 def _julia(share, u, v):
-    """How fast z² + c runs away; tiled by folding the plane, c near the Mandelbrot set's edge."""
+    """Escape times of z² + c; tiled by folding the plane, c near the Mandelbrot set's edge."""
     turn = 2 * jnp.pi * share
     cx = 0.5 * jnp.cos(turn) - 0.25 * jnp.cos(2 * turn) - 0.05
     cy = 0.5 * jnp.sin(turn) - 0.25 * jnp.sin(2 * turn)
@@ -212,7 +212,7 @@ def _paint(key, fields, traits):
         which = index % len(fields)
         leaf_contrast = jnp.exp(-2.5 * draws[index, 12])
         own = _colours(draws[index, 13:20], leaf_contrast)
-        # Half of the shapes differ from what lies below by a little only.
+        # Half of the shapes differ only slightly from their background.
         similar = colours + 0.5 * leaf_contrast * (own - own.mean())
         own = jnp.clip(jnp.where(draws[index, 20] < 0.5, similar, own), 0.0, 1.0)
         image = image + masks[index] * (_tint(fields[which], own) - image)

@@ -1,4 +1,4 @@
-"""What the teacher learns: to tell places apart, name them, repaint them, and spread them.
+"""Losses of the teacher's tasks: tell places apart, name them, repaint them, spread them.
 
 Each loss sees the three maps that reverse distillation will use. All but the last have a linear
 head on each of them, so that all three must hold something, not only the deepest.
@@ -77,7 +77,7 @@ def _contrast(head, features, views: Views, key):
         first, second = (view[stage] for view in features)
         side = first.shape[1]
         shift = (first_corner - second_corner) // stride
-        # Rows and columns of the first view that lie in the second as well.
+        # Rows and columns of the first view that are in the second too.
         low, high = jnp.maximum(0, -shift), jnp.minimum(side, side - shift)
         key, draw_key = random.split(key)
         draws = random.uniform(draw_key, (len(first), _SAMPLES_AN_IMAGE[stage], 2))
@@ -87,7 +87,7 @@ def _contrast(head, features, views: Views, key):
             for view, where in ((first, places), (second, places + shift[:, None]))
         ]
         logits = rows[0] @ rows[1].T / _TEMPERATURE
-        # A place that was drawn twice is no negative of itself.
+        # A place that was drawn twice is not a negative of itself.
         image = jnp.arange(len(first))[:, None] * side * side
         names = (image + places[..., 0] * side + places[..., 1]).reshape(-1)
         twin = (names[:, None] == names[None]) & ~jnp.eye(len(names), dtype=bool)

@@ -1,1 +1,1 @@
-"""What `tools/reproduce.py` does: the paper's experiments as grids of runs, and their reports."""
+"""Parts of `tools/reproduce.py`: the paper's experiments as grids of runs, and their reports."""

@@ -1,7 +1,7 @@
-"""What a run depends on, and its hash: the address under which its result is kept.
+"""Address of a run: the hash of everything it depends on, under which its result is stored.
 
 Two commands that ask for the same settings of the same code, on the same images with the same
-teacher, ask for the same run, wherever the files lie.
+teacher, ask for the same run, wherever the files are.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from rdvar_jax.runs.config import RANDOM_WEIGHTS, Config, flatten, good_names
 from rdvar_jax.weights.catalogue import fetch, sha256_of
 from rdvar_jax.weights.procedural import PROCEDURAL, procedural_path
 
-# Where things lie, what is drawn and what is logged: nothing of it changes a result.
+# Paths, figures and logging, none of which changes a result.
 WITHOUT_EFFECT = ("data.root", "teacher.weights")
 SECTIONS_WITHOUT_EFFECT = ("report", "logging", "distributed")
 # The libraries whose arithmetic is in the result.
@@ -28,7 +28,7 @@ DIGITS = 12
 
 
 def identity(config: Config) -> dict[str, Any]:
-    """All that the result of a run depends on, but the machine.
+    """Everything that the result of a run depends on, except the machine.
 
     Raises:
         DataError, WeightsError: images or weights are not there.

@@ -28,7 +28,7 @@ STATISTICS = (
     "Values are of the last epoch: mean ± standard deviation over the seeds. Differences are of "
     "runs with the same category and seed, with a bootstrap interval over the seeds and an exact "
     f"two-sided sign test over the pairs. A difference exceeds seed noise where the interval "
-    f"excludes 0 and p < {SIGNIFICANT}; n pairs cannot give less than p = 2 / 2^n, 0.25 for three."
+    f"excludes 0 and p < {SIGNIFICANT}; n pairs cannot reach less than p = 2 / 2^n, 0.25 for three."
 )
 
 
@@ -122,7 +122,7 @@ def _warnings(base: Config, outcomes: Sequence[Outcome], missing: Sequence[str])
         )
     if others:
         warnings.append(
-            f"Not the paper's setting: {'; '.join(others)}. The paper's numbers stand beside ours "
+            f"Not the paper's setting: {'; '.join(others)}. The paper's numbers are beside ours "
             "for orientation; ours neither confirm nor refute them."
         )
     if missing:
@@ -144,7 +144,7 @@ def _setting(base: Config, outcomes: Sequence[Outcome]) -> str:
 
 
 def environment(base: Config, outcomes: Sequence[Outcome], commit: str | None) -> dict[str, Any]:
-    """What the results were made with; no paths."""
+    """Environment of the results, without paths."""
     first = outcomes[0].result if outcomes else None
     return {
         "commit": commit,

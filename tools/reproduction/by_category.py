@@ -86,7 +86,7 @@ def paper_means(metric: str) -> tuple[float | None, float | None]:
 
 
 def findings(outcomes: Sequence[Outcome]) -> list[str]:
-    """Whether L_var helps beyond seed noise, and in how many categories."""
+    """Sentences on whether L_var helps beyond seed noise, and in how many categories."""
     sentences = []
     for metric, name in METRICS.items():
         first, second = (percents(outcomes, variant, metric) for variant in NAMES)

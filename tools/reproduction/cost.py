@@ -1,4 +1,4 @@
-"""What a sweep will cost, from a run of a few steps."""
+"""Cost of a sweep, estimated from a run of a few steps."""
 
 import json
 import math
@@ -20,7 +20,7 @@ STATES_KEPT = 3  # by training: the two latest, and the best
 
 @dataclass(frozen=True)
 class Probe:
-    """What was measured.
+    """Measurements of a probe.
 
     Attributes:
         steps: how many were timed.
@@ -83,7 +83,7 @@ def probe(request: Request, steps: int, environment: dict[str, str]) -> Probe:
 
 
 def seconds_of(config: Config, measured: Probe) -> float:
-    """What a whole run will take."""
+    """Estimates the cost of a whole run."""
     images = config.train.epochs * len(find_data(config).train)
     every = config.train.evaluate_every_epochs
     evaluations = math.ceil(config.train.epochs / every) if every else 0

@@ -103,7 +103,7 @@ EXPERIMENTS = {
 def cells(
     experiment: Experiment, base: Config, categories: Sequence[str], seeds: Sequence[int]
 ) -> Iterator[Cell]:
-    """The grid of an experiment. Runs that are compared with each other stand side by side.
+    """Returns the grid of an experiment, with runs to be compared next to each other.
 
     Args:
         experiment: one of EXPERIMENTS.
@@ -117,7 +117,7 @@ def cells(
     if experiment.needs_lambda and base.loss.lambda_var == 0:
         raise ConfigError(
             f"--config.loss.lambda_var=0 leaves nothing to compare in {experiment.name}; give the "
-            "weight that L_var shall have, such as 0.1."
+            "weight of L_var, such as 0.1."
         )
     for category, seed, variant in itertools.product(categories, seeds, experiment.variants):
         config = base.copy_and_resolve_references()

@@ -36,7 +36,7 @@ def verdict(
     difference: Difference | None,
     reference: Mapping[str, Mapping[int, float]],
 ) -> str:
-    """Whether a difference exceeds seed noise, in one sentence.
+    """Says in one sentence whether a difference exceeds seed noise.
 
     Args:
         metric: what is compared, such as "Image AUROC".

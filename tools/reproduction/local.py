@@ -15,9 +15,9 @@ _COUNT = "import jax; print(jax.default_backend(), jax.local_device_count())"
 
 
 def find_slots() -> list[dict[str, str]]:
-    """What each process that may run at the same time gets in its environment.
+    """Finds the environment of each process that may run at the same time.
 
-    JAX is asked in a process of its own, because this one must not hold the GPUs.
+    JAX is queried in a separate process, because this one must not hold the GPUs.
 
     Raises:
         UserError: JAX does not start.
@@ -44,7 +44,7 @@ def run_local(
     Args:
         folders: of runs that were asked for, in this order.
         keep_checkpoints: whether finished runs keep their states.
-        slots: as `find_slots` gives them.
+        slots: from `find_slots`.
         ended: called after each run, from several threads.
     """
     stop, waiting = Event(), SimpleQueue[Path]()

@@ -34,7 +34,7 @@ ORACLE_METRICS = ("image_auroc", "pixel_auroc", "aupro")
 
 
 def main(argv: list[str]) -> int:
-    """Runs one folder and gives the exit code: 0 done, 1 or 2 failed, 128 + n stopped."""
+    """Runs one folder and returns the exit code: 0 done, 1 or 2 failed, 128 + n stopped."""
     threading.Thread(target=_stop_with_the_sweep, daemon=True).start()
     run = RunFolder(Path(argv[0]))
     with run.locked():
@@ -89,7 +89,7 @@ def run_config(
 
     Args:
         config: of `rdvar train`.
-        folder: the workdir; a run that was stopped there goes on.
+        folder: the workdir; a stopped run there is resumed.
 
     Returns:
         The result, in which nothing depends on time; how long it took; and examples: `names`,

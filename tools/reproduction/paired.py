@@ -19,7 +19,7 @@ TIE = 1e-9
 
 @dataclass(frozen=True)
 class Difference:
-    """How much larger the second of two variants is.
+    """Difference of the second of two variants from the first.
 
     Attributes:
         mean: over the categories, of the mean over the seeds.
@@ -44,7 +44,7 @@ class Difference:
 
     @property
     def excludes_zero(self) -> bool:
-        """Whether the bootstrap interval lies on one side of 0."""
+        """Whether the bootstrap interval excludes 0."""
         return self.low is not None and self.high is not None and self.low * self.high > 0
 
     @property
@@ -52,7 +52,7 @@ class Difference:
         """Whether the interval excludes 0 and the sign test agrees.
 
         The interval alone will not do: of three seeds it is the range of the three differences,
-        which lie on one side by chance in a quarter of all cases.
+        which are on one side by chance in a quarter of all cases.
         """
         return self.excludes_zero and self.p < SIGNIFICANT
 

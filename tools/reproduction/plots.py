@@ -147,7 +147,7 @@ def _zoom(axes: Any, values: Sequence[float]) -> None:
 
 
 def _save(figure: Any, path: Path, text: str) -> Picture:
-    # A fixed name of the program and no date: the same runs give the same file.
+    # A fixed program name and no date, so that the same runs make the same file.
     figure.savefig(path, dpi=110, metadata={"Software": "rdvar_jax"})
     pyplot.close(figure)
     return Picture(path.name, text)

@@ -16,7 +16,7 @@ TOOLS = Path(__file__).resolve().parents[1]
 def run_process(
     folder: Path, keep_checkpoints: bool, environment: Mapping[str, str], stop: Event
 ) -> None:
-    """Runs one folder in a process of its own, so that nothing it does can end the sweep.
+    """Runs one folder in a separate process, so that nothing it does can end the sweep.
 
     Args:
         folder: of a run that was asked for.
@@ -46,7 +46,7 @@ def run_process(
 
 
 def ending(code: int) -> str:
-    """An exit code in words."""
+    """Describes an exit code."""
     if code >= 0:
         return f"exit code {code}"
     name = signal.Signals(-code).name
@@ -54,6 +54,6 @@ def ending(code: int) -> str:
 
 
 def python_path() -> str:
-    """Where a run's process finds `reproduction`."""
+    """Environment in which a run's process finds `reproduction`."""
     own = os.environ.get("PYTHONPATH")
     return os.pathsep.join([str(TOOLS), *([own] if own else [])])

@@ -48,7 +48,7 @@ def connect(address: str) -> Any:
 
 
 def num_slots(ray: Any) -> int:
-    """How many runs go at the same time: one a GPU, or else one a machine."""
+    """Returns the number of concurrent runs: one per GPU, or else one per machine."""
     total = ray.cluster_resources()
     return int(total.get("GPU", 0)) or len([node for node in ray.nodes() if node["Alive"]])
 
@@ -59,7 +59,7 @@ def run_on_ray(
     """Runs all folders as tasks; a task whose machine is lost is started again elsewhere.
 
     Args:
-        ray: as `connect` gives it.
+        ray: from `connect`.
         folders: of runs that were asked for.
         keep_checkpoints: whether finished runs keep their states.
         ended: called after each run.
@@ -76,12 +76,12 @@ def run_on_ray(
         try:
             ray.get(done)
         except ray.exceptions.RayError as error:
-            RunFolder(folder).fail(f"Ray gave it up: {str(error).splitlines()[0]}")
+            RunFolder(folder).fail(f"Ray gave up on it: {str(error).splitlines()[0]}")
         ended(folder)
 
 
 def _resources(ray: Any) -> dict[str, Any]:
-    """What a task asks for: a GPU, or all cores of the smallest machine."""
+    """Returns the resources of a task: a GPU, or all cores of the smallest machine."""
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     if any(node.get("GPU", 0) > 0 for node in nodes):
         return {"num_gpus": 1}
@@ -89,7 +89,7 @@ def _resources(ray: Any) -> dict[str, Any]:
 
 
 def _own_environment() -> dict[str, str]:
-    """What a run may depend on, and a worker does not get from its machine."""
+    """Variables that a run may depend on and that a worker does not inherit from its machine."""
     names = ("RDVAR_CACHE", "TORCH_HOME", "XDG_CACHE_HOME", "JAX_COMPILATION_CACHE_DIR")
     return {name: os.environ[name] for name in names if name in os.environ}
 

@@ -1,4 +1,4 @@
-"""What an experiment reports: words, tables and pictures, as Markdown, CSV and JSON."""
+"""Report of an experiment: text, tables and pictures, as Markdown, CSV and JSON."""
 
 import csv
 import io
@@ -56,7 +56,7 @@ class Report:
 
 
 def report_from_json(text: str) -> Report:
-    """Reads what `to_json` wrote."""
+    """Reads the output of `to_json`."""
     values = json.loads(text)
     values["tables"] = [Table(**table) for table in values["tables"]]
     values["pictures"] = [Picture(**picture) for picture in values["pictures"]]

@@ -1,4 +1,4 @@
-"""The folder of one run: what is asked for, what came out, and what happened on the way."""
+"""Folder of one run: request, result and attempts."""
 
 import fcntl
 import json
@@ -58,11 +58,11 @@ class RunFolder:
 
     @property
     def is_finished(self) -> bool:
-        # Written last, and in one step.
+        # Written last, and atomically.
         return self.result.exists()
 
     def ask(self, identity: dict[str, Any], config: Config) -> None:
-        """Makes the folder and writes down what is to be run."""
+        """Creates the folder and writes the request."""
         self.folder.mkdir(parents=True, exist_ok=True)
         write_json(self.request, {"identity": identity, "config": json.loads(config.to_json())})
 
@@ -72,11 +72,11 @@ class RunFolder:
         return request["identity"], config_from_json(json.dumps(request["config"]))
 
     def fail(self, message: str) -> None:
-        """Keeps why the run ended without a result."""
+        """Records why the run ended without a result."""
         write_json(self.failure, {"message": message})
 
     def read_failure(self) -> str | None:
-        """Why the last attempt failed; None where it did not."""
+        """Reads why the last attempt failed; None if it did not."""
         return json.loads(self.failure.read_text())["message"] if self.failure.exists() else None
 
     def note(self, event: str, **facts: Any) -> None:
@@ -87,7 +87,7 @@ class RunFolder:
             file.write(json.dumps(line) + "\n")
 
     def read_attempts(self) -> list[dict[str, Any]]:
-        """What `note` wrote."""
+        """Reads the lines of `note`."""
         if not self.attempts.exists():
             return []
         return [json.loads(line) for line in self.attempts.read_text().splitlines()]

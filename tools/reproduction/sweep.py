@@ -1,4 +1,4 @@
-"""Which runs experiments need, which of them are finished, and running the others."""
+"""Sweeps: finds the runs that experiments need, and runs the unfinished ones."""
 
 import json
 import sys
@@ -58,7 +58,7 @@ def make_plan(
     seeds: Sequence[int],
     output: Path,
 ) -> Plan:
-    """Finds out the address of every run; nothing is written.
+    """Determines the address of every run; nothing is written.
 
     Args:
         experiments: in the order in which their runs are made.
@@ -111,7 +111,7 @@ def failures(plan: Plan, experiment: str) -> list[str]:
 
 
 class Progress:
-    """Says of each run how it ended."""
+    """Reports how each run ended."""
 
     def __init__(self, number: int):
         self._number = number

@@ -1,4 +1,4 @@
-"""All that is compared between the two implementations, computed in torch.
+"""Quantities compared between the two implementations, computed in torch.
 
 Quantities are numpy arrays under flat names, in torch's names and layouts:
 
@@ -80,7 +80,7 @@ def step_quantities(
     flavour: Flavour = AS_PUBLISHED,
     num_samples: int | None = None,
 ) -> dict[str, np.ndarray]:
-    """What some train steps do, from the same start for each of the losses.
+    """Results of some train steps, from the same start for each of the losses.
 
     Args:
         networks: the start, left as it is.

@@ -1,4 +1,4 @@
-"""The train step, as RD4AD publishes it and as one would write it for speed."""
+"""Train step, as published by RD4AD and as optimised for speed."""
 
 # torch is not among this project's dependencies, so it is absent where pyright runs.
 # pyright: reportMissingImports=false
@@ -14,7 +14,7 @@ from torch_reference.network import Networks, normalise
 
 @dataclass(frozen=True)
 class Flavour:
-    """How the same step is run.
+    """Variant of the same step.
 
     Attributes:
         teacher_gradient: compute gradients with respect to the teacher, which nobody uses.
