@@ -112,9 +112,9 @@ def generate(
     Each image depends on the seed and its own path alone: more images, or other categories, change
     none of the others.
 
-    ROOT appears only when it is complete. An interrupted run leaves no ROOT, and a killed one leaves
-    a hidden folder `.NAME.*.partial` beside it, to be deleted. If ROOT already holds exactly
-    these files (by its record, synthetic.json, and the names of its files), nothing is done.
+    ROOT appears only when it is complete. An interrupted run leaves no ROOT, and a killed one
+    leaves a hidden folder `.NAME.*.partial` beside it, to be deleted. If ROOT already holds exactly
+    these files (by its record, synthetic.json, and their names), nothing is done.
 
     Args:
         root: The folder to make; it may exist if it is empty.
