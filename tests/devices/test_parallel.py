@@ -1,4 +1,4 @@
-"""Functions that are made once: the same arguments give the same one, and so one compilation."""
+"""`made_once`: the same arguments return the same function, compiled once."""
 
 import jax
 import numpy as np
