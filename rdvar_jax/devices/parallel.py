@@ -28,8 +28,8 @@ Make = TypeVar("Make", bound=Callable)
 def made_once(make: Make) -> Make:
     """Decorates a maker of functions: the same arguments return the same function.
 
-    JAX identifies a function by its `id`, so a new one is traced and compiled again. Keeps the
-    latest 32, and none of arguments without a hash, such as a list or a tracer.
+    JAX compares functions by identity, so a new one is traced and compiled again. Keeps the 32 most
+    recently used, and none whose arguments have no hash, such as a list or a tracer.
     """
     remembered = lru_cache(maxsize=32)(make)
 

@@ -35,7 +35,7 @@ LINGER_SECONDS = 3
 
 logger = logging.getLogger("rdvar_jax")
 
-_on_abort: Callable | None = None  # ctypes keeps no reference of its own
+_on_abort: Callable | None = None  # ctypes does not keep a reference
 
 
 @contextmanager
@@ -180,7 +180,7 @@ def _join(given: dict, lost_after_seconds: int, connect_seconds: int) -> None:
     # It would handle SIGTERM from C++; training/stop.py agrees on a stop by other means.
     jax.config.update("jax_enable_preemption_service", False)
     where = given.get("coordinator_address", "the cluster's address")
-    _say_on_abort(
+    _handle_abort(
         f"rdvar: not all processes joined at {where} within {connect_seconds} s; start "
         "distributed.num_processes of them, each with its own id, where it can be reached.",
         EXIT_LOST,
@@ -202,7 +202,7 @@ def _join(given: dict, lost_after_seconds: int, connect_seconds: int) -> None:
         )
         raise ConfigError(f"the processes cannot be joined ({reason}); {remedy}.") from error
     index, count = jax.process_index(), jax.process_count()
-    _say_on_abort(
+    _handle_abort(
         f"rdvar: JAX has ended process {index} of {count}, because it lost another process of the "
         "job (its message above says which); the same command, on all processes, resumes from the "
         "last checkpoint.",
@@ -215,7 +215,7 @@ def _join(given: dict, lost_after_seconds: int, connect_seconds: int) -> None:
     logger.info("%d processes, %d devices", count, jax.device_count())
 
 
-def _say_on_abort(sentence: str, exit_code: int) -> None:
+def _handle_abort(sentence: str, exit_code: int) -> None:
     """Handles SIGABRT from now on. Not by `signal`: abort() does not wait for the main thread."""
     global _on_abort
 

@@ -128,7 +128,7 @@ def _matches(pattern: Path) -> list[InputImage]:
     fixed = next(number for number, part in enumerate(parts) if glob.has_magic(part))
     base = Path(*parts[:fixed])
     files = [Path(name) for name in sorted(glob.glob(str(pattern), recursive=True))]
-    files = [path for path in files if not path.is_dir() and not _is_round_trip(base, path)]
+    files = [path for path in files if not path.is_dir() and not _is_in_link_cycle(base, path)]
     images = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
     if not images:
         raise DataError(
@@ -141,7 +141,7 @@ def _matches(pattern: Path) -> list[InputImage]:
     return [InputImage(path, path.relative_to(base).as_posix()) for path in images]
 
 
-def _is_round_trip(base: Path, path: Path) -> bool:
+def _is_in_link_cycle(base: Path, path: Path) -> bool:
     """Whether a link between `base` and the file points to a folder above it."""
     if not any(folder.is_symlink() for folder in path.parents):
         return False

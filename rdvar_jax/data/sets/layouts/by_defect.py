@@ -43,8 +43,8 @@ def training_images(folder: Path, names: Names, complain: Complain) -> tuple[Ima
         return ()
     if good.parent != folder:
         beside = folder_entries(good.parent)
-        strangers = [path for path in beside.folders if path.name != good.name]
-        warn_left_out(good.parent, beside.images + strangers + beside.others)
+        other_folders = [path for path in beside.folders if path.name != good.name]
+        warn_left_out(good.parent, beside.images + other_folders + beside.others)
     return good_images(folder, good, complain)
 
 

@@ -40,7 +40,7 @@ def find(folder: Path, complain: Complain) -> Category:
 def _training_images(folder: Path, complain: Complain) -> tuple[ImageRecord, ...]:
     good = next((folder / name for name in TRAIN if (folder / name).is_dir()), None)
     entries = folder_entries(folder)
-    _warn_of_strangers(folder, good, entries.folders)
+    _warn_of_unknown_folders(folder, good, entries.folders)
     if good is None and not entries.images:
         complain(
             f"The folder {folder} holds no image ({image_suffixes()}) and neither good nor train; "
@@ -56,7 +56,7 @@ def _training_images(folder: Path, complain: Complain) -> tuple[ImageRecord, ...
     return by_defect.good_images(folder, good, complain)
 
 
-def _warn_of_strangers(folder: Path, good: Path | None, folders: list[Path]) -> None:
+def _warn_of_unknown_folders(folder: Path, good: Path | None, folders: list[Path]) -> None:
     """Warns about folders that have no meaning here, such as `bad` beside `good`."""
     known = {"test", *MASKS} if (folder / "test").is_dir() else set()
     if good is not None:
