@@ -1,1 +1,1 @@
-"""Files on disk become uint8 arrays, masks and records; batches come in a seeded order."""
+"""Image data: from files on disk to uint8 arrays, masks, records and seeded batches."""

@@ -97,7 +97,7 @@ def test_all_problems_are_said_not_only_the_first(data):
         ("train/good/005.png", "cannot be recognised"),
         ("test/good/001.png", "damaged"),
         ("spot/000.png has no mask",),
-        ("009_mask.png belongs to no test image",),
+        ("009_mask.png matches no test image",),
         ("002_mask.png has 7x64 pixels",),
         ("different pixel sizes: 64x64 (count 7,", "32x64 (count 1, such as", "007.png"),
     ):
@@ -106,7 +106,7 @@ def test_all_problems_are_said_not_only_the_first(data):
     # What is allowed is no problem; what cannot be left out stays one.
     problems = inspect(data, on_error="skip", allow_mixed_sizes=True).problems
     assert len(problems) == 4
-    assert any("2 of 10 train images cannot be used, over the 5%" in one for one in problems)
+    assert any("2 of 10 train images cannot be used, more than the 5%" in one for one in problems)
 
 
 def test_copies_are_found_in_whatever_file_they_are(data):
@@ -153,8 +153,8 @@ def test_the_layout_and_what_tells_it(data):
         path.unlink()
     (data / "tile/train/good").rename(data / "plain")
     found = inspect(data, "plain")
-    assert "layout folder (detected: images lie right in it)" in found.text
-    assert "can be trained on, and not evaluated" in found.text
+    assert "layout folder (detected: images are directly in it)" in found.text
+    assert "can be trained on but not evaluated" in found.text
     assert found.problems == []
     (problem,) = inspect(data, "nothing").problems
     assert "there is no category 'nothing'" in problem

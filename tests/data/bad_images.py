@@ -1,4 +1,4 @@
-"""Image files that cannot be read: how each is made, what the sentence says, the mend it offers."""
+"""Unreadable image files: how each is made, and the problem and remedy in its message."""
 
 import os
 import struct
@@ -26,7 +26,7 @@ def two_pages(path: Path) -> None:
 def bad_header(path: Path) -> None:
     write_png(path, L, 8, 0)
     content = bytearray(path.read_bytes())
-    content[25] = 7  # a colour type that does not exist; its checksum is wrong now, too
+    content[25] = 7  # an unknown colour type; the checksum is wrong now, too
     path.write_bytes(content)
 
 
@@ -46,7 +46,7 @@ def floats(path: Path) -> None:
 DAMAGED = ["is damaged or cannot be decoded"], "copy it again from its source or remove it"
 UNKNOWN = ["cannot be recognised as a PNG, JPEG, BMP or TIFF image"], "save it as one of these"
 
-# file name: (how it is made, what the sentence has to say, the mend it has to offer)
+# file name: (how it is made, parts of the problem in the message, the remedy in it)
 BAD_IMAGES: dict[str, tuple[Callable[[Path], object], list[str], str]] = {
     "truncated.png": (truncated, *DAMAGED),
     "truncated.jpg": (truncated, *DAMAGED),
@@ -62,17 +62,17 @@ BAD_IMAGES: dict[str, tuple[Callable[[Path], object], list[str], str]] = {
     "link.png": (
         lambda p: p.symlink_to("gone.png"),
         ["is a link to gone.png, which does not exist"],
-        "mend or remove the link",
+        "fix or remove the link",
     ),
     "circle.png": (
         lambda p: p.symlink_to(p.name),
-        ["is a link that leads back to itself"],
-        "mend or remove it",
+        ["is a link that points back to itself"],
+        "fix or remove it",
     ),
-    "pipe.png": (os.mkfifo, ["is a pipe or a device and no file"], "remove it"),
+    "pipe.png": (os.mkfifo, ["is a pipe or a device, not a file"], "remove it"),
     "bomb.png": (bomb, ["claims more pixels than Pillow's safety limit"], "make the image smaller"),
-    "pages.tif": (two_pages, ["holds 2 pages"], "save each as a file of its own"),
-    "animated.png": (two_pages, ["holds 2 pages"], "save each as a file of its own"),
+    "pages.tif": (two_pages, ["holds 2 pages"], "save each as a separate file"),
+    "animated.png": (two_pages, ["holds 2 pages"], "save each as a separate file"),
     "floats.tif": (floats, ["Pillow's mode F"], "save it with 8 or 16 bits in grey or RGB"),
     "lab.tif": (lambda p: Image.new("LAB", (S, S)).save(p), ["mode LAB"], "in grey or RGB"),
     "signed.tif": (
@@ -88,7 +88,7 @@ BAD_IMAGES: dict[str, tuple[Callable[[Path], object], list[str], str]] = {
     "a\nb, 'c' \"d\".png": (truncated, ["a\\nb, 'c' \"d\".png", *DAMAGED[0]], DAMAGED[1]),
 }
 
-# What a folder does not hold, so that no listing of one finds it.
+# Files that no listing of a folder finds.
 NOT_LISTED: dict[str, tuple[Callable[[Path], object], list[str], str]] = {
     "absent.png": (lambda p: None, ["does not exist"], "put the file back or correct its path"),
     "folder.png": (Path.mkdir, ["is a folder where an image file is expected"], "remove or rename"),

@@ -1,4 +1,4 @@
-"""Sets that are refused: what is done to a whole one, what the sentence names, and the mend."""
+"""Refused sets: the change to a good one, what the message names, and the remedy."""
 
 import shutil
 from collections.abc import Callable
@@ -24,7 +24,7 @@ WHOLE = (
 
 
 def lay_out(root: Path, *names: str) -> Path:
-    """Real images, each with pixels of its own, at names inside of `root`."""
+    """Writes real images, each with different pixels, at names inside `root`."""
     for number, name in enumerate(names):
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -68,7 +68,7 @@ class BadSet:
 
 
 def visa(*rows: str, header: str = "object,split,label,image,mask\n", end: str = "\n") -> Change:
-    """VisA's list, in a root that holds the object `candle`."""
+    """Writes VisA's list, in a root that holds the object `candle`."""
 
     def change(root: Path):
         (root / "split_csv").mkdir(parents=True, exist_ok=True)
@@ -168,23 +168,23 @@ BAD_SETS = {
     ),
     "two images of one name with one mask": BadSet(
         add("widget/test/hole/001.bmp"),
-        ["test/hole/001.bmp and ", "test/hole/001.png have one name, and so the same mask"],
-        "give each a name and a mask of its own",
+        ["test/hole/001.bmp and ", "test/hole/001.png have the same name, and so the same mask"],
+        "give each its own name and mask",
     ),
     "mask without an image": BadSet(
         add("widget/ground_truth/hole/002_mask.png"),
-        ["{root}/widget/ground_truth/hole/002_mask.png belongs to no test image"],
+        ["{root}/widget/ground_truth/hole/002_mask.png matches no test image"],
         "add the image (such as {root}/widget/test/hole/002.png)",
     ),
     "masks of an unknown defect": BadSet(
         add("widget/ground_truth/scratch/000_mask.png"),
-        ["{root}/widget/ground_truth/scratch/000_mask.png belongs to no test image"],
+        ["{root}/widget/ground_truth/scratch/000_mask.png matches no test image"],
         "or remove or rename the mask",
     ),
     "mask of another size": BadSet(
         lambda root: save(root / "widget/ground_truth/hole/001_mask.png", random_pixels(S, S + 1)),
         ["hole/001_mask.png has 9x8 pixels but its image", "test/hole/001.png has 8x8"],
-        "give both the same size",
+        "make both the same size",
     ),
     "training image of another size": BadSet(
         lambda root: save(root / "widget/train/good/002.png", random_pixels(S, S + 1, 3)),
@@ -202,9 +202,11 @@ BAD_SETS = {
         "it must have object, split, label, image, mask",
         header="object,split,label,image\n",
     ),
-    "VisA: short line": bad_list(("candle,train",), ", line 2: has not as many", "correct it"),
+    "VisA: short line": bad_list(
+        ("candle,train",), ", line 2: does not have as many", "correct it"
+    ),
     "VisA: long line": bad_list(
-        (VISA_ROWS[0] + ",,",), ", line 2: has not as many fields as", "correct it"
+        (VISA_ROWS[0] + ",,",), ", line 2: does not have as many fields as", "correct it"
     ),
     "VisA: unknown split": bad_list(
         ("candle,val,normal,candle/0.JPG,",), ", line 2: the split 'val' is not", "correct it"
@@ -271,7 +273,7 @@ BAD_SETS = {
     ),
     "plain: no image": bad_plain(("part/notes.txt",), "part holds no image", "part/good"),
     "plain: good images in two places": bad_plain(
-        ("part/0.png", "part/good/0.png"), "cannot be known", "move all good images to"
+        ("part/0.png", "part/good/0.png"), "unclear which", "move all good images to"
     ),
     "plain: images and folders to test": bad_plain(
         ("part/0.png", "part/test/0.png", "part/test/dent/0.png"),
@@ -285,7 +287,7 @@ BAD_SETS = {
     ),
     "plain: mask of nothing": bad_plain(
         ("part/0.png", "part/test/0.png", "part/masks/7.png"),
-        "masks/7.png belongs to no image",
+        "masks/7.png matches no image",
         "add the image",
     ),
     "plain: some masks": bad_plain(
@@ -300,7 +302,7 @@ BAD_SETS = {
     ),
     "plain: two images with one mask": bad_plain(
         ("part/0.png", "part/test/0.png", "part/test/0.bmp", "part/masks/0.png"),
-        "test/0.bmp and {root}/part/test/0.png have one name, and so the same mask",
-        "give each a name and a mask of its own",
+        "test/0.bmp and {root}/part/test/0.png have the same name, and so the same mask",
+        "give each its own name and mask",
     ),
 }

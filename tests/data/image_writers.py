@@ -1,4 +1,4 @@
-"""Image files of any kind, small ones."""
+"""Writers of small image files of any kind."""
 
 import struct
 import zlib
@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-S = 8  # side of the generated images, so that nothing is resized unless a test wants it
+S = 8  # side of the generated images; nothing is resized unless a test wants it
 
 
 def random_pixels(*shape: int, high: int = 256) -> np.ndarray:
@@ -23,7 +23,7 @@ def save(path: Path, pixels: np.ndarray, mode: str | None = None, **options) -> 
 
 
 def write_png(path: Path, pixels: np.ndarray, bits: int, colour_type: int) -> Path:
-    """A PNG by its specification, for what Pillow cannot write."""
+    """Writes a PNG from its specification, where Pillow cannot."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return (
@@ -42,7 +42,7 @@ def write_png(path: Path, pixels: np.ndarray, bits: int, colour_type: int) -> Pa
 def write_tiff(
     path: Path, data: bytes, bits: tuple[int, ...], photometric: int, order: str = "<", signed=False
 ) -> Path:
-    """An uncompressed TIFF of S x S by its specification, for what Pillow cannot write."""
+    """Writes an uncompressed TIFF of S x S from its specification, where Pillow cannot."""
     directory_at = 8
     num_entries = 10
     bits_at = directory_at + 2 + 12 * num_entries + 4

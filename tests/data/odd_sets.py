@@ -1,4 +1,4 @@
-"""Sets that are odd and accepted: what is done to a whole one, its counts, and the warning."""
+"""Odd but accepted sets: the change to a normal one, its counts, and the warning."""
 
 import os
 import unicodedata
@@ -18,14 +18,14 @@ class OddSet:
     change: Change
     num_train: int = 2
     num_test: int = 4
-    warned: tuple[str, ...] = ()  # parts of the one warning; none at all where it is empty
+    warned: tuple[str, ...] = ()  # parts of the one warning; empty for no warning
     category: str = "widget"
     base: tuple[str, ...] = WHOLE
     undefined: tuple[str, ...] = ()  # kinds of metrics
 
 
 def picture(name: str, mode: str, **options) -> Change:
-    """One more image, in a mode of Pillow's."""
+    """Adds an image in a mode of Pillow's."""
 
     def change(root: Path):
         image = Image.fromarray(random_pixels(S, S, 3).astype(np.uint8)).convert(mode)
@@ -44,7 +44,7 @@ def move_and_link(root: Path) -> None:
 
 
 def two_spellings(root: Path) -> None:
-    """An accent that is one with its letter in the image's name, and apart in the mask's."""
+    """Makes an accented letter one character in the image's name, and two in the mask's."""
     name = "B\u00fcgel"
     lay_out(root, f"widget/test/hole/{name}.png")
     apart = unicodedata.normalize("NFD", name)

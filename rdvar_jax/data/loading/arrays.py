@@ -1,7 +1,7 @@
-"""A category's images, ready for training and for testing.
+"""A category's decoded images, for training and testing.
 
-They are held in memory where they fit into a budget: MVTec AD's largest category, 391 images of
-256 x 256, is 77 MB. Else they stay on disk, and what is done with them is the same, bit for bit.
+They are held in memory where they fit a budget: MVTec AD's largest category, 391 images of
+256 x 256, is 77 MB. Otherwise they stay on disk, with the same results bit for bit.
 """
 
 import dataclasses
@@ -28,42 +28,42 @@ Inputs: TypeAlias = Images | TilesOnDisk  # what the networks see
 
 @dataclass(frozen=True, eq=False)  # array `==` is elementwise
 class TrainSet:
-    """Good images. N images of H x W, in the order of `records`."""
+    """Good images: N of H x W, in the order of `records`."""
 
     records: tuple[ImageRecord, ...]
     images: Images  # uint8 [N, H, W, 3]
-    fingerprint: str  # of names and pixels: a resumed run notices changed data
-    skipped: tuple[Skipped, ...] = ()  # what was left out, with on_error "skip"
-    settings: Mapping[str, Any] = field(default_factory=dict)  # of `data`, that give them again
+    fingerprint: str  # of names and pixels, so that a resumed run notices changed data
+    skipped: tuple[Skipped, ...] = ()  # images left out with on_error "skip"
+    settings: Mapping[str, Any] = field(default_factory=dict)  # of `data`, to load them again
 
 
 @dataclass(frozen=True, eq=False)
 class TestSet:
-    """Good and defective images. N images of H x W, in the order of `records`."""
+    """Good and defective images: N of H x W, in the order of `records`."""
 
-    __test__ = False  # not a test class, whatever pytest reads from its name
+    __test__ = False  # the name makes pytest take it for a test class
 
     records: tuple[ImageRecord, ...]
     images: Images  # uint8 [N, H, W, 3]
     masks: np.ndarray  # bool [N, H, W], True where defective
-    labels: np.ndarray  # int32 [N], 0 good, 1 defective, UNLABELLED where nothing says so
-    # bool [N, H, W], False in the border that "pad" adds; None where no image has one.
+    labels: np.ndarray  # int32 [N], 0 good, 1 defective, or UNLABELLED
+    # bool [N, H, W], False in the padding of geometry "pad"; None without padding.
     valid_mask: np.ndarray | None = None
-    skipped: tuple[Skipped, ...] = ()  # what was left out, with on_error "skip"
+    skipped: tuple[Skipped, ...] = ()  # images left out with on_error "skip"
 
     @property
     def has_masks(self) -> bool:
-        """Whether defects are marked in pixels."""
+        """Whether any image has a mask."""
         return any(record.mask_path is not None for record in self.records)
 
     @property
     def has_labels(self) -> bool:
-        """Whether it is known of every image if it is good."""
+        """Whether every image has a label."""
         return bool((self.labels != UNLABELLED).all())
 
     @property
     def undefined(self) -> dict[str, str]:
-        """Which metrics the set cannot define, `image` or `pixel`, and why."""
+        """Metrics that are undefined on this set, `image` or `pixel`, and why."""
         if not self.has_labels:
             return dict.fromkeys(("image", "pixel"), "the test images have no labels")
         reasons = {}
@@ -78,7 +78,7 @@ class TestSet:
 
 
 def image_bytes(number: int, size: Size) -> int:
-    """Bytes that `number` decoded images take."""
+    """Returns the size in bytes of `number` decoded images."""
     geometry = as_geometry(size)
     return number * geometry.height * geometry.width * 3
 
@@ -94,13 +94,13 @@ def load_train(
     on_error: str = "fail",
     split: str = "train",
 ) -> TrainSet:
-    """Decode the training images of `category` to uint8 [N, H, W, 3].
+    """Decodes the training images of `category` to uint8 [N, H, W, 3].
 
-    With `on_error` "skip", images that cannot be read are left out; see `leave_out`, which names
-    the split in its words.
+    With `on_error` "skip", unreadable images are left out; see `leave_out`, whose messages name
+    `split`.
 
-    Over a `memory_budget` in bytes the images stay on disk. They are all decoded once even so, a
-    few at a time: for the fingerprint, and because a bad file is better found now than hours later.
+    Over a `memory_budget` in bytes the images stay on disk. They are still all decoded once, a few
+    at a time: for the fingerprint, and because a bad file is better found now than hours later.
 
     Raises:
         DataError: see `decode_images` and `leave_out`.
@@ -133,7 +133,7 @@ def load_validation(
     allow_mixed_sizes: bool = False,
     on_error: str = "fail",
 ) -> TrainSet:
-    """As `load_train`, of the good images that `split_validation` kept from training; N may be 0.
+    """Decodes the good images that are kept from training, as `load_train` does; N may be 0.
 
     Raises:
         DataError: see `load_train`.
@@ -160,11 +160,11 @@ def load_test(
     allow_mixed_sizes: bool = False,
     on_error: str = "fail",
 ) -> TestSet:
-    """Decode the test images of `category`, and their masks, to `size`.
+    """Decodes the test images of `category`, and their masks, to `size`.
 
-    With `on_error` "skip", images that cannot be read are left out, or whose masks cannot be used;
-    see `leave_out`. Over a `memory_budget` the images stay on disk, as in `load_train`; the masks
-    do not.
+    With `on_error` "skip", images that cannot be read or whose masks cannot be used are left out;
+    see `leave_out`. Over a `memory_budget` the images stay on disk, as in `load_train`, but the
+    masks do not.
 
     Raises:
         DataError: see `decode_images`, `decode_masks` and `leave_out`.
@@ -199,7 +199,7 @@ def load_test(
 def _without(
     failures: dict[int, DataError] | None, records: tuple[ImageRecord, ...], *arrays: Images
 ) -> tuple[Any, ...]:
-    """Records and arrays [N, ...] without those that failed."""
+    """Drops the failed entries from records and arrays [N, ...]."""
     if not failures:
         return records, *arrays
     kept = [index for index in range(len(records)) if index not in failures]
@@ -209,10 +209,10 @@ def _without(
 
 
 def compute_fingerprint(records: Sequence[ImageRecord], images: np.ndarray) -> str:
-    """sha256 in hex over the shape, each record's name, and the decoded pixels, in order.
+    """Returns the sha256 in hex of the shape, each record's name, and the decoded pixels, in order.
 
-    Over decoded pixels, and not over files, because they are what a run depends on: another size
-    or another JPEG decoder changes it, another PNG compression does not.
+    Pixels rather than files, because a run depends on these: another size or another JPEG decoder
+    changes the fingerprint, another PNG compression does not.
     """
     return _hash(records, images.shape, [images])
 

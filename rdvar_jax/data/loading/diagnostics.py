@@ -1,4 +1,4 @@
-"""What the facts of a set's files mean: what is wrong, and what should be known."""
+"""Diagnoses of an image set: errors, remarks and duplicates."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -16,10 +16,10 @@ SPLITS = ("train", "validation", "test")
 def problems_of(
     facts: dict[str, list[ImageStats]], geometry: Geometry, on_error: str, allow_mixed_sizes: bool
 ) -> list[str]:
-    """A sentence for each thing because of which training or evaluation would refuse the set.
+    """Returns a sentence for each problem that makes training or evaluation refuse the set.
 
     Args:
-        facts: those of each split.
+        facts: per split.
         geometry: how images are resized.
         on_error: "fail" or "skip".
         allow_mixed_sizes: files may differ in width and height.
@@ -40,7 +40,7 @@ def problems_of(
 
 
 def remarks_of(facts: dict[str, list[ImageStats]], on_error: str) -> list[str]:
-    """A sentence for each thing that is allowed, and that the user should know."""
+    """Returns a sentence for each oddity that is allowed but that the user should know."""
     everything = [one for found in facts.values() for one in found]
     remarks = []
     if on_error == "skip":
@@ -57,7 +57,7 @@ def remarks_of(facts: dict[str, list[ImageStats]], on_error: str) -> list[str]:
 def duplicates(
     facts: dict[str, list[ImageStats]],
 ) -> dict[tuple[str, str], list[list[ImageRecord]]]:
-    """Groups of images with the same pixels, by the first two splits that hold one of them."""
+    """Groups images with the same pixels, by the first two splits that hold one of them."""
     groups: dict[bytes, list[tuple[str, ImageRecord]]] = defaultdict(list)
     for split, found in facts.items():
         for one in found:
@@ -72,7 +72,7 @@ def duplicates(
 
 
 def kinds(found: Sequence[ImageStats]) -> list[tuple[str, list[ImageStats]]]:
-    """The images of each kind of defect; good ones first."""
+    """Groups images by kind of defect, good ones first."""
     by_kind: dict[str, list[ImageStats]] = defaultdict(list)
     for one in found:
         by_kind[one.record.defect].append(one)
@@ -80,17 +80,17 @@ def kinds(found: Sequence[ImageStats]) -> list[tuple[str, list[ImageStats]]]:
 
 
 def counted(values: Iterable[str]) -> str:
-    """ "RGB 300, grey 20": the most frequent first."""
+    """Counts values, most frequent first: "RGB 300, grey 20"."""
     numbers = Counter(values).most_common()
     return ", ".join(f"{value} {number}" for value, number in numbers)
 
 
 def _missing(facts: dict[str, list[ImageStats]]) -> list[str]:
-    """What the test images cannot define, and so is not measured."""
+    """Returns a sentence for what the test images leave undefined, so that it is not measured."""
     records = [one.record for one in facts.get("test", [])]
     labels = {record.label for record in records}
     if not records:
-        return ["There are no test images: the set can be trained on, and not evaluated."]
+        return ["There are no test images: the set can be trained on but not evaluated."]
     if UNLABELLED in labels:
         return ["The test images have no labels: they get scores and no metrics."]
     if 1 not in labels:

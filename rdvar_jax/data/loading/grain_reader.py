@@ -1,7 +1,7 @@
-"""The batches of a training set that stays on disk, decoded ahead by Grain.
+"""Batches of a training set that stays on disk, prefetched by Grain.
 
-They are those of `data/loading/sampling_order.py`, in its order, whoever decodes them: what step k
-sees follows from the seed and k, so the number of the next step is all the state that there is.
+They follow `data/loading/sampling_order.py`, whatever thread or process decodes them: the batch of
+step k follows from the seed and k, so the number of the next step is the only state.
 """
 
 import math
@@ -26,13 +26,13 @@ MAX_THREADS = 16
 
 @dataclass(frozen=True)
 class Batches:
-    """The steps' batches as Grain reads them: a sequence of arrays, in any order.
+    """Batches as a random-access sequence of arrays, for Grain.
 
     Attributes:
         images: the training set.
-        batch_size: of the whole batch.
-        rows: those of each batch that are wanted here; other processes take the others.
-        seed: of the order.
+        batch_size: of the global batch.
+        rows: rows of each batch that this process takes; other processes take the others.
+        seed: of the sampling order.
         first_step: the step of element 0.
         num_steps: the step after the last one.
     """
@@ -62,12 +62,12 @@ class Batches:
 def decoded_ahead(
     batches: Batches, *, memory_budget: float, num_workers: int = 0
 ) -> Iterator[Iterator[np.ndarray]]:
-    """Iterates over `batches` in their order while the next ones are decoded.
+    """Iterates over `batches` in order while the next ones are decoded.
 
     Args:
         batches: a sequence of arrays.
-        memory_budget: bytes that the batches decoded ahead may take; two there are in any case.
-        num_workers: processes that decode; 0 takes threads of this one, one for each usable CPU.
+        memory_budget: bytes that prefetched batches may take; two are always prefetched.
+        num_workers: worker processes; 0 decodes in threads, one per usable CPU.
 
     Raises:
         ConfigError: Grain is not installed.
@@ -89,7 +89,7 @@ def decoded_ahead(
     dataset = grain.MapDataset.source(batches).to_iter_dataset(read_options)
     if num_workers:
         if not flags.FLAGS.is_parsed():
-            flags.FLAGS.mark_as_parsed()  # Grain asks for flags of its own, and takes no default
+            flags.FLAGS.mark_as_parsed()  # Grain reads its own absl flags, even for defaults
         each = max(1, min(2, ahead // num_workers))
         options = grain.MultiprocessingOptions(num_workers, per_worker_buffer_size=each)
         dataset = dataset.mp_prefetch(options, worker_init_fn=_start_worker)
@@ -101,9 +101,9 @@ def decoded_ahead(
 
 
 def _start_worker(index: int, count: int) -> None:
-    # Ctrl-C reaches every process of a terminal; what it stops is this process's parent to say.
+    # Ctrl-C reaches every process of a terminal, but only the parent decides what it stops.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # Grain's workers would go on for ever once their parent was killed.
+    # Grain's workers would outlive a killed parent.
     threading.Thread(target=_leave_with_parent, daemon=True).start()
 
 

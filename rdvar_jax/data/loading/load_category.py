@@ -21,7 +21,7 @@ GEOMETRIES = ("squash", "crop", "pad")
 
 @dataclass(frozen=True, eq=False)
 class LoadedCategory:
-    """One category's images. Each split is decoded when it is first asked for.
+    """One category's images; each split is decoded on first access.
 
     Attributes:
         category: the files: `category.train`, `.test` and `.validation` are records.
@@ -48,7 +48,7 @@ class LoadedCategory:
 
     @cached_property
     def validation(self) -> TrainSet:
-        """Good images that are kept from training.
+        """Good images kept from training.
 
         Raises:
             DataError: an image cannot be read.
@@ -92,25 +92,24 @@ def load_category(
         path: the category's folder, such as "mvtec/screw".
         image_size: S, or (H, W), multiples of 32.
         geometry: "squash" as in the paper, "crop" or "pad" to keep the aspect.
-        layout: "mvtec", "visa", "btad", "folder", or "auto" to find out.
+        layout: "mvtec", "visa", "btad", "folder", or "auto" to detect it.
         source: "tfds" for what `rdvar prepare --source tfds` made; `path` is then
           DATA_DIR/CATEGORY.
-        validation: share of the good training images that is kept from training.
-        seed: which ones these are follows from it and from their names.
-        mask_threshold: a resized mask pixel is defective where it is over "half" or "any" more
-          than 0.
-        allow_mixed_sizes: take images of different sizes.
+        validation: fraction of the good training images to keep from training.
+        seed: together with the images' names, decides which ones.
+        mask_threshold: a resized mask pixel is defective above half its full value ("half"), or
+          above 0 ("any").
+        allow_mixed_sizes: accept images of different sizes.
         on_error: "skip" leaves out images that cannot be read, up to a twentieth of a split.
         progress: show a progress bar while decoding.
 
     Returns:
         The category. `train` and `validation` have `images`, uint8 [N, H, W, 3] in RGB; `test` has
         `images`, `masks`, bool [N, H, W], true where defective, and `labels`, int32 [N], 1 where
-        defective. The `records` of each say `path` and `defect`, the kind. Images are decoded when
-        a part is first asked for.
+        defective. The `records` of each have `path` and `defect`, the kind.
 
     Raises:
-        ConfigError: the geometry is not one of these.
+        ConfigError: the geometry is unknown.
         DataError: there is no such folder, or it does not fit its layout.
 
     Example:

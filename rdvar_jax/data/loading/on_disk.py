@@ -1,4 +1,4 @@
-"""Images that stay on disk: decoded when they are asked for, and forgotten again."""
+"""Images that stay on disk: decoded on access, not cached."""
 
 from collections.abc import Iterator, Sequence
 
@@ -11,13 +11,13 @@ from rdvar_jax.data.sets.records import HasPath
 from rdvar_jax.errors import DataError
 
 BLOCK = 64
-"""Images that are decoded at once where all of them are wanted, in order."""
+"""Images that `ImagesOnDisk.blocks` decodes at once."""
 
 
 class ImagesOnDisk:
-    """What the array of all images would give, uint8 [N, H, W, 3]: an image, or a slice of them.
+    """Array-like of all images, uint8 [N, H, W, 3], indexed by an image or a slice.
 
-    Each is decoded anew each time. Can be pickled, for other processes to decode with.
+    Each access decodes again. Can be pickled, so that worker processes can decode.
     """
 
     def __init__(self, records: Sequence[HasPath], size: Size):
@@ -30,7 +30,7 @@ class ImagesOnDisk:
         return len(self.records)
 
     def __getitem__(self, index: int | slice | Sequence[int]) -> np.ndarray:
-        """Image [H, W, 3], or images [n, H, W, 3], which are decoded in threads."""
+        """Returns an image [H, W, 3], or images [n, H, W, 3], which are decoded in threads."""
         if isinstance(index, slice):
             return decode_block(self.records[index], self._geometry)[0]
         if isinstance(index, Sequence):
@@ -38,11 +38,11 @@ class ImagesOnDisk:
         return decode_image(self.records[index].path, self._geometry)
 
     def only(self, indices: Sequence[int]) -> "ImagesOnDisk":
-        """The set of these images alone; nothing is decoded."""
+        """Returns the set of these images alone; nothing is decoded."""
         return ImagesOnDisk(self._records(indices), self._geometry)
 
     def take(self, indices: np.ndarray) -> np.ndarray:
-        """The images of `indices` in that order, [n, H, W, 3], decoded in this thread alone."""
+        """Returns the images of `indices` in that order, [n, H, W, 3], decoded in this thread."""
         return np.stack([self[int(index)] for index in indices])
 
     def blocks(
@@ -53,12 +53,12 @@ class ImagesOnDisk:
         allow_mixed_sizes: bool = False,
         failures: dict[int, DataError] | None = None,
     ) -> Iterator[np.ndarray]:
-        """All images in their order, uint8 [n, H, W, 3] with n at most `BLOCK`.
+        """Yields all images in order, uint8 [n, H, W, 3] with n at most `BLOCK`.
 
-        Args: as those of `decode_images`.
+        The arguments are those of `decode_images`.
 
         Raises:
-            DataError: as `decode_images` does; different sizes are reported after the last block.
+            DataError: see `decode_images`; different sizes are reported after the last block.
         """
         sizes_wh: dict[int, tuple[int, int]] = {}
         # disable=None is tqdm's "only on a terminal".
@@ -84,7 +84,7 @@ class ImagesOnDisk:
 
 
 class TilesOnDisk:
-    """The tiles [N T, H, W, 3] of images that stay on disk, those of an image together."""
+    """Tiles [N T, H, W, 3] of images that stay on disk, those of an image together."""
 
     def __init__(self, images: ImagesOnDisk, places: Sequence[tuple[slice, slice]]):
         self._images = images
@@ -102,5 +102,5 @@ class TilesOnDisk:
         return self._images[image][self._places[tile]]
 
     def take(self, indices: np.ndarray) -> np.ndarray:
-        """The tiles of `indices` in that order, [n, H, W, 3], decoded in this thread alone."""
+        """Returns the tiles of `indices` in that order, [n, H, W, 3], decoded in this thread."""
         return np.stack([self[int(index)] for index in indices])

@@ -1,10 +1,10 @@
-"""The order in which images come: shuffled epochs, one behind the other, cut into full batches.
+"""Sampling order: shuffled epochs, concatenated and cut into full batches.
 
-Every function is pure: what step k sees follows from the seed and k alone, so a resumed run goes on
-exactly where the first one stopped, with nothing to be saved.
+Every function is pure: the batch of step k follows from the seed and k alone, so a run resumes
+exactly where it stopped, with no saved loader state.
 
 Full batches only, because the variance loss compares the images of a batch: a last batch of one
-image (MVTec's bottle has 209, 16 to a batch) would have none. So an epoch's tail joins the next
+image (MVTec's bottle has 209, at batch size 16) has no variance. So an epoch's tail joins the next
 epoch's head, where RD4AD has a smaller last batch.
 """
 
@@ -13,9 +13,9 @@ from functools import lru_cache
 import numpy as np
 
 
-@lru_cache(maxsize=8)  # sorting a million keys takes longer than many a step
+@lru_cache(maxsize=8)  # sorting a million keys takes longer than many steps
 def epoch_order(num_images: int, seed: int, epoch: int) -> np.ndarray:
-    """The order of the images in one epoch, a permutation of 0 ... num_images - 1, read-only int32.
+    """Returns one epoch's order, a permutation of 0 ... num_images - 1, read-only int32.
 
     The same on every machine and with every version of numpy: PCG64's raw stream and SeedSequence
     are guaranteed by numpy never to change, and the order is that of a stable sort of the stream.
@@ -35,10 +35,10 @@ def epoch_order(num_images: int, seed: int, epoch: int) -> np.ndarray:
 
 
 def batch_indices(num_images: int, batch_size: int, seed: int, step: int) -> np.ndarray:
-    """The images of one step's batch, int32 [batch_size]; steps count from 0.
+    """Returns the image indices of one step's batch, int32 [batch_size]; steps count from 0.
 
-    A batch may reach over the end of an epoch, or over several where it is larger than the set;
-    then an image can occur in it more than once.
+    A batch may cross an epoch's end, or several where it is larger than the set; then it can hold
+    an image more than once.
 
     Raises:
         ValueError: `seed` or `step` is negative.
@@ -52,5 +52,5 @@ def batch_indices(num_images: int, batch_size: int, seed: int, step: int) -> np.
 
 
 def steps_at_epoch(num_images: int, batch_size: int, epoch: int) -> int:
-    """How many full batches `epoch` epochs give; what is left over comes with the next epoch."""
+    """Returns the number of full batches in `epoch` epochs; the remainder joins the next epoch."""
     return epoch * num_images // batch_size

@@ -1,4 +1,4 @@
-"""What the files of a set hold: each image and mask is decoded once, in threads."""
+"""Statistics of a set's files: each image and mask is decoded once, in threads."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -24,20 +24,20 @@ _KINDS_OF_PIXELS = {
     "RGBA": "RGB with alpha",
     "CMYK": "CMYK",
     "YCbCr": "YCbCr",
-}  # all others that can be read are grey of 16 bits
+}  # all other readable modes are grey of 16 bits
 
 
 @dataclass(frozen=True)
 class Thumbnail:
-    """A small picture of an image, with its aspect."""
+    """An image scaled down, with its aspect ratio."""
 
     pixels: np.ndarray  # uint8 [H, W, 3]
-    mask: np.ndarray | None  # bool [H, W], True where anything is marked; None without a mask
+    mask: np.ndarray | None  # bool [H, W], True where any mask pixel is set; None without a mask
 
 
 @dataclass(frozen=True)
 class ImageStats:
-    """What one image and its mask hold. Of a file that cannot be read only the problem is known."""
+    """Statistics of one image and its mask; of an unreadable file only `problem` is known."""
 
     record: ImageRecord
     problem: str | None = None  # why the image or its mask cannot be used
@@ -51,12 +51,12 @@ class ImageStats:
 def examine(
     record: ImageRecord, geometry: Geometry, threshold: str, thumbnail_side: int | None = None
 ) -> ImageStats:
-    """Decodes an image and its mask.
+    """Decodes an image and its mask, and describes them.
 
     Args:
-        record: of the image.
+        record: the image.
         geometry: of the resized mask, for `has_empty_mask`.
-        threshold: as of `decode_mask`.
+        threshold: as for `decode_mask`.
         thumbnail_side: the longer side of a thumbnail; None makes none.
     """
     try:
@@ -65,7 +65,7 @@ def examine(
         image = as_8_bit(image, record.path, "RGB")
     except DataError as error:
         return ImageStats(record, problem=str(error))
-    # Over decoded pixels: a copy that was saved with another compression is a copy too.
+    # Of decoded pixels: a copy saved with another compression is a copy too.
     digest = hashlib.sha256(repr(image.size).encode() + image.tobytes()).digest()
     problem, empty, marked = None, False, None
     side = thumbnail_side
@@ -94,7 +94,7 @@ def examine_all(
     *,
     progress: bool = True,
 ) -> list[ImageStats]:
-    """`examine` for all records, in their order; `thumbnail_side` is a function of the index."""
+    """Examines all records, in their order; `thumbnail_side` is a function of the index."""
 
     def work(index: int) -> ImageStats:
         return examine(records[index], geometry, threshold, thumbnail_side(index))
@@ -104,7 +104,7 @@ def examine_all(
 
 
 def _any_marked(masks: Sequence[Image.Image], size_wh: tuple[int, int], limit: int) -> np.ndarray:
-    """Where a pixel of any mask is above `limit`, at another size; the smallest defect stays."""
+    """Marks where any mask is above `limit`, at another size; the smallest defect survives."""
     marked = np.zeros(size_wh[::-1], np.bool_)
     for mask in masks:
         binary = Image.fromarray((np.array(mask) > limit).astype(np.float32))

@@ -1,4 +1,4 @@
-"""Images that cannot be read are left out, where that was asked for, and never many of them."""
+"""Unreadable images are left out with data.on_error=skip, up to a small share of a split."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ from rdvar_jax.data.sets.records import HasPath
 from rdvar_jax.errors import DataError
 
 ON_ERROR = ("fail", "skip")
-MAX_SHARE = 0.05  # of a split; more than that is no accident of single files
+MAX_SHARE = 0.05  # of a split; more is not an accident of single files
 
 _logger = logging.getLogger("rdvar_jax")
 
@@ -24,18 +24,18 @@ class Skipped:
 def leave_out(
     records: Sequence[HasPath], failures: Mapping[int, DataError], split: str
 ) -> tuple[Skipped, ...]:
-    """Names in a warning how many images of a split are left out.
+    """Warns how many images of a split are left out.
 
     Args:
         records: all images of the split.
         failures: why some cannot be used, by their index in `records`.
-        split: "train", "validation" or "test", or what else to call them.
+        split: the name to use in messages, such as "train".
 
     Returns:
-        Those of `failures`, in the order of the records.
+        The skipped images, in the order of the records.
 
     Raises:
-        DataError: they are over MAX_SHARE of the split.
+        DataError: more than MAX_SHARE of the split failed.
     """
     skipped = tuple(Skipped(records[i].name, str(failures[i])) for i in sorted(failures))
     if not skipped:
@@ -43,8 +43,8 @@ def leave_out(
     number = f"{len(skipped)} of {len(records)} {split} images"
     if len(skipped) > MAX_SHARE * len(records):
         raise DataError(
-            f"{number} cannot be used, over the {MAX_SHARE:.0%} that data.on_error=skip may leave "
-            f"out; mend them all, beginning with this one: {skipped[0].reason}"
+            f"{number} cannot be used, more than the {MAX_SHARE:.0%} that data.on_error=skip may "
+            f"leave out; fix them, starting with this one: {skipped[0].reason}"
         )
     _logger.warning("left out %s (data.on_error=skip), such as: %s", number, skipped[0].reason)
     return skipped

@@ -1,4 +1,4 @@
-"""Work on many files at once, with a progress bar."""
+"""A thread pool over many files, with a progress bar."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -19,20 +19,20 @@ def in_threads(
     progress: bool,
     failures: dict[int, DataError] | None = None,
 ) -> dict[int, _Result]:
-    """work(index) by index, in the order of `indices`.
+    """Returns `work(index)` by index, in the order of `indices`.
 
-    The first failure in that order is raised, or, where `failures` is given, each DataError is put
-    there and its index left out of the result.
+    Raises the first failure in that order; with `failures`, collects each DataError there instead
+    and leaves its index out of the result.
     """
-    # Not above: a detector decodes one image at a time, where tqdm need not be installed.
+    # Imported late: a detector decodes one image at a time and may run without tqdm.
     from tqdm import tqdm
 
-    # Threads, because Pillow decodes and resizes without the GIL: on two cores two threads are
-    # 1.75 times as fast as one, and more than one a core gain nothing.
+    # Threads, because Pillow releases the GIL to decode and resize: on two cores two threads are
+    # 1.75 times as fast as one, and more than one per core gain nothing.
     executor = ThreadPoolExecutor(num_workers if num_workers is not None else num_usable_cpus())
     results = {}
     try:
-        # One entry around all threads, so that the filters are set once and not for each file.
+        # Entered once around all threads, so that the filters are not set for each file.
         # disable=None is tqdm's "only on a terminal".
         with (
             pillow_warnings(),
@@ -53,8 +53,9 @@ def in_threads(
 
 
 def num_usable_cpus() -> int:
-    """CPUs that this process may use."""
-    # A container or a batch system often grants fewer CPUs than the machine has; only Linux tells.
+    """Returns the number of CPUs that this process may use."""
+    # A container or batch system often grants fewer CPUs than the machine has; only Linux reports
+    # it.
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

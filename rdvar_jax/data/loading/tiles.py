@@ -1,10 +1,9 @@
-"""Large images as tiles that overlap, and the maps of tiles as one map.
+"""Overlapping tiles of large images, and their maps stitched into one map.
 
-Images are decoded at their own size (`own_size`); the networks see their tiles.
-Tiles are cut from the image at its own resolution, and stand evenly: the first and the last ones
-touch the borders, so nothing is padded and nothing left out. Where tiles overlap, their maps are
-averaged with weights that fall linearly towards a tile's border: there a network sees least of what
-is around a pixel, and a seam would show.
+Images are decoded at their own size (`own_size`); the networks see tiles of it. Tiles are spaced
+evenly, and the first and last ones touch the image's edges, so nothing is padded or left out. Where
+tiles overlap, their maps are averaged with weights that fall linearly towards a tile's edge: there
+the network sees the least context of a pixel, and a seam would show.
 """
 
 import math
@@ -21,7 +20,7 @@ from rdvar_jax.errors import DataError
 
 
 def own_size(path: ImageFile, geometry: Geometry) -> Geometry:
-    """The geometry that leaves an image as large as it is.
+    """Returns the geometry that keeps an image at its own size.
 
     Raises:
         DataError: the file cannot be read, or the image is smaller than a tile of `geometry`.
@@ -30,13 +29,13 @@ def own_size(path: ImageFile, geometry: Geometry) -> Geometry:
     if height < geometry.height or width < geometry.width:
         raise DataError(
             f"{path} has {width}x{height} pixels, fewer than a tile of {geometry}; make "
-            "data.image_size smaller, or choose another data.geometry than tile."
+            "data.image_size smaller, or set another data.geometry than tile."
         )
     return Geometry("tile", height, width)
 
 
 def common_size(records: Sequence[HasPath], geometry: Geometry) -> Geometry:
-    """`own_size` of a set whose images are all as large; one that cannot be read is passed over.
+    """Returns `own_size` for a set of images of one size, from the first readable one.
 
     Raises:
         DataError: no image can be read, or the images are smaller than a tile.
@@ -53,12 +52,12 @@ def common_size(records: Sequence[HasPath], geometry: Geometry) -> Geometry:
 
 
 def tile_starts(length: int, tile: int, overlap: float) -> list[int]:
-    """Where the tiles begin along one side.
+    """Returns the start of each tile along one side.
 
     Args:
         length: of the image's side, at least `tile`.
         tile: pixels of a tile.
-        overlap: the least share of a tile that the next one covers too, from 0 to under 1.
+        overlap: minimal fraction of a tile that the next one covers too, in [0, 1).
     """
     step = max(1, math.floor(tile * (1 - overlap)))
     last = length - tile
@@ -69,7 +68,7 @@ def tile_starts(length: int, tile: int, overlap: float) -> list[int]:
 def tile_places(
     shape: tuple[int, int], tile: tuple[int, int], overlap: float
 ) -> list[tuple[slice, slice]]:
-    """Rows and columns of each tile, row by row, for an image of this height and width.
+    """Returns rows and columns of each tile, in row order, for an image [height, width].
 
     Raises:
         ValueError: the image is smaller than a tile.
@@ -84,7 +83,7 @@ def tile_places(
 
 
 def count_inputs(records: Sequence[HasPath], geometry: Geometry) -> int:
-    """How many images the networks see of these: tiles, where they are tiled.
+    """Counts the networks' inputs for these images: tiles, where the geometry is tiled.
 
     Raises:
         DataError: see `common_size`.
@@ -97,13 +96,13 @@ def count_inputs(records: Sequence[HasPath], geometry: Geometry) -> int:
 
 
 def cut_tiles(image: np.ndarray, tile: tuple[int, int], overlap: float) -> np.ndarray:
-    """The tiles [T, H, W, ...] of an image [h, w, ...]."""
+    """Cuts an image [h, w, ...] into tiles [T, H, W, ...]."""
     places = tile_places((image.shape[0], image.shape[1]), tile, overlap)
     return np.stack([image[place] for place in places])
 
 
 def cut_all(images: np.ndarray | ImagesOnDisk, geometry: Geometry) -> np.ndarray | TilesOnDisk:
-    """All tiles [N T, H, W, 3] of images [N, h, w, 3], those of an image together."""
+    """Cuts images [N, h, w, 3] into tiles [N T, H, W, 3], those of an image together."""
     tile = geometry.height, geometry.width
     _, height, width, _ = images.shape
     places = tile_places((height, width), tile, geometry.overlap)
@@ -116,7 +115,7 @@ def cut_all(images: np.ndarray | ImagesOnDisk, geometry: Geometry) -> np.ndarray
 
 
 def stitch(maps: np.ndarray, shape: tuple[int, int], overlap: float) -> np.ndarray:
-    """One map, float32 of `shape`, from the maps [T, H, W] of the tiles that `cut_tiles` gives."""
+    """Stitches the maps [T, H, W] of the tiles of `cut_tiles` into one float32 map of `shape`."""
     tile = maps.shape[1], maps.shape[2]
     weight = np.outer(_tent(tile[0]), _tent(tile[1])).astype(np.float64)
     total, weights = np.zeros(shape), np.zeros(shape)
@@ -133,14 +132,14 @@ def score_in_tiles(
     overlap: float,
     progress: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Maps [N, h, w] and scores [N] of images [N, h, w, 3], the tiles of one image at a time.
+    """Returns maps [N, h, w] and scores [N] of images [N, h, w, 3], tiled one image at a time.
 
     Args:
-        score: gives maps [T, H, W] of tiles [T, H, W, 3], and their scores.
+        score: returns maps [T, H, W] of tiles [T, H, W, 3], and their scores.
         images: at their own size.
         tile: H and W.
         overlap: as in `tile_starts`.
-        progress: draw a progress bar, if standard error is a terminal.
+        progress: show a progress bar, if standard error is a terminal.
 
     Returns:
         float32; a score is the largest value of the stitched map.
@@ -155,6 +154,6 @@ def score_in_tiles(
 
 
 def _tent(side: int) -> np.ndarray:
-    """1, 2, ..., 2, 1: over 0 everywhere, as a border of the image has no other tile."""
+    """Returns 1, 2, ..., 2, 1: never 0, since only one tile covers the image's edge."""
     position = np.arange(side)
     return np.minimum(position + 1, side - position)

@@ -1,7 +1,7 @@
-"""Image files become uint8 arrays and masks become boolean ones; every failure is a DataError.
+"""Decodes images to uint8 arrays and masks to boolean ones; every failure is a DataError.
 
-Images become RGB, masks grey, both of H x W pixels as `geometry.py` says; a `size` that is a number
-S stretches them to S x S, as RD4AD does. Scaling to 0-1 and the ImageNet statistics come later, on
+Images become RGB, masks grey, both resized to H x W by `geometry.py`; a `size` that is a number S
+stretches them to S x S, as RD4AD does. Scaling to 0-1 and the ImageNet statistics follow later, on
 the device.
 """
 
@@ -25,24 +25,24 @@ _MAX_SIZES_SHOWN = 8
 
 
 def decode_image(path: ImageFile, size: Size) -> np.ndarray:
-    """One image as RGB, uint8 [H, W, 3].
+    """Decodes one image to RGB, uint8 [H, W, 3].
 
-    PNG, JPEG, BMP and TIFF; grey, 1-bit, palette, RGB, CMYK, with or without alpha (dropped), 8 or
-    16 bits. 16-bit grey is divided by 257 and rounded, where Pillow's own conversion would clip it
-    to white; of 16-bit colour Pillow gives the high byte. EXIF orientation is applied. Several
-    pages in one file are refused: the first alone would be a silent guess.
+    Reads PNG, JPEG, BMP and TIFF; grey, 1-bit, palette, RGB, CMYK, with or without alpha (dropped),
+    8 or 16 bits. 16-bit grey is divided by 257 and rounded, where Pillow's own conversion would
+    clip it to white; of 16-bit colour Pillow returns the high byte. EXIF orientation is applied.
+    Files of several pages are refused: taking the first would be a silent guess.
 
     Raises:
-        DataError: the file cannot be read as such an image; the message says why.
+        DataError: the file cannot be read as an image; the message says why.
     """
     return _decode(path, as_geometry(size))[0]
 
 
 def decode_original(path: Path) -> np.ndarray:
-    """One image at its own size, upright, as RGB, uint8 [H, W, 3]; the kinds of `decode_image`.
+    """Decodes one image at its own size, upright, to RGB, uint8 [H, W, 3]; see `decode_image`.
 
     Raises:
-        DataError: the file cannot be read as such an image; the message says why.
+        DataError: the file cannot be read as an image; the message says why.
     """
     return np.array(as_8_bit(load_image(path), path, "RGB"))
 
@@ -56,23 +56,23 @@ def decode_mask(
     image_path: ImageFile | None = None,
     nonzero: bool = False,
 ) -> np.ndarray:
-    """One ground-truth mask, bool [H, W], True where defective.
+    """Decodes one ground-truth mask to bool [H, W], True where defective.
 
-    The mask is resized as the image is and then binarised (RD4AD): "half" takes what is above 0.5
-    of the full value, "any" what is above 0.
+    The mask is resized like its image and then binarised (RD4AD): "half" at 0.5 of the full value,
+    "any" at 0.
 
     Args:
         path: The mask's file.
         size: S, (H, W) or a Geometry.
-        image_size_wh: Width and height of the image it belongs to, as `image_dimensions` gives
-            them; None leaves the comparison out.
+        image_size_wh: Width and height of its image, from `image_dimensions`, to compare with;
+            None skips the comparison.
         threshold: "half" or "any".
-        image_path: The image's file, to be named in an error.
-        nonzero: Every value over 0 counts as the full value, before anything is resized.
+        image_path: The image's file, named in an error.
+        nonzero: Every value above 0 counts as the full value, before the resize.
 
     Raises:
-        DataError: the file cannot be read, or its own width and height are not the image's.
-        ValueError: there is no such threshold.
+        DataError: the file cannot be read, or its width and height are not the image's.
+        ValueError: `threshold` is unknown.
     """
     mask = load_mask(path, image_size_wh, image_path=image_path, nonzero=nonzero)
     return shrink_mask(mask, as_geometry(size), threshold)
@@ -85,19 +85,19 @@ def load_mask(
     image_path: ImageFile | None = None,
     nonzero: bool = False,
 ) -> Image.Image:
-    """A mask as grey at its own size; arguments and errors as of `decode_mask`."""
+    """Loads a mask as grey at its own size; arguments and errors as for `decode_mask`."""
     mask = as_8_bit(load_image(path), path, "L", nonzero)
     if image_size_wh is not None and mask.size != image_size_wh:
         image = "its image" if image_path is None else f"its image {image_path}"
         raise DataError(
             f"The mask {path} has {_by(mask.size)} pixels but {image} has "
-            f"{_by(image_size_wh)}; give both the same size."
+            f"{_by(image_size_wh)}; make both the same size."
         )
     return mask
 
 
 def shrink_mask(mask: Image.Image, geometry: Geometry, threshold: str) -> np.ndarray:
-    """A grey mask brought to H x W and then binarised, bool [H, W]."""
+    """Resizes a grey mask to H x W, then binarises it: bool [H, W]."""
     return geometry.apply_mask(mask) > mask_limit(threshold)
 
 
@@ -110,20 +110,20 @@ def decode_images(
     allow_mixed_sizes: bool = False,
     failures: dict[int, DataError] | None = None,
 ) -> np.ndarray:
-    """All images of `records` in their order, uint8 [N, H, W, 3], each decoded once.
+    """Decodes all images of `records` in order to uint8 [N, H, W, 3], each once.
 
     Args:
         records: The images.
         size: S, (H, W) or a Geometry.
-        num_workers: Threads; None takes one for each usable CPU.
-        progress: Draw a progress bar, if standard error is a terminal.
+        num_workers: Threads; None for one per usable CPU.
+        progress: Show a progress bar, if standard error is a terminal.
         allow_mixed_sizes: Accept files of different widths and heights.
-        failures: Gets the error of each image that cannot be read, by its index, in place of one
-            being raised; what the result holds there means nothing.
+        failures: Collects the error of each unreadable image by index, instead of raising; the
+            result is undefined there.
 
     Raises:
-        DataError: an image cannot be read (the first such record is reported), or the files'
-            sizes differ and `allow_mixed_sizes` is not set.
+        DataError: an image cannot be read (the first is reported), or the files' sizes differ and
+            `allow_mixed_sizes` is not set.
     """
     geometry = as_geometry(size)
     images, sizes_wh = decode_block(
@@ -142,7 +142,7 @@ def decode_block(
     progress: bool = False,
     failures: dict[int, DataError] | None = None,
 ) -> tuple[np.ndarray, dict[int, tuple[int, int]]]:
-    """As `decode_images`, with each file's own width and height by index; they are not compared."""
+    """Decodes like `decode_images`; also returns each file's width and height, not compared."""
     images = np.empty((len(records), geometry.height, geometry.width, 3), np.uint8)
 
     def decode(index: int) -> tuple[int, int]:
@@ -164,19 +164,18 @@ def decode_masks(
     progress: bool = True,
     failures: dict[int, DataError] | None = None,
 ) -> np.ndarray:
-    """The masks of `records` in their order, bool [N, H, W]; all False where there is none.
+    """Decodes the masks of `records` in order to bool [N, H, W]; all False where there is none.
 
     Where a record's mask is a folder, its files are parts of one mask.
 
-    A defect that is too small to survive the resize, or is cropped away, is named in a warning: its
-    image still counts as defective, but none of its pixels does.
+    A mask that is empty after the resize or crop is named in a warning: its image still counts as
+    defective, but none of its pixels does.
 
-    Where `failures` is given, the records in it are passed over, and it gets the error of each mask
-    that cannot be used, by its record's index, in place of one being raised.
+    With `failures`, the records in it are skipped, and it collects the error of each unusable mask
+    by its record's index, instead of raising.
 
     Raises:
-        DataError: a mask cannot be read or has another size than its image; of several the first
-            record's is reported.
+        DataError: a mask cannot be read or differs in size from its image; the first is reported.
     """
     geometry = as_geometry(size)
     masks = np.zeros((len(records), geometry.height, geometry.width), np.bool_)
@@ -213,7 +212,7 @@ def decode_masks(
 
 
 def mask_files(record: ImageRecord) -> Sequence[ImageFile]:
-    """The files of a record's mask: none, one, or those of its folder.
+    """Returns the files of a record's mask: none, one, or those of its folder.
 
     Raises:
         DataError: the folder holds none.
@@ -228,14 +227,14 @@ def mask_files(record: ImageRecord) -> Sequence[ImageFile]:
 
 
 def _decode(path: ImageFile, geometry: Geometry) -> tuple[np.ndarray, tuple[int, int]]:
-    """RGB at H x W, and the file's own width and height."""
+    """Returns RGB at H x W, and the file's own width and height."""
     image = load_image(path)
     size_wh = image.size
     return geometry.apply_image(as_8_bit(image, path, "RGB")), size_wh
 
 
 def mask_limit(threshold: str) -> int:
-    """The uint8 value above which a mask's pixel is defective."""
+    """Returns the uint8 value above which a mask's pixel is defective."""
     # In uint8, 127 is 0.498 of the full value and 128 is 0.502.
     limits = {"half": 127, "any": 0}
     if threshold not in limits:
@@ -246,7 +245,7 @@ def mask_limit(threshold: str) -> int:
 def check_one_size(
     records: Sequence[HasPath], sizes_wh: Sequence[tuple[int, int]], geometry: Geometry
 ) -> None:
-    """Raises a DataError that counts the files' sizes where they differ."""
+    """Raises a DataError that counts the files' sizes, if they differ."""
     examples: dict[tuple[int, int], list[ImageFile]] = {}
     for record, size_wh in zip(records, sizes_wh, strict=True):
         examples.setdefault(size_wh, []).append(record.path)
@@ -258,7 +257,7 @@ def check_one_size(
         parts[_MAX_SIZES_SHOWN:] = [f"{len(parts) - _MAX_SIZES_SHOWN} other sizes"]
     problem = f"The images have different pixel sizes: {', '.join(parts)}; make them equal, or set"
     if geometry.is_tiled:
-        raise DataError(f"{problem} another data.geometry than tile, which does not resize them.")
+        raise DataError(f"{problem} another data.geometry than tile, which does not resize.")
     word = {"squash": "stretched to", "crop": "cropped to", "pad": "padded to"}[geometry.mode]
     raise DataError(f"{problem} data.allow_mixed_sizes=True to have each {word} {geometry}.")
 

@@ -1,4 +1,4 @@
-"""What Pillow says of a bad file becomes one sentence that names the file and the way out."""
+"""Translates Pillow's errors into one sentence that names the file and the way out."""
 
 import errno
 import os
@@ -16,16 +16,16 @@ from rdvar_jax.errors import DataError
 
 @contextmanager
 def explaining_errors(path: ImageFile) -> Iterator[None]:
-    """Turn whatever Pillow raises on a bad file into one sentence about that file."""
+    """Turns any exception that Pillow raises on a bad file into a DataError about that file."""
     try:
         if isinstance(path, Path) and path.exists() and not (path.is_file() or path.is_dir()):
-            # Opening a pipe that nobody writes to would wait for ever.
-            raise DataError(f"{path} is a pipe or a device and no file; remove it.")
+            # Opening a pipe that nobody writes to would block.
+            raise DataError(f"{path} is a pipe or a device, not a file; remove it.")
         with pillow_warnings():
             yield
     except DataError:
         raise
-    # Everything: the file is not to be trusted, and Pillow promises no closed set of exceptions
+    # Everything: the file is untrusted, and Pillow documents no closed set of exceptions
     # (OSError, SyntaxError, ValueError, struct.error, zlib.error and more have been seen).
     except Exception as error:
         raise DataError(_explain(path, error)) from error
@@ -35,11 +35,11 @@ def _explain(path: ImageFile, error: Exception) -> str:
     match error:
         case FileNotFoundError() if isinstance(path, Path) and path.is_symlink():
             return (
-                f"{path} is a link to {os.readlink(path)}, which does not exist; mend or remove "
+                f"{path} is a link to {os.readlink(path)}, which does not exist; fix or remove "
                 "the link."
             )
         case OSError(errno=errno.ELOOP):
-            return f"{path} is a link that leads back to itself; mend or remove it."
+            return f"{path} is a link that points back to itself; fix or remove it."
         case FileNotFoundError():
             return f"{path} does not exist; put the file back or correct its path."
         case IsADirectoryError():
@@ -56,8 +56,7 @@ def _explain(path: ImageFile, error: Exception) -> str:
         case UnidentifiedImageError():
             return (
                 f"{path} cannot be recognised as a PNG, JPEG, BMP or TIFF image, because it is "
-                "damaged or of another kind than its name says; save it as one of these, or "
-                "remove it."
+                "damaged or its suffix is wrong; save it as one of these, or remove it."
             )
         case _:
             return (
@@ -78,10 +77,10 @@ _filters = warnings.catch_warnings()
 
 @contextmanager
 def pillow_warnings() -> Iterator[None]:
-    """A too large image is an error, and Pillow's remarks on odd but readable files are silenced.
+    """Makes too large images an error, and silences Pillow's warnings on odd but readable files.
 
-    `warnings.catch_warnings` changes filters that all threads share, and restores wrong ones when
-    its uses overlap. So the first user of many enters and the last one leaves.
+    `warnings.catch_warnings` changes filters that all threads share, and overlapping uses restore
+    the wrong ones. So the first of several users enters it and the last one leaves it.
     """
     global _filters, _filters_users
     with _filters_lock:

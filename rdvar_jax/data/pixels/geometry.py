@@ -1,7 +1,7 @@
-"""How an image of any size becomes H x W pixels, and how a map goes back to the image's own size.
+"""Geometry: resizes an image of any size to H x W pixels, and a map back to the image's size.
 
-One rule serves images, masks and maps: a box of the image is resized onto a box of the result. On
-the way there the resize is Pillow's bilinear one, antialiased and rounded to uint8, as RD4AD's.
+One rule serves images, masks and maps: a box of the image is resized onto a box of the result. To
+H x W the resize is Pillow's bilinear one, antialiased and rounded to uint8, as in RD4AD.
 """
 
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from PIL import Image
 
 MODES = ("squash", "crop", "pad", "tile")
 
-# ImageNet's mean: 0 once the image is normalised, as what convolutions pad with.
+# ImageNet's mean: 0 once the image is normalised, like the padding of convolutions.
 _MEAN_COLOUR = (124, 116, 104)
 
 
 class Box(NamedTuple):
-    """Whole pixels, the right and bottom ones excluded, as Pillow counts."""
+    """A box in whole pixels, right and bottom excluded, as in Pillow."""
 
     left: int
     top: int
@@ -30,22 +30,22 @@ class Box(NamedTuple):
 
     @property
     def slices(self) -> tuple[slice, slice]:
-        """Its rows and columns."""
+        """Rows and columns of the box."""
         return slice(self.top, self.bottom), slice(self.left, self.right)
 
 
 @dataclass(frozen=True)
 class Geometry:
-    """The way to H x W pixels and back.
+    """Maps images of any size to H x W pixels, and maps back.
 
     Attributes:
-        mode: "squash" stretches the whole image (RD4AD, the paper), "crop" keeps the aspect and
-            takes the largest part in the middle that has the result's aspect, "pad" keeps the
-            aspect and the whole image, with a border around it. With "tile" images and maps keep
-            their own size, and H x W is that of the tiles that the networks see (`tiles.py`).
+        mode: "squash" stretches the whole image (RD4AD, the paper), "crop" takes the largest
+            centred part that has the result's aspect, "pad" keeps the aspect and the whole image
+            and adds padding. With "tile" images and maps keep their own size, and H x W is the size
+            of the tiles that the networks see (`tiles.py`).
         height: H.
         width: W.
-        overlap: of tiles, the least share of one that the next one covers too, in [0, 1).
+        overlap: of tiles, minimal fraction that the next one covers too, in [0, 1).
     """
 
     mode: str
@@ -64,22 +64,22 @@ class Geometry:
 
     @property
     def pads(self) -> bool:
-        """Whether some of the result may be no part of the image."""
+        """Whether the result may hold padding."""
         return self.mode == "pad"
 
     @property
     def is_tiled(self) -> bool:
-        """Whether images keep their own size."""
+        """Whether images keep their own size and are tiled."""
         return self.mode == "tile"
 
     def shape_of(self, size_wh: tuple[int, int]) -> tuple[int, int]:
-        """Height and width of the result for an image of this width and height."""
+        """Returns height and width of the result for an image of this width and height."""
         return (size_wh[1], size_wh[0]) if self.is_tiled else (self.height, self.width)
 
     def boxes(self, size_wh: tuple[int, int]) -> tuple[Box, Box]:
-        """The part of an image of this width and height that is seen, and where it lies in H x W.
+        """Returns the box of the image that is used, and its box in H x W.
 
-        Boxes are whole pixels, so width and height may be scaled differently by half a pixel of the
+        Boxes are whole pixels, so the scales of width and height may differ by half a pixel of the
         smaller box.
         """
         height, width = self.shape_of(size_wh)
@@ -91,15 +91,15 @@ class Geometry:
         return whole, result
 
     def apply_image(self, image: Image.Image) -> np.ndarray:
-        """An RGB image as uint8 [H, W, 3] (tiled: [h, w, 3]); a border is ImageNet's mean."""
+        """Resizes RGB to uint8 [H, W, 3] (tiled: [h, w, 3]), padded with ImageNet's mean."""
         return self._apply(image, _MEAN_COLOUR)
 
     def apply_mask(self, mask: Image.Image) -> np.ndarray:
-        """A grey mask as uint8 [H, W] (tiled: [h, w]), still grey; a border is 0."""
+        """Resizes a grey mask to uint8 [H, W] (tiled: [h, w]), still grey, padded with 0."""
         return self._apply(mask, 0)
 
     def valid_mask(self, size_wh: tuple[int, int]) -> np.ndarray:
-        """Where the result of an image of this width and height is no border, bool [H, W]."""
+        """Returns bool [H, W], False in the padding, for an image of this width and height."""
         valid_mask = np.zeros(self.shape_of(size_wh), np.bool_)
         valid_mask[self.boxes(size_wh)[1].slices] = True
         return valid_mask
@@ -107,16 +107,15 @@ class Geometry:
     def to_original(
         self, anomaly_map: np.ndarray, shape: tuple[int, int], outside: float = np.nan
     ) -> np.ndarray:
-        """A map at the size of the image it belongs to.
+        """Resizes a map to the size of its image.
 
         Args:
-            anomaly_map: float [H, W]; tiled, stitched already, of `shape`.
+            anomaly_map: float [H, W]; with tiles, the stitched map of `shape`.
             shape: height and width of the image.
-            outside: the value where the image was cropped away: nothing is known there.
+            outside: the value where the image was cropped away.
 
         Returns:
-            float32 [height, width], bilinear between the map's pixels. What lay over a border is
-            gone.
+            float32 [height, width], bilinear, without the padding.
         """
         height, width = shape
         source, target = self.boxes((width, height))
@@ -137,12 +136,12 @@ class Geometry:
         return np.array(image)
 
 
-# What a function may be given for a Geometry: S or (H, W), to which images are stretched.
+# Accepted for a Geometry: S or (H, W) mean "squash".
 Size: TypeAlias = int | tuple[int, int] | Geometry
 
 
 def as_geometry(size: Size) -> Geometry:
-    """The geometry that is meant."""
+    """Converts a size to a geometry."""
     if isinstance(size, Geometry):
         return size
     height, width = (size, size) if isinstance(size, int) else size
@@ -150,7 +149,7 @@ def as_geometry(size: Size) -> Geometry:
 
 
 def _largest_inside(outer_wh: tuple[int, int], aspect_wh: tuple[int, int]) -> Box:
-    """The largest box in the middle of `outer` with the aspect of `aspect`, at least one pixel."""
+    """Returns the largest centred box in `outer` with the aspect of `aspect`, at least 1 pixel."""
     scale = min(outer_wh[0] / aspect_wh[0], outer_wh[1] / aspect_wh[1])
     width, height = (
         min(outer, max(1, round(side * scale)))

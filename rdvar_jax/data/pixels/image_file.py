@@ -1,4 +1,4 @@
-"""One image file: its upright pixels in grey or colour of 8 bits; every failure is a DataError."""
+"""One image file as upright 8-bit grey or RGB pixels; every failure is a DataError."""
 
 from pathlib import Path
 
@@ -9,28 +9,28 @@ from rdvar_jax.data.pixels.file_errors import explaining_errors
 from rdvar_jax.data.sets.records import ImageFile
 from rdvar_jax.errors import DataError
 
-# Only these: Pillow otherwise tries some forty formats on a file, whatever its suffix, and runs
+# Only these: otherwise Pillow tries some forty formats on a file, whatever its suffix, and runs
 # Ghostscript for one of them.
 _FORMATS = ("PNG", "JPEG", "BMP", "TIFF")
 _EIGHT_BIT_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
 _GREY_16_MODES = ("I;16", "I;16B", "I;16L", "I;16N", "I")
-_ORIENTATIONS_ON_THE_SIDE = (5, 6, 7, 8)  # EXIF: width and height change places
+_SIDEWAYS_ORIENTATIONS = (5, 6, 7, 8)  # EXIF: width and height are swapped
 
 
 def load_image(path: ImageFile) -> Image.Image:
-    """The decoded, upright image; its file is closed again.
+    """Decodes an image and turns it upright; the file is closed.
 
     Raises:
         DataError: the file cannot be read; the message says why.
     """
     with explaining_errors(path), _open(path) as image:
         pages = getattr(image, "n_frames", 1)
-        # "MPO" is a JPEG of a phone or a stereo camera: its first picture is the photograph, the
+        # "MPO" is a JPEG of a phone or stereo camera: the first picture is the photograph, the
         # others are previews and gain maps.
         if pages > 1 and image.format != "MPO":
             raise DataError(
-                f"{path} holds {pages} pages, and which one is meant cannot be known; save each "
-                "as a file of its own."
+                f"{path} holds {pages} pages, and it is unclear which one is meant; save each as "
+                "a separate file."
             )
         ImageOps.exif_transpose(image, in_place=True)
     return image
@@ -39,28 +39,27 @@ def load_image(path: ImageFile) -> Image.Image:
 def as_8_bit(
     image: Image.Image, name: ImageFile | str, mode: str, nonzero: bool = False
 ) -> Image.Image:
-    """A picture with 8 bits in `mode`; `decode_image` says what is done with it.
+    """Converts a picture to 8 bits in `mode`, as `decode_image` describes.
 
     Args:
         image: any picture; its `info` may lose a transparent colour.
-        name: what it is called in an error.
+        name: named in an error.
         mode: of the result, "RGB" or "L".
-        nonzero: every value over 0 becomes 255; of "L" only.
+        nonzero: every value above 0 becomes 255; for "L" only.
 
     Raises:
-        DataError: its pixels have no agreed meaning in that mode.
+        DataError: its pixels have no defined meaning in that mode.
     """
     if image.mode in _GREY_16_MODES:
         image = _to_8_bit(image, name, nonzero)
     elif image.mode not in _EIGHT_BIT_MODES:
-        # Mode F above all: floats have no agreed full value (1, 255, a physical unit?), so any
+        # Mode F above all: floats have no standard maximum (1, 255, a physical unit?), so any
         # scaling would be a guess that changes what the network sees.
         raise DataError(
-            f"{name} holds pixels of Pillow's mode {image.mode}, which have no agreed meaning as "
+            f"{name} holds pixels of Pillow's mode {image.mode}, which have no defined meaning as "
             "8-bit grey or colour; save it with 8 or 16 bits in grey or RGB."
         )
-    # Alpha is dropped, and so is its cheaper form, a transparent colour: converting it makes
-    # Pillow warn.
+    # Alpha is dropped, and so is a transparent colour: Pillow warns when it converts one.
     image.info.pop("transparency", None)
     image = image.convert(mode)
     if nonzero:
@@ -69,20 +68,20 @@ def as_8_bit(
 
 
 def image_dimensions(path: ImageFile) -> tuple[int, int]:
-    """Width and height of the upright image, from the header alone where that is possible.
+    """Returns width and height of the upright image, from the header alone where possible.
 
-    It is not possible for a PNG that is not square: its EXIF block may stand behind the pixels.
+    It is not for a PNG that is not square: its EXIF block may follow the pixels.
 
     Raises:
         DataError: the file cannot be read.
     """
     with explaining_errors(path), _open(path) as image:
         width, height = image.size
-        # Pillow gives a TIFF's size upright already.
+        # Pillow's size of a TIFF is already upright.
         if width == height or image.format == "TIFF":
             return width, height
         orientation = image.getexif().get(ExifTags.Base.Orientation)
-        return (height, width) if orientation in _ORIENTATIONS_ON_THE_SIDE else (width, height)
+        return (height, width) if orientation in _SIDEWAYS_ORIENTATIONS else (width, height)
 
 
 def _open(path: ImageFile) -> Image.Image:
@@ -90,12 +89,12 @@ def _open(path: ImageFile) -> Image.Image:
 
 
 def _to_8_bit(image: Image.Image, name: ImageFile | str, nonzero: bool) -> Image.Image:
-    """Grey of 16 bits (12 in a TIFF that says so) scaled to 8: the full value becomes 255.
+    """Scales 16-bit grey (12-bit in a TIFF that says so) to 8 bits: the maximum becomes 255.
 
-    With `nonzero` every value over 0 does: scaled, the small ones would be lost.
+    With `nonzero` every value above 0 does: scaling would lose the small ones.
     """
     values = np.asarray(image).astype(np.int64)
-    # Mode "I" has 32 bits: signed or wider files than 16 bits end there too.
+    # Mode "I" has 32 bits: signed files and those wider than 16 bits use it too.
     if values.min() < 0 or values.max() > 65535:
         raise DataError(
             f"{name} holds grey values from {values.min()} to {values.max()}, outside 0 to 65535; "

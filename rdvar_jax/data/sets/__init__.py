@@ -1,1 +1,1 @@
-"""Image sets: what lies where."""
+"""Image sets: folder layouts, TFDS sets and loose images."""

@@ -1,4 +1,4 @@
-"""A folder that images are dropped into: each image is given once, when its file is whole."""
+"""A folder that images are dropped into: each is returned once, when its file is complete."""
 
 import os
 from collections.abc import Collection, Iterator
@@ -12,14 +12,14 @@ _State = tuple[int, int]  # size in bytes, time of the last change in ns
 
 
 class DropFolder:
-    """Looks into a folder, at any depth, as often as it is asked.
+    """Polls a folder, at any depth, for new images.
 
-    A file counts as whole when its size and time are the same in two polls, so polls must lie as
-    far apart as a writer may pause. Hidden files, and files that are no images, are passed over.
+    A file counts as complete when its size and time are the same in two polls, so the interval must
+    exceed a writer's pauses. Hidden files and files that are not images are ignored.
 
     Args:
-        folder: which one.
-        done: names of images that are not to be given.
+        folder: the folder to poll.
+        done: names of images to ignore.
     """
 
     def __init__(self, folder: Path, done: Collection[str] = ()):
@@ -29,7 +29,7 @@ class DropFolder:
         self._failed: dict[str, _State] = {}
 
     def poll(self) -> list[InputImage]:
-        """The images that are new and whole, oldest first.
+        """Returns the images that are new and complete, oldest first.
 
         Raises:
             DataError: the folder can no longer be listed.
@@ -54,7 +54,7 @@ class DropFolder:
         return [InputImage(self._folder / name, name) for _, name in sorted(whole)]
 
     def give_again_if_changed(self, image: InputImage) -> None:
-        """Of an image that could not be read: it may have been given too early."""
+        """Returns an unreadable image again once its file changes: it may have been incomplete."""
         self._failed[image.name] = self._seen[image.name]
         self._given.discard(image.name)
 
@@ -63,15 +63,15 @@ class DropFolder:
             yield from _walk(str(self._folder), "", ())
         except OSError as error:
             raise DataError(
-                f"The folder {self._folder} can no longer be listed ({error.strerror}); bring it "
-                "back, and give the same command again."
+                f"The folder {self._folder} can no longer be listed ({error.strerror}); "
+                "restore it, and run the same command again."
             ) from error
 
 
 def _walk(folder: str, inside: str, above: tuple[str, ...]) -> Iterator[str]:
-    """Names of images in a folder, which is `inside` the one that is looked into."""
+    """Yields names of images in a folder, which is `inside` the polled one."""
     above = (*above, os.path.realpath(folder))
-    # Not by data/sets/listing.py, which opens with a warning for every other file, each time.
+    # Not with data/sets/listing.py, which would warn about every other file at each poll.
     with os.scandir(folder) as entries:
         found = [entry for entry in entries if not entry.name.startswith(".")]
     for entry in found:
@@ -83,7 +83,7 @@ def _walk(folder: str, inside: str, above: tuple[str, ...]) -> Iterator[str]:
         if not is_folder:
             if Path(entry.name).suffix.lower() in IMAGE_SUFFIXES:
                 yield name
-        # A link to a folder above would lead round for ever.
+        # A link to a folder above would recurse endlessly.
         elif os.path.realpath(entry.path) not in above:
             try:
                 yield from _walk(entry.path, f"{name}/", above)

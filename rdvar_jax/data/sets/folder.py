@@ -1,8 +1,7 @@
-"""Find a category's images and masks in a folder, whatever its layout.
+"""Finds a category's images and masks in a folder of any known layout.
 
-Nothing is opened here but a list of files. What does not fit the layout is an error where a wrong
-result could follow and a logged warning where it could not: a folder that is silently misread is
-worse than either.
+No image is opened here. What does not fit the layout is an error where it could lead to a wrong
+result, else a logged warning: a folder that is silently misread is worse than either.
 """
 
 from pathlib import Path
@@ -19,11 +18,11 @@ LAYOUTS = ("auto", *FINDERS)
 
 
 def list_categories(root: Path) -> list[str]:
-    """Names of the categories in `root`, sorted: what VisA's list names, else the folders with a
+    """Returns the categories in `root`, sorted: those in VisA's list, else the folders with a
     `train` or `good` folder.
 
     Raises:
-        DataError: `root` is no folder, or cannot be listed.
+        DataError: `root` is not a folder, or cannot be listed.
     """
     root = _check_root(root)
     if (root / visa.SPLIT).is_file():
@@ -39,22 +38,21 @@ def list_categories(root: Path) -> list[str]:
 def find_category(
     root: Path, category: str, layout: str = "auto", complain: Complain = refuse
 ) -> Category:
-    """The images of `category`, each list sorted by name.
+    """Finds the images of `category`, each list sorted by name.
 
-    Any folder of `root` can be a category. Masks may have any of the image suffixes. Images to
-    train on are all good. Files that are no images are left out with a warning, hidden ones
-    without.
+    Any folder of `root` can be a category. Masks may have any of the image suffixes. Training
+    images are all good. Files that are not images are left out with a warning, hidden ones without.
 
     Args:
         root: the folder of categories.
         category: the name of one.
-        layout: one of LAYOUTS; "auto" finds out by the names of folders (`detect_layout`).
-        complain: is told of each thing that is wrong. By default the first is raised; else the
-            result holds what could be found in spite of them.
+        layout: one of LAYOUTS; "auto" detects it (`detect_layout`).
+        complain: called with each problem. By default the first is raised; otherwise the result
+            holds what could be found in spite of them.
 
     Raises:
         DataError: `root` or the category is missing, there are no good images to train on, or
-            images and masks do not belong to one another as the layout says.
+            images and masks do not match as the layout requires.
     """
     root = _check_root(root)
     folder = _category_folder(root, category)
@@ -62,27 +60,27 @@ def find_category(
 
 
 def detect_layout(folder: Path) -> tuple[str, str]:
-    """The layout of a category's folder, and what tells it.
+    """Detects the layout of a category's folder; returns it and the reason.
 
     VisA has its list, BTAD `ok`, MVTec AD `train`. A folder with none of these, or with images
-    right in `train`, is a plain one.
+    directly in `train`, is a plain one.
     """
     if (folder.parent / visa.SPLIT).is_file():
-        return "visa", f"{visa.SPLIT} lies beside it"
+        return "visa", f"{visa.SPLIT} is beside it"
     train = folder / "train"
     if (train / "good").is_dir():
         return "mvtec", "it has train/good"
     if (train / "ok").is_dir():
         return "btad", "it has train/ok"
     if train.is_dir() and folder_entries(train).images:
-        return "folder", "images lie right in train"
+        return "folder", "images are directly in train"
     if train.is_dir():
         return "mvtec", "it has train"
     if (folder / "good").is_dir():
         return "folder", "it has good and no train"
     if folder_entries(folder).images:
-        return "folder", "images lie right in it"
-    return "mvtec", "nothing tells another one"
+        return "folder", "images are directly in it"
+    return "mvtec", "no other layout matches"
 
 
 def _check_root(root: Path) -> Path:
@@ -96,8 +94,8 @@ def _check_root(root: Path) -> Path:
 
 
 def _category_folder(root: Path, category: str) -> Path:
-    # Compared with the names in the folder, and not only opened: "", ".", "a/b" and, where the
-    # file system ignores case, "Screw" would open a folder too, under a name nobody else uses.
+    # Compared with the folder's names, not only opened: "", ".", "a/b" and, where the file system
+    # ignores case, "Screw" would open a folder too, under an alias.
     for folder in folder_entries(root).folders:
         if folder.name == category:
             return folder
@@ -111,7 +109,7 @@ def _category_folder(root: Path, category: str) -> Path:
     names = list_categories(root)
     if not names:
         raise DataError(
-            f"{problem}, which holds no category at all; set data.root to the folder whose "
+            f"{problem}, which holds no categories; set data.root to the folder whose "
             "sub-folders hold train/good and test."
         )
     raise DataError(f"{problem}; set data.category to one of: {some_names(names)}.")

@@ -1,4 +1,4 @@
-"""Find images that nothing is known about: files, folders and patterns, and their batches."""
+"""Finds unlabelled images by file, folder or pattern, and decodes them in batches."""
 
 import glob
 import logging
@@ -23,27 +23,27 @@ _logger = logging.getLogger("rdvar_jax")
 
 @dataclass(frozen=True)
 class InputImage:
-    """One image file, and what it is called in the results."""
+    """One image file, and its name in the results."""
 
     path: Path
-    name: str  # inside the folder that was given, with forward slashes; of a file its own name
+    name: str  # relative to the given folder, with forward slashes; a single file's own name
 
     def result_name(self, suffix: str) -> str:
-        """The name with another suffix: "sub/a.png" for "sub/a.jpg"."""
+        """Returns the name with another suffix: "sub/a.png" for "sub/a.jpg"."""
         return PurePosixPath(self.name).with_suffix(suffix).as_posix()
 
 
 def find_inputs(inputs: Sequence[Path]) -> list[InputImage]:
-    """All images of the files, folders and patterns, in their order; those of one sorted.
+    """Finds all images of the files, folders and patterns, in that order; sorted within each.
 
-    A file is taken whatever its suffix. A folder is searched at any depth; files that are no images
-    are left out with a warning, hidden ones without. What does not exist and has one of `*?[` in
-    its name is a pattern, in which `**` stands for any folders; of what it matches images are taken
-    and named from the last folder without such a sign.
+    A file is taken whatever its suffix. A folder is searched at any depth; files that are not
+    images are left out with a warning, hidden ones without. A path that does not exist and has one
+    of `*?[` in its name is a pattern, in which `**` matches any folders; matching images are named
+    relative to the last folder without such a character.
 
     Raises:
-        DataError: a path does not exist, a folder or pattern gives no image, or two images have one
-            `result_name`.
+        DataError: a path does not exist, a folder or pattern has no image, or two images have the
+            same `result_name`.
     """
     images: list[InputImage] = []
     for path in inputs:
@@ -51,7 +51,7 @@ def find_inputs(inputs: Sequence[Path]) -> list[InputImage]:
             found = list(_walk(path, ()))
             if not found:
                 raise DataError(
-                    f"The folder {path} holds no image ({image_suffixes()}), at any depth; give "
+                    f"The folder {path} holds no image ({image_suffixes()}), at any depth; pass "
                     "another folder."
                 )
             images += [InputImage(file, file.relative_to(path).as_posix()) for file in found]
@@ -60,9 +60,9 @@ def find_inputs(inputs: Sequence[Path]) -> list[InputImage]:
         elif glob.has_magic(str(path)):
             images += _matches(path)
         else:
-            raise DataError(f"{path} does not exist; give an image file or a folder of them.")
+            raise DataError(f"{path} does not exist; pass an image file or a folder of them.")
     if not images:
-        raise DataError("No input is given; give an image file or a folder of them.")
+        raise DataError("No input is given; pass an image file or a folder of them.")
     _check_names(images)
     return images
 
@@ -73,19 +73,19 @@ def decode_batches(
     batch_size: int,
     skip: Callable[[_Image, str], None] | None = None,
 ) -> Iterator[tuple[Sequence[_Image], np.ndarray]]:
-    """The images with their pixels, uint8 [B, H, W, 3], one batch at a time in memory.
+    """Yields batches of images with their pixels, uint8 [B, H, W, 3], one in memory at a time.
 
-    The last batch may be smaller. Files may have any size: each is brought to H x W. Tiled images
-    keep their own size, and come one at a time.
+    The last batch may be smaller. Files of any size are resized to H x W. Tiled images keep their
+    own size and are yielded one at a time.
 
     Args:
-        images: which ones.
-        size: H x W, and how images are brought to it.
+        images: the images.
+        size: H x W, and the geometry.
         batch_size: B.
-        skip: called with each image that cannot be read, and why; the image is left out.
+        skip: called with each unreadable image and the reason; the image is left out.
 
     Raises:
-        DataError: an image cannot be read and there is no `skip`; raised when its batch is due.
+        DataError: an image cannot be read and `skip` is None; raised when its batch is due.
     """
     geometry = as_geometry(size)
     batch_size = 1 if geometry.is_tiled else batch_size
@@ -110,7 +110,7 @@ def _decode(batch: Sequence[HasPath], geometry: Geometry) -> np.ndarray:
 def _decode_readable(
     batch: Sequence[_Image], geometry: Geometry, skip: Callable[[_Image, str], None]
 ) -> tuple[list[_Image], np.ndarray]:
-    """One by one, which is slower, but tells the bad images from the good ones."""
+    """Decodes one by one, which is slower, but tells bad images from good ones."""
     readable, parts = [], []
     for image in batch:
         try:
@@ -123,26 +123,26 @@ def _decode_readable(
 
 
 def _matches(pattern: Path) -> list[InputImage]:
-    """The images that a pattern stands for."""
+    """Returns the images that match a pattern."""
     parts = pattern.parts
     fixed = next(number for number, part in enumerate(parts) if glob.has_magic(part))
     base = Path(*parts[:fixed])
     files = [Path(name) for name in sorted(glob.glob(str(pattern), recursive=True))]
-    files = [path for path in files if not path.is_dir() and not _is_round_trip(base, path)]
+    files = [path for path in files if not path.is_dir() and not _is_in_link_cycle(base, path)]
     images = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
     if not images:
         raise DataError(
-            f"The pattern {pattern} matches no image ({image_suffixes()}); give another pattern, "
+            f"The pattern {pattern} matches no image ({image_suffixes()}); pass another pattern, "
             "an image file or a folder of them."
         )
     if len(images) < len(files):
         names = some_names([path.name for path in files if path not in set(images)])
-        _logger.warning("%s: not used, because they are no images: %s", pattern, names)
+        _logger.warning("%s: not used, because they are not images: %s", pattern, names)
     return [InputImage(path, path.relative_to(base).as_posix()) for path in images]
 
 
-def _is_round_trip(base: Path, path: Path) -> bool:
-    """Whether a link leads back to a folder above it on the way from `base` to the file."""
+def _is_in_link_cycle(base: Path, path: Path) -> bool:
+    """Whether a link between `base` and the file points to a folder above it."""
     if not any(folder.is_symlink() for folder in path.parents):
         return False
     way = [folder.resolve() for folder in path.parents if folder.is_relative_to(base)]
@@ -154,10 +154,10 @@ def _walk(folder: Path, above: tuple[Path, ...]) -> Iterator[Path]:
     entries = folder_entries(folder)
     if entries.others:
         names = some_names([path.name for path in entries.others])
-        _logger.warning("%s: not used, because they are no images: %s", folder, names)
+        _logger.warning("%s: not used, because they are not images: %s", folder, names)
     yield from entries.images
     for inner in entries.folders:
-        # A link to a folder above would lead round for ever.
+        # A link to a folder above would recurse endlessly.
         if inner.resolve() in above:
             _logger.warning("%s: not entered, because it links to a folder above it", inner)
         else:
@@ -171,6 +171,6 @@ def _check_names(images: Sequence[InputImage]) -> None:
         if other is not image:
             raise DataError(
                 f"{other.path} and {image.path} would both be written as "
-                f"{image.result_name('.png')}; leave one out, rename it, or give the folder that "
+                f"{image.result_name('.png')}; leave one out, rename it, or pass the folder that "
                 "holds both."
             )

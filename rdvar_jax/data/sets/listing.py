@@ -1,4 +1,4 @@
-"""The images in a folder, in the order of their names; nothing is opened."""
+"""Lists the images in a folder, sorted by name; no file is opened."""
 
 import logging
 import unicodedata
@@ -14,18 +14,18 @@ _logger = logging.getLogger("rdvar_jax")
 _MAX_NAMES_SHOWN = 15
 
 
-# What is told of each thing that is wrong with a set. `refuse` ends the search at the first one,
-# the `append` of a list goes on and collects them all.
+# Called with each problem of a set. `refuse` raises the first one, the `append` of a list collects
+# them all.
 Complain: TypeAlias = Callable[[str], None]
 
 
 def refuse(sentence: str) -> None:
-    """Raises the DataError of what is wrong."""
+    """Raises a DataError with this sentence."""
     raise DataError(sentence)
 
 
 class FolderEntries(NamedTuple):
-    """What lies in a folder, each list sorted by name, hidden entries left away."""
+    """Entries of a folder, each list sorted by name, without hidden ones."""
 
     images: list[Path]
     folders: list[Path]
@@ -33,20 +33,20 @@ class FolderEntries(NamedTuple):
 
 
 def images_in(folder: Path) -> list[Path]:
-    """The images right in a folder; all else but hidden files is named in a warning."""
+    """Returns the images directly in a folder; a warning names all else but hidden files."""
     entries = folder_entries(folder)
-    # Left out, not refused: systems and labelling tools drop files of their own beside images
-    # (Thumbs.db, desktop.ini, notes.txt), and none of them can change a result. They are named in
-    # a warning all the same, because a .webp or a sub-folder was perhaps meant to be read.
+    # Left out, not refused: systems and labelling tools put their own files beside images
+    # (Thumbs.db, desktop.ini, notes.txt), and none can change a result. A warning names them all
+    # the same, because a .webp or a sub-folder was perhaps meant to be read.
     warn_left_out(folder, entries.folders + entries.others)
     return entries.images
 
 
 def folder_entries(folder: Path) -> FolderEntries:
-    """What lies right in a folder.
+    """Lists the entries directly in a folder.
 
     Raises:
-        DataError: it cannot be listed.
+        DataError: the folder cannot be listed.
     """
     entries = FolderEntries([], [], [])
     try:
@@ -55,7 +55,7 @@ def folder_entries(folder: Path) -> FolderEntries:
             if path.is_dir():
                 entries.folders.append(path)
             elif path.suffix.lower() in IMAGE_SUFFIXES:
-                entries.images.append(path)  # a broken link too: decoding it gives a clear error
+                entries.images.append(path)  # a broken link too: decoding raises a clear error
             else:
                 entries.others.append(path)
     except OSError as error:
@@ -66,27 +66,27 @@ def folder_entries(folder: Path) -> FolderEntries:
 
 
 def warn_left_out(folder: Path, paths: list[Path]) -> None:
-    """Names in a warning what lies in a folder and is not used."""
+    """Names unused entries of a folder in a warning."""
     if paths:
         names = some_names([path.name for path in paths])
         _logger.warning("%s: not used, because it is not part of the layout: %s", folder, names)
 
 
 def stem_of(path: Path) -> str:
-    """A file's name without its suffix, as images and masks are compared by it.
+    """Returns a file's name without its suffix, to match images and masks by.
 
-    In one spelling of Unicode: what macOS writes as a letter and an accent, others write as one.
+    Normalised Unicode: macOS writes an accented letter as two characters, others as one.
     """
     return unicodedata.normalize("NFC", path.stem)
 
 
 def some_names(names: list[str]) -> str:
-    """The names in one line; of very many the first."""
+    """Joins names in one line; of very many, only the first."""
     shown = ", ".join(one_line(name) for name in names[:_MAX_NAMES_SHOWN])
     hidden = len(names) - _MAX_NAMES_SHOWN
     return f"{shown} and {hidden} more" if hidden > 0 else shown
 
 
 def image_suffixes() -> str:
-    """The suffixes of images, for a sentence."""
+    """Returns the image suffixes as text for a message."""
     return ", ".join(suffix.removeprefix(".") for suffix in IMAGE_SUFFIXES)

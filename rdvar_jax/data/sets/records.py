@@ -1,4 +1,4 @@
-"""What is known of each image, whatever layout or source it came from."""
+"""Image records, independent of layout and source."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +9,7 @@ UNLABELLED = -1
 
 
 class PackedFile(Protocol):
-    """An image file that lies inside another one; its text is what a user can find it by."""
+    """An image file inside another file; its `str` tells a user where it is."""
 
     @property
     def parent(self) -> Path: ...
@@ -21,7 +21,7 @@ ImageFile: TypeAlias = Path | PackedFile
 
 
 class HasPath(Protocol):
-    """An image file, whatever else is known of it: ImageRecord, InputImage."""
+    """Anything with an image file, such as ImageRecord or InputImage."""
 
     @property
     def path(self) -> ImageFile: ...
@@ -32,14 +32,14 @@ class HasPath(Protocol):
 
 @dataclass(frozen=True)
 class ImageRecord:
-    """One image file: where it lies and what its folder says about it."""
+    """One image file, with the label and mask that its folder or list says."""
 
     path: ImageFile
     name: str  # relative to the category's folder, with forward slashes: "test/hole/000.png"
     label: int  # 0 good, 1 defective, UNLABELLED; from folder or list, never from a mask's pixels
     defect: str  # the kind of defect, "good" or "unlabelled"
-    mask_path: ImageFile | None  # a file, or a folder of several; None where there is none
-    mask_nonzero: bool = False  # every value over 0 is defective (VisA, MVTec LOCO)
+    mask_path: ImageFile | None  # a file, or a folder of several; None without a mask
+    mask_nonzero: bool = False  # every value above 0 is defective (VisA, MVTec LOCO)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Where a category's images come from."""
+"""Sources of a category's images: folders or TFDS sets."""
 
 from pathlib import Path
 
@@ -12,10 +12,10 @@ SOURCES = ("folder", "tfds")
 def find_images(
     root: Path, category: str, layout: str = "auto", source: str = "folder"
 ) -> Category:
-    """The images of `category`, each list sorted by name.
+    """Finds the images of `category`, each list sorted by name.
 
     Args:
-        root: the folder of categories, or what `rdvar prepare --source tfds` wrote into.
+        root: the folder of categories, or the `--data_dir` of `rdvar prepare --source tfds`.
         category: the name of one.
         layout: of folders; see `find_category`.
         source: one of SOURCES.

@@ -1,7 +1,7 @@
-"""Images in a TFDS set: what `rdvar prepare --source tfds` writes, read without TensorFlow.
+"""Reads the TFDS sets that `rdvar prepare --source tfds` writes, without TensorFlow.
 
-TFDS stores examples in the order of a hash. Sorted by their paths they are the folder's records
-again, and since the files themselves are stored, they decode to the same pixels.
+TFDS stores examples in hashed order. Sorted by path they equal the folder's records, and since the
+files themselves are stored, they decode to the same pixels.
 """
 
 import io
@@ -18,7 +18,7 @@ from rdvar_jax.data.sets.records import Category, ImageRecord
 from rdvar_jax.errors import ConfigError, DataError
 
 NAME = "mvtec_ad"
-"""The set's name with TFDS; its configs are the categories."""
+"""The set's name in TFDS; its configs are the categories."""
 
 SPLITS = ("train", "test", "validation")
 LABELS = ("good", "defective")  # as in `ImageRecord.label`; -1 is unlabelled to TFDS too
@@ -27,7 +27,7 @@ VERSION = "1.0.0"
 
 @dataclass(frozen=True)
 class PackedImage:
-    """The file of an image or a mask inside a TFDS set."""
+    """An image or mask file inside a TFDS set."""
 
     folder: Path
     split: str
@@ -48,7 +48,7 @@ class PackedImage:
 
 
 def find_packed(root: Path, category: str) -> Category:
-    """The images of `category` in a TFDS set, each list in the folder's order.
+    """Finds the images of `category` in a TFDS set, each list in the folder's order.
 
     Args:
         root: the `data_dir` of TFDS.
@@ -71,7 +71,7 @@ def find_packed(root: Path, category: str) -> Category:
 
 
 def packed_folder(root: Path, category: str) -> Path:
-    """Where TFDS keeps the set of a category."""
+    """Returns the folder of a category's set."""
     return root.expanduser() / NAME / category / VERSION
 
 
@@ -103,7 +103,7 @@ def _read_split(folder: Path, split: str) -> tuple[ImageRecord, ...]:
 
 @lru_cache(maxsize=16)
 def _open_split(folder: Path, split: str) -> Any:
-    """The examples as TFDS stores them: files of images, not pixels. One reader a process."""
+    """Opens the examples as stored: image files, not pixels. One reader per process."""
     tfds = import_tfds()
     as_stored = {name: tfds.decode.SkipDecoding() for name in ("image", "mask")}
     return tfds.builder_from_directory(folder).as_data_source(split, decoders=as_stored)
@@ -115,7 +115,7 @@ def _errors(folder: Path) -> Iterator[None]:
         yield
     except ConfigError:
         raise
-    # Everything: it is another program's format, and no closed set of exceptions is promised.
+    # Everything: TFDS documents no closed set of exceptions.
     except Exception as error:
         raise DataError(
             f"{folder} cannot be read ({error or type(error).__name__}); remove it and run rdvar "
@@ -124,7 +124,7 @@ def _errors(folder: Path) -> Iterator[None]:
 
 
 def import_tfds() -> Any:
-    """TFDS, which takes a second to load and may not be installed."""
+    """Imports TFDS, which takes a second and may not be installed."""
     try:
         import tensorflow_datasets as tfds
     except ImportError as error:

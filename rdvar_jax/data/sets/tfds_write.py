@@ -1,6 +1,6 @@
-"""`rdvar prepare --source tfds` as a function: image folders become the TFDS set `mvtec_ad`.
+"""Writes image folders as the TFDS set `mvtec_ad`, for `rdvar prepare --source tfds`.
 
-No TensorFlow: examples are written as ArrayRecord, and images are stored as files.
+TensorFlow is not needed: examples are written as ArrayRecord, and images are stored as files.
 """
 
 import io
@@ -33,7 +33,7 @@ folder's order."""
 
 
 class MvtecAd(tfds.core.GeneratorBasedBuilder):
-    """The set `mvtec_ad`. Its configs are the categories that lie in `manual_dir`."""
+    """The set `mvtec_ad`; its configs are the categories in `manual_dir`."""
 
     VERSION = tfds.core.Version(VERSION)
     MANUAL_DOWNLOAD_INSTRUCTIONS = (
@@ -86,13 +86,13 @@ class MvtecAd(tfds.core.GeneratorBasedBuilder):
 def build_tfds(
     manual_dir: Path, data_dir: Path, categories: Sequence[str] = (), *, progress: bool = True
 ) -> list[Path]:
-    """Makes the sets of categories, each whole or not at all. One that is there already is kept.
+    """Makes the sets of categories, each whole or not at all; existing ones are kept.
 
     Args:
         manual_dir: the folder of categories.
-        data_dir: where TFDS keeps its sets; made if missing.
+        data_dir: the folder of TFDS sets; created if missing.
         categories: names; all in `manual_dir` by default.
-        progress: draw progress bars, if standard error is a terminal.
+        progress: show progress bars, if standard error is a terminal.
 
     Returns:
         The folders of the sets.
@@ -103,19 +103,19 @@ def build_tfds(
     names = list(categories) or list_categories(manual_dir)
     if not names:
         raise DataError(
-            f"--manual_dir {manual_dir} holds no category; give the folder whose sub-folders hold "
+            f"--manual_dir {manual_dir} holds no category; pass the folder whose sub-folders hold "
             "train/good and test."
         )
-    tfds.disable_progress_bar()  # TFDS draws some without a terminal, too
+    tfds.disable_progress_bar()  # TFDS draws some even without a terminal
     for name in names:
         folder = packed_folder(data_dir, name)
         if folder.exists():
-            logger.info("%s is there already and kept; remove it to have it made again", folder)
+            logger.info("%s already exists and is kept; remove it to make it again", folder)
             continue
         builder = MvtecAd(config=tfds.core.BuilderConfig(name=name), data_dir=data_dir)
         builder.progress = progress
         settings = tfds.download.DownloadConfig(manual_dir=manual_dir, try_download_gcs=False)
-        # TFDS prints that it downloads, and makes a folder for that, though nothing is downloaded.
+        # TFDS reports a download, and makes a folder for it, though nothing is downloaded.
         with TemporaryDirectory() as unused, redirect_stdout(io.StringIO()):
             builder.download_and_prepare(
                 download_dir=unused, file_format="array_record", download_config=settings
@@ -124,9 +124,9 @@ def build_tfds(
 
 
 def as_stored(path: Path, mode: str, nonzero: bool = False) -> bytes:
-    """A file that any reader decodes to the pixels of `as_8_bit`.
+    """Returns the bytes of a file that any reader decodes to the pixels of `as_8_bit`.
 
-    That is the file itself where it is a PNG or JPEG in that very mode, else a PNG.
+    That is the file itself if it is a PNG or JPEG in this mode, else a PNG.
 
     Raises:
         DataError: see `load_image` and `as_8_bit`.
@@ -140,7 +140,7 @@ def as_stored(path: Path, mode: str, nonzero: bool = False) -> bytes:
 
 
 def stored_mask(record: ImageRecord) -> bytes:
-    """The mask's file, grey; an empty mask where there is none.
+    """Returns the mask as a grey image file; an empty one where there is no mask.
 
     Raises:
         DataError: see `as_stored`, or the mask is in several files.

@@ -1,7 +1,7 @@
-"""A share of the good training images that training never sees.
+"""Validation split: good training images that training never sees.
 
-Thresholds and early looks are taken on them. They follow from the seed and the images' names alone,
-so every command finds the same ones again, on any machine and in any order of files.
+Thresholds are taken on them. They follow from the seed and the images' names alone, so every
+command selects the same ones, on any machine and in any order of files.
 """
 
 import dataclasses
@@ -13,24 +13,24 @@ from rdvar_jax.errors import DataError
 
 
 def split_validation(category: Category, share: float, seed: int) -> Category:
-    """The category with `share` of its training images moved to `validation`, both in name order.
+    """Moves `share` of the training images to `validation`, both in name order.
 
-    The images with the smallest sha256 of seed and name are taken: round(share * N), at least one
-    where the share is over 0. So an image that is added moves few of the others.
+    Takes the round(share * N) images with the smallest sha256 of seed and name, at least one where
+    the share is above 0. So adding an image moves few of the others.
 
     Args:
-        category: as it was found.
-        share: at least 0 and under 1. With 0 nothing changes.
-        seed: the run's.
+        category: as found.
+        share: in [0, 1); 0 changes nothing.
+        seed: the run's seed.
 
     Raises:
-        DataError: no image would be left to train on, or the category brings validation images.
+        DataError: no image would be left to train on, or the category has validation images.
     """
     if share == 0:
         return category
     if category.validation:
         raise DataError(
-            f"The category {category.name} has validation images of its own "
+            f"The category {category.name} has its own validation images "
             f"({category.validation[0].path.parent}); set data.validation=0 to use these."
         )
     number = max(1, round(share * len(category.train)))

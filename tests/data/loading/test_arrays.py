@@ -1,4 +1,4 @@
-"""A category in memory: shapes, dtypes, labels, and a fingerprint that notices changed data."""
+"""Categories in memory: shapes, dtypes, labels, and a fingerprint that detects changed data."""
 
 from pathlib import Path
 
@@ -54,7 +54,7 @@ def test_load_test(root: Path):
 
 
 def test_a_border_is_known(root: Path):
-    """8 x 8 in 8 x 16: four columns of border on either side."""
+    """8 x 8 in 8 x 16: four columns of padding on either side."""
     category = find_category(root, "widget")
     test = load_test(category, Geometry("pad", 8, 16))
     assert test.valid_mask is not None and test.valid_mask.shape == (2, 8, 16)
@@ -89,7 +89,7 @@ def test_fingerprint_is_a_function_of_names_and_pixels(root: Path):
     first = load_train(category, 8)
     assert len(first.fingerprint) == 64 and int(first.fingerprint, 16)
     assert load_train(category, 8, num_workers=1).fingerprint == first.fingerprint
-    # Another place on disk, another compression: the same data.
+    # Another folder and another compression are the same data.
     moved = root.rename(root.with_name("elsewhere"))
     for path in (moved / "widget/train/good").iterdir():
         with Image.open(path) as image:
@@ -122,7 +122,7 @@ def test_fingerprint_notices(root: Path, change: str):
 
 
 def test_fingerprint_of_known_data():
-    # Written down once: a run that was started with an older version must still recognise its data.
+    # Fixed values: a run that an older version started must still recognise its data.
     images = np.arange(24, dtype=np.uint8).reshape(2, 2, 2, 3)
     assert compute_fingerprint((), images) == (
         "098004c44305a8dd131d81d4ebba413544d645ae5afb4634e9bcd8d23a92e25c"

@@ -1,4 +1,4 @@
-"""Images that stay on disk give what the array in memory gives, in any order and process."""
+"""Images on disk equal the array in memory, in any order and process."""
 
 import dataclasses
 import sys
@@ -42,7 +42,7 @@ def in_memory(category) -> np.ndarray:
 
 
 def expected_batches(in_memory: np.ndarray, first: int, rows: slice) -> list[np.ndarray]:
-    """What a run with all images on the devices trains on."""
+    """Batches of a run with all images on the devices."""
     return [
         in_memory[batch_indices(len(in_memory), BATCH, SEED, step)][rows]
         for step in range(first, STEPS)

@@ -1,12 +1,12 @@
-"""The stream of shuffled epochs, cut into full batches, as a function of the seed and the step."""
+"""Sampling order: shuffled epochs in full batches, as a function of seed and step."""
 
 import numpy as np
 import pytest
 
 from rdvar_jax.data.loading.sampling_order import batch_indices, epoch_order, steps_at_epoch
 
-# Sizes: an even division, a rest, a rest of one (MVTec's bottle), a batch of one, and batches that
-# are as large as the set or larger, one of them larger than several epochs.
+# Sizes: an even division, a remainder, a remainder of one (MVTec's bottle), a batch of one, and
+# batches as large as the set or larger, one of them larger than several epochs.
 SIZES = [(12, 4), (10, 4), (209, 16), (5, 1), (7, 7), (3, 8), (1, 4)]
 
 
@@ -64,8 +64,8 @@ def test_orders_are_spread_evenly():
 
 
 def test_frozen_orders():
-    # Written down once. If they ever change, resumed runs would silently see other batches, and
-    # published seeds would no longer give the published numbers.
+    # Fixed values. If they changed, resumed runs would silently see other batches, and published
+    # seeds would no longer reproduce the published numbers.
     assert epoch_order(10, 0, 0).dtype == np.int32
     assert epoch_order(10, 0, 0).tolist() == [6, 3, 8, 1, 4, 5, 9, 2, 7, 0]
     assert epoch_order(10, 3, 1).tolist() == [9, 0, 6, 7, 5, 8, 2, 1, 4, 3]

@@ -1,4 +1,4 @@
-"""With data.on_error=skip bad images are left out, whole and in order, and never many of them."""
+"""data.on_error=skip: bad images are left out in order, up to a small share of a split."""
 
 import logging
 from pathlib import Path
@@ -58,7 +58,7 @@ def test_a_bad_training_image_is_left_out_and_named(root: Path, caplog: pytest.L
     kept = [index for index in range(40) if index != 7]
     assert train.records == tuple(whole.records[index] for index in kept)
     np.testing.assert_array_equal(train.images, whole.images[kept])
-    # It is the set without that file, so a run on it goes on once the file is removed.
+    # It equals the set without that file, so a run on it resumes once the file is removed.
     bad.unlink()
     assert load_train(find(root), S).fingerprint == train.fingerprint != whole.fingerprint
 
@@ -79,8 +79,8 @@ def test_at_most_a_twentieth_is_left_out(root: Path, number: int, is_refused: bo
     with pytest.raises(DataError) as caught:
         load_train(find(root), S, on_error="skip")
     assert str(caught.value).startswith(
-        "3 of 40 train images cannot be used, over the 5% that data.on_error=skip may leave out; "
-        f"mend them all, beginning with this one: {root / 'part/train/good/05.png'} cannot"
+        "3 of 40 train images cannot be used, more than the 5% that data.on_error=skip may leave "
+        f"out; fix them, starting with this one: {root / 'part/train/good/05.png'} cannot"
     )
 
 

@@ -1,4 +1,4 @@
-"""Tiles of an image, and their maps as one."""
+"""Tiles of an image, and the stitching of their maps."""
 
 import numpy as np
 import pytest
@@ -31,7 +31,7 @@ def test_tiles_cover_a_side_with_the_least_overlap(length, overlap):
     assert starts[0] == 0 and starts[-1] == length - 64
     steps = np.diff(starts)
     assert (steps >= 1).all() and (64 - steps >= 64 * overlap).all()
-    assert len(steps) == 0 or steps.max() - steps.min() <= 1  # they stand evenly
+    assert len(steps) == 0 or steps.max() - steps.min() <= 1  # evenly spaced
     # With one tile less, the overlap would be smaller.
     if len(starts) > 2:
         assert 64 - (length - 64) / (len(starts) - 2) < 64 * overlap + 1
@@ -61,7 +61,7 @@ def test_cut_and_stitched_an_image_is_itself(shape, overlap):
 
 
 def test_overlaps_are_a_weighted_mean_without_a_seam():
-    """Two tiles that disagree: from one to the other in even steps."""
+    """Two tiles that disagree blend in even steps."""
     maps = np.stack([np.zeros((8, 8)), np.ones((8, 8))])
     stitched = stitch(maps, (8, 12), 0.5)
     np.testing.assert_array_equal(stitched[:, :4], 0)

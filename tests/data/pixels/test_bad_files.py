@@ -1,4 +1,4 @@
-"""Every kind of bad file or folder: its sentence, or that it is accepted and what is warned of.
+"""Bad files and sets: the error message of each, or the warning where it is accepted.
 
 The rows are in bad_images.py, bad_sets.py and odd_sets.py. docs/data.md tells users the same.
 """

@@ -1,4 +1,4 @@
-"""Files become arrays: every format against its own pixels, every bad file against its sentence."""
+"""Decoding: every format against its pixels, every bad file against its message."""
 
 import dataclasses
 import logging
@@ -76,7 +76,7 @@ def twelve_bits(values: np.ndarray) -> bytes:
 TWELVE = WIDE >> 4
 LA, RGBA = np.dstack([L, ALPHA]), np.dstack([RGB, ALPHA])
 
-# file name: (how it is written, the RGB pixels it has to give)
+# file name: (how it is written, the RGB pixels it decodes to)
 EXACT_FORMATS: dict[str, tuple[Callable[[Path], Path], np.ndarray]] = {
     **{f"grey.{suffix}": (lambda p: save(p, L), grey(L)) for suffix in ("png", "bmp", "tif")},
     **{f"rgb.{suffix}": (lambda p: save(p, RGB), RGB) for suffix in ("png", "bmp", "tif", "PNG")},
@@ -184,7 +184,7 @@ def test_pixels_of_jpeg(tmp_path: Path, mode: str, suffix: str):
     assert np.abs(decoded[:, 18:] - right).max() <= 3
 
 
-# EXIF orientation n: what has to be done to the stored pixels to see them upright.
+# EXIF orientation n: the transform that turns the stored pixels upright.
 UPRIGHT = {
     1: lambda a: a,
     2: lambda a: a[:, ::-1],
@@ -333,7 +333,7 @@ def test_real_mask(shared: Path, threshold: str):
     assert mask.any()
 
 
-# --- files that are not to be read -----------------------------------------------------------
+# --- unreadable files ---------------------------------------------------------------------
 
 
 def check_sentence(error: DataError, *parts: str):
@@ -370,7 +370,7 @@ def test_a_real_bomb_is_stopped_before_it_is_decoded(tmp_path: Path):
 
 
 def test_a_file_that_must_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    # Root reads everything, so the refusal itself has to be made here.
+    # Root can read everything, so the error is simulated.
     def refuse(path: Path, **options):
         raise PermissionError(13, "Permission denied", str(path))
 
@@ -566,7 +566,7 @@ def test_a_mask_of_another_size_than_its_image(tmp_path: Path, masked: list[Imag
         caught.value,
         f"The mask {mask_path} has 30x16 pixels",
         f"its image {masked[3].path} has 32x32",
-        "give both the same size",
+        "make both the same size",
     )
     with pytest.raises(DataError, match=r"30x16 pixels but its image has 16x30"):
         decode_mask(mask_path, S, (16, 30))

@@ -1,4 +1,4 @@
-"""Images of any size to H x W and back, against Pillow's own functions and by properties."""
+"""Geometry: images to H x W and maps back, against Pillow's functions and by properties."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from rdvar_jax.data.pixels.decode import decode_image, decode_images, decode_mas
 from rdvar_jax.data.pixels.geometry import MODES, Geometry, as_geometry
 from rdvar_jax.data.sets.records import ImageRecord
 
-FITTED = [mode for mode in MODES if mode != "tile"]  # those that give every image one size
+FITTED = [mode for mode in MODES if mode != "tile"]  # modes that resize every image to one size
 RESULTS = [(64, 64), (64, 96), (96, 64)]
 ORIGINALS = [(64, 64), (700, 700), (123, 457), (457, 123), (33, 31), (90, 200)]  # height, width
 
@@ -36,7 +36,7 @@ def test_pad_is_pillows_pad(result, original):
     geometry = Geometry("pad", height, width)
     padded = ImageOps.pad(image, (width, height), Image.Resampling.BILINEAR, (124, 116, 104))
     box = geometry.boxes(image.size)[1]
-    # Pillow rounds half a pixel of border up, where ours is rounded down.
+    # Pillow rounds half a pixel of padding up, ours rounds it down.
     if box.left + box.right == width and box.top + box.bottom == height:
         np.testing.assert_array_equal(geometry.apply_image(image), padded)
     valid_mask = geometry.valid_mask(image.size)
@@ -149,7 +149,7 @@ def test_tiled_images_keep_their_size():
 
 @pytest.mark.parametrize("mode", FITTED)
 def test_files_are_decoded_by_it(tmp_path, mode):
-    """Image and mask go the same way: where the image is white, the mask is True."""
+    """Image and mask are mapped alike: where the image is white, the mask is True."""
     white = np.zeros((60, 100), np.uint8)
     white[20:40, 30:70] = 255
     Image.fromarray(white).convert("RGB").save(tmp_path / "image.png")

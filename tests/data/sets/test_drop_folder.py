@@ -1,4 +1,4 @@
-"""A folder that images are dropped into: given once, when whole."""
+"""DropFolder: each image is returned once, when its file is complete."""
 
 import os
 import shutil
@@ -76,5 +76,5 @@ def test_folders_may_go_but_not_the_one_that_is_watched(tmp_path):
     shutil.rmtree(tmp_path / "in" / "sub")
     assert names(folder) == []
     shutil.rmtree(tmp_path / "in")
-    with pytest.raises(DataError, match=r"in can no longer be listed .*; bring it back"):
+    with pytest.raises(DataError, match=r"in can no longer be listed .*; restore it"):
         folder.poll()

@@ -1,4 +1,4 @@
-"""The MVTec AD layout: what is found, in which order, and one clear sentence for what is wrong.
+"""The MVTec AD layout: images found, their order, and the error messages.
 
 Nothing in `folder.py` opens an image, so empty files are enough here.
 """
@@ -188,7 +188,7 @@ def test_root_without_categories(tmp_path: Path):
         find_category(tmp_path, "widget")
     check_sentence(
         caught.value,
-        ["data.root={root}, which holds no category at all"],
+        ["data.root={root}, which holds no categories"],
         "set data.root to the folder whose sub-folders hold train/good and test",
         root=tmp_path,
     )
@@ -201,7 +201,7 @@ def test_at_most_fifteen_categories_are_listed(tmp_path: Path):
 
 
 def test_a_folder_that_cannot_be_listed(root: Path, monkeypatch: pytest.MonkeyPatch):
-    # Root reads everything, so the refusal itself has to be made here.
+    # Root can read everything, so the error is simulated.
     def refuse(folder: Path):
         raise PermissionError(13, "Permission denied", str(folder))
 

@@ -1,4 +1,4 @@
-"""Images of any files and folders, found and decoded in batches."""
+"""Input images from files, folders and patterns, found and decoded in batches."""
 
 import logging
 from pathlib import Path
@@ -45,7 +45,7 @@ def test_other_files_of_a_folder_are_left_out_with_a_warning(tmp_path, caplog):
     (tmp_path / "notes.txt").write_text("x")
     with caplog.at_level(logging.WARNING, "rdvar_jax"):
         assert names(find_inputs([tmp_path])) == ["a.png"]
-    assert "notes.txt" in caplog.text and "no images" in caplog.text
+    assert "notes.txt" in caplog.text and "not images" in caplog.text
 
 
 def test_a_link_to_a_folder_above_is_not_followed_and_others_are(tmp_path, caplog):
@@ -60,7 +60,7 @@ def test_a_link_to_a_folder_above_is_not_followed_and_others_are(tmp_path, caplo
 
 def test_what_cannot_be_found_is_said(tmp_path):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="nowhere does not exist; give"):
+    with pytest.raises(DataError, match="nowhere does not exist; pass"):
         find_inputs([tmp_path / "nowhere"])
     with pytest.raises(DataError, match="empty holds no image .png, jpg"):
         find_inputs([tmp_path / "empty"])
@@ -82,7 +82,7 @@ def test_a_pattern_is_found_here_and_named_from_its_fixed_folder(tmp_path, caplo
     with caplog.at_level(logging.WARNING, "rdvar_jax"):
         assert names(find_inputs([Path("sub/*")])) == ["a.png", "d.jpg"]
     assert "notes.txt" in caplog.text
-    # No link to a folder above is followed; a file of that very name is no pattern.
+    # No link to a folder above is followed; an existing file of that name is not a pattern.
     Path("sub/loop").symlink_to(tmp_path / "in")
     assert names(find_inputs([Path("**/*.png")])) == ["b.png", "sub/a.png"]
     save(Path("[b].png"))

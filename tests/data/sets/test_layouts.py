@@ -1,6 +1,6 @@
-"""Each layout gives the same kind of records; what is unclear is one clear sentence.
+"""Each layout gives the same kind of records; ambiguous folders raise a clear error.
 
-Nothing here is opened but lists, so empty files are enough.
+No image is opened here, so empty files are enough.
 """
 
 import logging
@@ -102,7 +102,7 @@ def test_mvtec_loco(tmp_path: Path):
     ]
     assert all(one.mask_nonzero for one in category.test if one.label)
     lay_out(tmp_path, "pins/ground_truth/logical_anomalies/7/000.png")
-    with pytest.raises(DataError, match=r"logical_anomalies/7 belongs to no test image"):
+    with pytest.raises(DataError, match=r"logical_anomalies/7 matches no test image"):
         find_category(tmp_path, "pins")
 
 

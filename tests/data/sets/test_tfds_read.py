@@ -1,4 +1,4 @@
-"""A TFDS set gives the records, pixels and masks of the folder that it was made from."""
+"""A TFDS set has the records, pixels and masks of the folder that it was made from."""
 
 import os
 from pathlib import Path
@@ -16,7 +16,7 @@ from rdvar_jax.data.sets.tfds_write import build_tfds
 from rdvar_jax.errors import ConfigError, DataError
 
 SIZE = 32
-ROTATED = 6  # EXIF: lies on its side
+ROTATED = 6  # EXIF: turned by 90 degrees
 
 
 def save(path: Path, picture: Image.Image, **options) -> None:
@@ -117,7 +117,7 @@ def test_a_set_that_is_there_is_kept(root, made, caplog):
     before = folder.stat().st_mtime_ns
     with caplog.at_level("INFO", "rdvar_jax"):
         build_tfds(root, made, ["unmasked"], progress=False)
-    assert "is there already and kept; remove it" in caplog.text
+    assert "already exists and is kept; remove it" in caplog.text
     assert folder.stat().st_mtime_ns == before
 
 

@@ -1,4 +1,4 @@
-"""Validation images: kept from training, and the same ones for a seed and names."""
+"""Validation split: kept from training, a function of seed and names."""
 
 import dataclasses
 from pathlib import Path
@@ -38,7 +38,7 @@ def test_it_follows_from_seed_and_names_alone():
     assert names(dataclasses.replace(reordered, train=reordered.train[::-1])) == first
     assert names(category_of(range(100)), seed=1) != first
     assert len(names(category_of(range(101))) & first) >= 9
-    # Written down once: a run that was started with an older version keeps its images.
+    # Fixed values: a run that an older version started keeps its images.
     assert {name[-7:-4] for name in names(category_of(range(20)))} == {"003", "015"}
 
 
@@ -56,7 +56,7 @@ def test_a_set_with_validation_images_of_its_own_keeps_them():
     category = category_of(range(4))
     category = dataclasses.replace(category, validation=category.train[:1])
     assert split_validation(category, 0.0, seed=0) is category
-    with pytest.raises(DataError, match="has validation images of its own.*data.validation=0"):
+    with pytest.raises(DataError, match="has its own validation images.*data.validation=0"):
         split_validation(category, 0.1, seed=0)
 
 

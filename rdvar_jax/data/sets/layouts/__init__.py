@@ -1,1 +1,1 @@
-"""One module a layout of folders; all give the same records."""
+"""Folder layouts, one module each; all return the same records."""

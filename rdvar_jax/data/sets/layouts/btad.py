@@ -1,4 +1,4 @@
-"""BTAD (Mishra et al. 2021): `ok` and `ko` folders, masks under their images' stems.
+"""BTAD (Mishra et al. 2021): `ok` and `ko` folders, masks named by their images' stems.
 
 CATEGORY/train/ok/*.bmp
 CATEGORY/test/<ok or ko>/*.bmp
@@ -15,7 +15,7 @@ NAMES = by_defect.Names(train="train/ok", good="ok", mask_endings=("",))
 
 
 def find(folder: Path, complain: Complain) -> Category:
-    """The category in `folder`; what is wrong as in `find_category`."""
+    """Finds the category in `folder`; problems as in `find_category`."""
     return Category(
         name=folder.name,
         folder=folder,

@@ -1,4 +1,4 @@
-"""What several layouts share: one folder a kind of defect, and masks in a tree beside it."""
+"""Layouts with one folder per kind of defect, and masks in a parallel tree."""
 
 import logging
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ _logger = logging.getLogger("rdvar_jax")
 
 @dataclass(frozen=True)
 class Names:
-    """What the folders of a layout are called, inside the category's folder."""
+    """Folder names of a layout, inside the category's folder."""
 
     train: str = "train/good"
     test: str = "test"
@@ -29,12 +29,12 @@ class Names:
     masks: str = "ground_truth"
     validation: str = "validation/good"
     mask_endings: tuple[str, ...] = ("_mask",)  # between a mask's stem and its suffix
-    mask_folders: tuple[str, ...] = ()  # kinds whose images have a folder of masks each
+    mask_folders: tuple[str, ...] = ()  # kinds of defect with a folder of masks per image
     mask_nonzero: bool = False
 
 
 def training_images(folder: Path, names: Names, complain: Complain) -> tuple[ImageRecord, ...]:
-    """The good images to train on; it is complained of where there are none."""
+    """Returns the good training images; complains if there are none."""
     good = folder / names.train
     if not good.is_dir():
         complain(
@@ -43,13 +43,13 @@ def training_images(folder: Path, names: Names, complain: Complain) -> tuple[Ima
         return ()
     if good.parent != folder:
         beside = folder_entries(good.parent)
-        strangers = [path for path in beside.folders if path.name != good.name]
-        warn_left_out(good.parent, beside.images + strangers + beside.others)
+        other_folders = [path for path in beside.folders if path.name != good.name]
+        warn_left_out(good.parent, beside.images + other_folders + beside.others)
     return good_images(folder, good, complain)
 
 
 def good_images(folder: Path, good: Path, complain: Complain) -> tuple[ImageRecord, ...]:
-    """The records of a folder of good images; it must hold one."""
+    """Returns the records of a folder of good images; complains if it is empty."""
     images = images_in(good)
     if not images:
         inner = some_names([path.name for path in folder_entries(good).folders])
@@ -62,7 +62,7 @@ def good_images(folder: Path, good: Path, complain: Complain) -> tuple[ImageReco
 
 
 def validation_images(folder: Path, names: Names) -> tuple[ImageRecord, ...]:
-    """The good images that the set itself keeps from training, where it does."""
+    """Returns the good images that the set itself keeps from training, if any."""
     good = folder / names.validation
     if not good.is_dir():
         return ()
@@ -70,11 +70,10 @@ def validation_images(folder: Path, names: Names) -> tuple[ImageRecord, ...]:
 
 
 def test_images(folder: Path, names: Names, complain: Complain) -> tuple[ImageRecord, ...]:
-    """Good and defective images, sorted by name.
+    """Returns good and defective images, sorted by name.
 
-    Where there is no folder of masks at all, the set is one without masks and a warning says so;
-    where there is one, every defective image must have its mask. It is complained of where there
-    is no image, and where images and masks do not belong to one another.
+    Without a folder of masks the set has no masks; with one, every defective image must have its
+    mask. Complains if there is no image, or if images and masks do not match.
     """
     test = folder / names.test
     where = f"{test / names.good} and one folder for each kind of defect beside it"
@@ -115,13 +114,13 @@ def test_images(folder: Path, names: Names, complain: Complain) -> tuple[ImageRe
 def record(
     folder: Path, path: Path, defect: str, mask: Path | None = None, nonzero: bool = False
 ) -> ImageRecord:
-    """The record of an image in the category's folder."""
+    """Makes the record of an image in the category's folder."""
     name = path.relative_to(folder).as_posix()
     return ImageRecord(path, name, int(defect != GOOD), defect, mask, nonzero)
 
 
 class MaskFinder:
-    """Finds each image's mask by its stem, and complains where they are not one to one."""
+    """Finds each image's mask by its stem, and complains unless they match one to one."""
 
     def __init__(self, masks: dict[str, Path], endings: tuple[str, ...], complain: Complain):
         self._masks = masks
@@ -130,7 +129,7 @@ class MaskFinder:
         self._used: dict[Path, Path] = {}
 
     def find(self, image: Path) -> Path | None:
-        """The mask of an image, or None."""
+        """Returns the mask of an image, or None."""
         stem = stem_of(image)
         found = [self._masks[stem + end] for end in self._endings if stem + end in self._masks]
         if len(found) > 1:
@@ -142,19 +141,19 @@ class MaskFinder:
             other = self._used.setdefault(mask, image)
             if other != image:
                 self._complain(
-                    f"The images {other} and {image} have one name, and so the same mask {mask}; "
-                    "give each a name and a mask of its own."
+                    f"The images {other} and {image} have the same name, and so the same mask "
+                    f"{mask}; give each its own name and mask."
                 )
         return found[0] if found else None
 
     @property
     def unused(self) -> list[Path]:
-        """Masks that no image had."""
+        """Masks that match no image."""
         return [mask for mask in self._masks.values() if mask not in self._used]
 
 
 def masks_by_stem(folder: Path, complain: Complain) -> dict[str, Path]:
-    """The masks right in a folder; there must not be two of one stem."""
+    """Returns the masks directly in a folder by stem; complains about duplicates."""
     masks: dict[str, Path] = {}
     for path in images_in(folder):
         other = masks.setdefault(stem_of(path), path)
@@ -168,7 +167,7 @@ def masks_by_stem(folder: Path, complain: Complain) -> dict[str, Path]:
 def _with_masks(
     folder: Path, names: Names, defect: str, images: list[Path], complain: Complain
 ) -> list[ImageRecord]:
-    """Pair the images of one kind of defect with their masks, one to one."""
+    """Pairs the images of one kind of defect with their masks, one to one."""
     masks = _masks_of_kind(folder / names.masks / defect, names, complain)
     finder = MaskFinder(masks, names.mask_endings, complain)
     records = []
@@ -196,7 +195,7 @@ def _masks_of_kind(folder: Path, names: Names, complain: Complain) -> dict[str, 
 def _check_other_mask_folders(
     folder: Path, names: Names, defects: list[str], complain: Complain
 ) -> None:
-    """Masks of a defect that `test` does not know; those of good images mean nothing."""
+    """Complains of masks of a defect that `test` lacks; those of good images are ignored."""
     masks = folder / names.masks
     entries = folder_entries(masks)
     warn_left_out(masks, entries.images + entries.others)
@@ -211,6 +210,6 @@ def _complain_of_orphans(folder: Path, names: Names, masks: list[Path], complain
         stem = mask.stem.removesuffix(names.mask_endings[0])
         expected = folder / names.test / mask.parent.name / f"{stem}{mask.suffix}"
         complain(
-            f"The mask {mask} belongs to no test image; add the image (such as {expected}), or "
+            f"The mask {mask} matches no test image; add the image (such as {expected}), or "
             "remove or rename the mask."
         )

@@ -1,12 +1,12 @@
-"""MVTec AD (Bergmann et al. 2019), and its successors where they differ by names alone.
+"""MVTec AD (Bergmann et al. 2019), and its successors, which differ in names alone.
 
     CATEGORY/train/good/*.png
     CATEGORY/test/<defect or good>/*.png
     CATEGORY/ground_truth/<defect>/<stem>_mask.png
 
 MVTec LOCO AD has `validation/good`, and a folder of masks for each defective image. MVTec AD 2 has
-`validation/good`, `test_public` in place of `test`, and the masks inside of it; its private test
-sets carry no labels and are left out.
+`validation/good`, `test_public` in place of `test`, and the masks inside it; its private test sets
+have no labels and are left out.
 """
 
 from pathlib import Path
@@ -22,7 +22,7 @@ AD_2 = by_defect.Names(test="test_public", masks="test_public/ground_truth")
 
 
 def find(folder: Path, complain: Complain) -> Category:
-    """The category in `folder`; what is wrong as in `find_category`."""
+    """Finds the category in `folder`; problems as in `find_category`."""
     names = AD
     if (folder / AD_2.test).is_dir():
         names = AD_2

@@ -1,4 +1,4 @@
-"""The plain case: a folder of good images, and what there is beside it.
+"""Plain layout: a folder of good images, optionally with test images and masks.
 
     CATEGORY/*.png, CATEGORY/good/*.png, CATEGORY/train/*.png or CATEGORY/train/good/*.png
     CATEGORY/test/*.png                           optional: images without labels, or
@@ -6,8 +6,7 @@
     CATEGORY/ground_truth/ or CATEGORY/masks/     optional: a mask for each defective image, in the
                                                   folders of `test`, named <stem> or <stem>_mask
 
-Unlabelled test images with masks beside them are labelled by these: an image that has one is
-defective, the others are good.
+Masks label unlabelled test images: an image with a mask is defective, the others are good.
 """
 
 import dataclasses
@@ -29,9 +28,9 @@ ENDINGS = ("_mask", "")
 
 
 def find(folder: Path, complain: Complain) -> Category:
-    """The category in `folder`; its test images may be none.
+    """Finds the category in `folder`, possibly without test images.
 
-    It is complained of where there is no good image, and where it is not clear what is what.
+    Complains where there is no good image, or where the labels are ambiguous.
     """
     test = _test_images(folder, complain) if (folder / "test").is_dir() else ()
     train = _training_images(folder, complain)
@@ -41,7 +40,7 @@ def find(folder: Path, complain: Complain) -> Category:
 def _training_images(folder: Path, complain: Complain) -> tuple[ImageRecord, ...]:
     good = next((folder / name for name in TRAIN if (folder / name).is_dir()), None)
     entries = folder_entries(folder)
-    _warn_of_strangers(folder, good, entries.folders)
+    _warn_of_unknown_folders(folder, good, entries.folders)
     if good is None and not entries.images:
         complain(
             f"The folder {folder} holds no image ({image_suffixes()}) and neither good nor train; "
@@ -51,14 +50,14 @@ def _training_images(folder: Path, complain: Complain) -> tuple[ImageRecord, ...
         return tuple(by_defect.record(folder, path, GOOD) for path in entries.images)
     if entries.images:
         complain(
-            f"Images lie both in {folder} and in {good}, and which are the good ones cannot be "
-            f"known; move all good images to {good}."
+            f"Both {folder} and {good} hold images, so it is unclear which are the good ones; move "
+            f"all good images to {good}."
         )
     return by_defect.good_images(folder, good, complain)
 
 
-def _warn_of_strangers(folder: Path, good: Path | None, folders: list[Path]) -> None:
-    """Names the folders that mean nothing here, such as `bad` beside `good`."""
+def _warn_of_unknown_folders(folder: Path, good: Path | None, folders: list[Path]) -> None:
+    """Warns about folders that have no meaning here, such as `bad` beside `good`."""
     known = {"test", *MASKS} if (folder / "test").is_dir() else set()
     if good is not None:
         known.add(good.relative_to(folder).parts[0])
@@ -79,8 +78,8 @@ def _test_images(folder: Path, complain: Complain) -> tuple[ImageRecord, ...]:
         return by_defect.test_images(folder, names, complain)
     if entries.folders:
         complain(
-            f"{test} holds both images and folders, so the labels of the images are not known; "
-            f"move them into {test / GOOD} or a defect's folder."
+            f"{test} holds both images and folders, so the labels of the images are unknown; move "
+            f"them into {test / GOOD} or a defect's folder."
         )
     images = images_in(test)
     if not masks:
@@ -97,7 +96,7 @@ def _test_images(folder: Path, complain: Complain) -> tuple[ImageRecord, ...]:
         records.append(by_defect.record(folder, path, "defective" if mask else GOOD, mask))
     for mask in finder.unused:
         complain(
-            f"The mask {mask} belongs to no image of {test}; add the image, or remove or rename "
+            f"The mask {mask} matches no image in {test}; add the image, or remove or rename "
             "the mask."
         )
     return tuple(records)

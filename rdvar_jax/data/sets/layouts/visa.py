@@ -1,9 +1,9 @@
-"""VisA (Zou et al. 2022): one list for all categories says what each file is.
+"""VisA (Zou et al. 2022): one list describes the files of all categories.
 
     ROOT/split_csv/1cls.csv      columns object, split, label, image, mask; paths inside ROOT
     ROOT/<object>/Data/Images/...
 
-Every value over 0 in a mask is defective: VisA writes the number of the defect.
+Every value above 0 in a mask is defective: VisA writes the number of the defect.
 """
 
 import csv
@@ -19,7 +19,7 @@ SPLITS, LABELS = ("train", "test"), ("normal", "anomaly")
 
 
 def categories(root: Path) -> list[str]:
-    """Names of the objects in the list, sorted.
+    """Returns the names of the objects in the list, sorted.
 
     Raises:
         DataError: the list cannot be read.
@@ -28,10 +28,10 @@ def categories(root: Path) -> list[str]:
 
 
 def find(folder: Path, complain: Complain) -> Category:
-    """The category in `folder`, by the list beside it.
+    """Finds the category in `folder`, by the list beside it.
 
-    It is complained of where a line has another meaning than the layout knows, a training image is
-    defective, a defective one has no mask, an image is listed twice, or there are no images.
+    Complains where a line has an unknown value, a training image is defective, a defective one has
+    no mask, an image is listed twice, or there are no images.
 
     Raises:
         DataError: the list cannot be read.
@@ -62,10 +62,10 @@ def find(folder: Path, complain: Complain) -> Category:
 
 
 def _record(row: dict[str, str], folder: Path) -> ImageRecord:
-    """What a line of the list says.
+    """Makes the record of a line of the list.
 
     Raises:
-        DataError: it has no meaning here; the sentence leaves out where it stands.
+        DataError: the line is invalid; the message does not include its number.
     """
     for column, values in (("split", SPLITS), ("label", LABELS)):
         if row[column] not in values:
@@ -84,7 +84,7 @@ def _record(row: dict[str, str], folder: Path) -> ImageRecord:
 
 
 def _read(split: Path) -> list[tuple[int, dict[str, str]]]:
-    """The lines with their numbers."""
+    """Returns the lines with their numbers."""
     try:
         with split.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file)
@@ -98,8 +98,8 @@ def _read(split: Path) -> list[tuple[int, dict[str, str]]]:
             for row in reader:
                 if None in row or None in row.values():
                     raise DataError(
-                        f"{split}, line {reader.line_num}: has not as many fields as the first "
-                        "line; correct it."
+                        f"{split}, line {reader.line_num}: does not have as many fields as the "
+                        "first line; correct it."
                     )
                 rows.append((reader.line_num, dict(row)))
             return rows
@@ -108,8 +108,8 @@ def _read(split: Path) -> list[tuple[int, dict[str, str]]]:
 
 
 def _inside(path: str, category: str) -> str:
-    """A listed path as one inside the category's folder."""
+    """Converts a listed path to one relative to the category's folder."""
     parts = PurePosixPath(path).parts
     if len(parts) < 2 or parts[0] != category or ".." in parts:
-        raise DataError(f"the path {path!r} does not lie in {category}/; correct it.")
+        raise DataError(f"the path {path!r} is not in {category}/; correct it.")
     return PurePosixPath(*parts[1:]).as_posix()
