@@ -1,6 +1,6 @@
 """Reverse distillation with a variance loss for industrial anomaly detection, in JAX.
 
-Names are loaded when they are first used: importing the package costs nothing.
+Public names are loaded on first use, so importing the package is cheap.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from rdvar_jax.weights.architectures import ARCHITECTURES as ARCHITECTURES
     from rdvar_jax.weights.architectures import Architecture as Architecture
 
-# Public names, by the module that has them.
+# The module that defines each public name.
 _HOMES = {
     "load_category": "data.loading.load_category",
     "ReverseDistillation": "models.reverse_distillation",

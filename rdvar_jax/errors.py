@@ -1,13 +1,13 @@
-"""Errors that a user can mend.
+"""User-fixable errors.
 
-Each carries one clear sentence that names the file or the setting and the way out. The command
-line prints that sentence without a traceback and leaves with exit code 2; every other exception
-is a defect of this program and keeps its traceback.
+The message is one sentence that names the file or the setting and the way out. The command line
+prints it without a traceback and exits with code 2; any other exception is a bug and keeps its
+traceback.
 """
 
 
 class UserError(Exception):
-    """Something outside the program is wrong, and the message says what to do about it."""
+    """An error outside the program; the message says how to fix it."""
 
 
 class ConfigError(UserError):
@@ -15,7 +15,7 @@ class ConfigError(UserError):
 
 
 class DataError(UserError):
-    """An image, a mask or a folder of them cannot be used."""
+    """An image, a mask or an image folder cannot be used."""
 
     def __init__(self, sentence: str):
         super().__init__(one_line(sentence))
@@ -26,7 +26,7 @@ class WeightsError(UserError):
 
 
 class CheckpointError(UserError):
-    """A saved run cannot be read, written or continued."""
+    """A saved run cannot be read, written or resumed."""
 
 
 class BundleError(UserError):
@@ -34,5 +34,5 @@ class BundleError(UserError):
 
 
 def one_line(text: str) -> str:
-    """The text with line ends and whatever cannot be printed escaped: names of files hold any."""
+    """Escapes line breaks and unprintable characters, which file names may contain."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

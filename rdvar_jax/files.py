@@ -1,8 +1,8 @@
-"""Atomic replacement of files: readers see the old content or the new one, never a part of it.
+"""Atomic replacement of files: readers see the old content or the new, never a mixture.
 
-The new content is written beside the file under a temporary name, is forced to disk, and takes the
-file's name in one step. So a kill or a power cut leaves the old file or the new one; at most a
-hidden `.NAME.tmp` remains, and the next write replaces it.
+The new content is written beside the file under a temporary name, synced to disk and renamed. A
+kill or a power cut leaves the old file or the new one, and at most a hidden `.NAME.tmp`, which the
+next write replaces.
 """
 
 import errno
@@ -14,25 +14,25 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-# What systems say of a folder that cannot be forced to disk, or opened for that. It is no reason
-# to fail: the file has its new name already.
+# Errors of systems that cannot sync a folder, or open it for that. They are ignored: the file has
+# its new name already.
 _NO_FOLDER_SYNC = (errno.EACCES, errno.EBADF, errno.EINVAL, errno.ENOTSUP, errno.EPERM)
 
 
 @contextmanager
 def replacing(path: Path, *, shared: bool = False) -> Iterator[Path]:
-    """Gives a temporary path in the file's folder; what is written there replaces the file.
+    """Yields a temporary path in the file's folder; the file written there replaces `path`.
 
-    That happens at the end of the block. After an error in it the temporary file is removed and
-    the old one stays.
+    The replacement happens at the end of the block. After an error in the block the temporary file
+    is removed and the old file stays.
 
     Args:
         path: the file; its folder must exist by the end of the block.
-        shared: several processes may write this file at once. Each then has a temporary name of
-            its own, which stays where a process is killed.
+        shared: several processes may write this file at once. Each then uses its own temporary
+            name, which remains if the process is killed.
 
     Raises:
-        OSError: the file cannot be forced to disk or put into its place.
+        OSError: the file cannot be synced to disk or renamed.
     """
     own = f".{uuid.uuid4().hex[:8]}" if shared else ""
     # In the same folder, since a rename is atomic only within one file system.
@@ -56,7 +56,7 @@ def write_bytes(path: Path, content: bytes) -> None:
 def write_text(path: Path, text: str) -> None:
     """Replaces a file with UTF-8 text; see `replacing`.
 
-    Names of files that are not UTF-8 keep their bytes, and line ends stay as they are.
+    File names in it that are not UTF-8 keep their bytes; line endings are not translated.
     """
     write_bytes(path, text.encode("utf-8", "surrogateescape"))
 
@@ -65,18 +65,18 @@ def write_json(path: Path, value: Any) -> None:
     """Replaces a file with JSON; see `replacing`.
 
     Raises:
-        ValueError: an infinity or NaN, which JSON does not have. The file is left as it was.
+        ValueError: an infinity or NaN, which JSON lacks. The file is left unchanged.
     """
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
 def _sync_file(path: Path) -> None:
-    with path.open("r+b") as file:  # Windows forces only what is open for writing
+    with path.open("r+b") as file:  # Windows syncs only files open for writing
         os.fsync(file.fileno())
 
 
 def _sync_folder(folder: Path) -> None:
-    """Forces the new name to disk, where the system can: Windows opens no folders."""
+    """Syncs the new name to disk where the system can; Windows cannot open folders."""
     if not hasattr(os, "O_DIRECTORY"):
         return
     try:
@@ -94,4 +94,4 @@ def _remove(temporary: Path) -> None:
     try:
         temporary.unlink(missing_ok=True)
     except OSError:
-        pass  # the error that led here says more
+        pass  # the original error says more

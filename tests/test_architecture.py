@@ -212,6 +212,17 @@ def test_libraries_stay_where_the_page_says():
     assert not wrong
 
 
+def test_every_jit_has_the_options_of_its_platform():
+    # XLA's own options give wrong sums on CPU; `compiled` in devices/parallel.py has ours. A
+    # program that is only exported is compiled by who loads it.
+    users = {
+        place_of(path): re.findall(r"jax\.jit\(", path.read_text(encoding="utf-8"))
+        for path in MODULES.values()
+    }
+    found = {place for place, calls in users.items() if calls}
+    assert found == {"devices/parallel.py", "serving/program.py"}
+
+
 def test_what_needs_no_jax_loads_none():
     without = read_rule(r"can be imported without loading JAX.*?`\.\n\n")
     names = [name for name, path in MODULES.items() if lies_in(place_of(path), without)]

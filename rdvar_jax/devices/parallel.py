@@ -12,7 +12,7 @@ host reads need no care.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property, lru_cache, wraps
+from functools import cache, cached_property, lru_cache, partial, wraps
 from typing import Any, Literal, TypeVar
 
 import jax
@@ -184,7 +184,9 @@ def _wrapped(
     split_output: bool,
     donate_argnums: tuple[int, ...],
 ) -> Callable:
-    options = cpu_compiler_options() if parallel.devices[0].platform == "cpu" else None
+    compile = partial(
+        compiled, platform=parallel.devices[0].platform, donate_argnums=donate_argnums
+    )
     if parallel.mode == "pmap":
         mapped = jax.pmap(
             fn,
@@ -197,17 +199,15 @@ def _wrapped(
         if parallel.spans_processes:
             return mapped  # inside a jit it would see this process's devices only
         # pmap takes no compiler options; the jit around it does.
-        return jax.jit(mapped, donate_argnums=donate_argnums, compiler_options=options)
+        return compile(mapped)
     shards, whole = PartitionSpec(AXIS_NAME), PartitionSpec()
-    return jax.jit(
+    return compile(
         jax.shard_map(
             fn,
             mesh=parallel.mesh,
             in_specs=tuple(shards if s else whole for s in split),
             out_specs=shards if split_output else whole,
-        ),
-        donate_argnums=donate_argnums,
-        compiler_options=options,
+        )
     )
 
 
@@ -237,18 +237,27 @@ def _as_varying(x: jax.Array) -> jax.Array:
     return jax.lax.pcast(x, AXIS_NAME, to="varying")
 
 
-# Which operations XLA on CPU hands to the library YNNPACK: not the convolutions, which it runs
+# Which operations XLA on CPU hands to the library YNNPACK: single matrix products. Not reductions,
+# of which jaxlib 0.10.2 gets some wrong (jax-ml/jax#39103). And not convolutions, which XLA runs
 # through Eigen two to three times faster where they have a stride or are gradients
 # (docs/performance.md).
-CPU_OPTIONS = {
-    "xla_cpu_experimental_ynn_fusion_type": (
-        "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT,LIBRARY_FUSION_TYPE_REDUCE"
-    )
-}
+CPU_OPTIONS = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"}
+
+
+def compiled(fn: Callable, *, platform: str, **options: Any) -> Callable:
+    """`jax.jit` with the compiler options of a platform; every jit of this package is made here.
+
+    Args:
+        fn: the function.
+        platform: of the devices that run it: "cpu", "gpu", ...
+        **options: of `jax.jit`.
+    """
+    compiler_options = _cpu_options() if platform == "cpu" else None
+    return jax.jit(fn, compiler_options=compiler_options, **options)
 
 
 @cache
-def cpu_compiler_options() -> dict[str, str] | None:
+def _cpu_options() -> dict[str, str] | None:
     """`CPU_OPTIONS` for `jax.jit`, or None where this version of XLA knows no such option."""
     try:
         jax.jit(lambda: 0, compiler_options=CPU_OPTIONS).lower().compile()

@@ -19,7 +19,7 @@ class BasicBlock(nn.Module):
 
     Attributes:
         features: channels out.
-        width: not used; there so that both blocks are built alike.
+        width: unused, so that both blocks have the same fields.
         resample: "down" halves H and W, "up" doubles them.
         axis_name: mapped axis over which batch statistics are taken.
     """
@@ -72,7 +72,7 @@ BLOCKS = {"basic": BasicBlock, "bottleneck": Bottleneck}
 
 
 class Stage(nn.Module):
-    """`num_blocks` residual blocks; only the first one changes the resolution or the channels."""
+    """`num_blocks` residual blocks; only the first changes the resolution or the channels."""
 
     block: Literal["basic", "bottleneck"]
     num_blocks: int

@@ -1,4 +1,4 @@
-"""Networks by the name of their backbone."""
+"""Builders of networks from a backbone or its name."""
 
 import jax
 import jax.numpy as jnp
@@ -17,12 +17,12 @@ def build_teacher(arch: str | Architecture, stem_width: int) -> Teacher:
 def build_student(
     arch: str | Architecture, stem_width: int, axis_name: str | None = None
 ) -> Student:
-    """Returns the bottleneck and decoder that belong to the teacher of the same backbone.
+    """Returns the bottleneck and decoder for the teacher of the same backbone.
 
     Args:
         arch: the backbone, or its name.
         stem_width: channels of the teacher's stem.
-        axis_name: mapped axis over which batch statistics are taken in training.
+        axis_name: mapped axis over which batch statistics are computed in training.
     """
     return Student(get_architecture(arch), stem_width, axis_name)
 
@@ -30,7 +30,7 @@ def build_student(
 def feature_shapes(
     arch: str | Architecture, stem_width: int, image_size: ImageSize
 ) -> list[jax.ShapeDtypeStruct]:
-    """Shapes of the teacher's three maps for one image, [1, H, W, C] each."""
+    """Returns the shapes of the teacher's three maps for one image, [1, H, W, C] each."""
     channels = stem_width * get_architecture(arch).expansion
     height, width = height_width(image_size)
     return [
@@ -42,5 +42,5 @@ def feature_shapes(
 
 
 def image_shape(image_size: ImageSize) -> jax.ShapeDtypeStruct:
-    """One normalised image, [1, H, W, 3]."""
+    """Returns the shape of one normalised image, [1, H, W, 3]."""
     return jax.ShapeDtypeStruct((1, *height_width(image_size), 3), jnp.float32)

@@ -10,8 +10,7 @@ def cosine_similarity(a, b, axis: int):
     """Cosine of the angle between `a` and `b` along `axis`, in float32.
 
     Equal to torch's `cosine_similarity`: a.b / (max(|a|, eps) max(|b|, eps)) with eps 1e-8. The
-    clamp is on the squared norms, so that the gradient at a zero vector is finite, where that of
-    the norm would be NaN.
+    squared norms are clamped, not the norms, whose gradient at a zero vector is NaN.
     """
     a, b = a.astype(jnp.float32), b.astype(jnp.float32)
     dot = jnp.sum(a * b, axis)

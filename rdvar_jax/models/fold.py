@@ -1,4 +1,4 @@
-"""Batch normalisation with fixed statistics, folded into the convolution before it."""
+"""Folding of batch normalisation with fixed statistics into the preceding convolution."""
 
 import re
 from typing import Any
@@ -7,15 +7,15 @@ from rdvar_jax.models.layers import EPSILON
 
 
 def fold_batch_norm(variables: dict[str, Any]) -> dict[str, Any]:
-    """Gives variables with which a module computes the same in evaluation mode, with less work.
+    """Returns variables that give the same result in evaluation mode with less work.
 
-    Each kernel is multiplied by scale / sqrt(var + eps) of the normalisation behind it, and of that
-    only a bias is left: (x * k - mean) * factor + bias = x * (k factor) + (bias - mean factor).
-    The module sees from its variables that they are folded; such variables cannot be trained.
+    Each kernel is multiplied by scale / sqrt(var + eps) of the normalisation after it, which keeps
+    only a bias: (x * k - mean) * factor + bias = x * (k factor) + (bias - mean factor).
+    Modules detect folded variables by themselves; these cannot be trained.
 
     Args:
         variables: {"params": ..., "batch_stats": ...} of any module of this package, numpy or JAX
-          arrays. Nothing is changed in them.
+          arrays; not modified.
 
     Returns:
         {"params": ...}, without statistics.
@@ -38,5 +38,5 @@ def _fold(params: dict[str, Any], stats: dict[str, Any]) -> dict[str, Any]:
 
 
 def norm_of(conv: str) -> str:
-    """The normalisation behind a convolution: bn1 of conv1, upsample_bn of upsample_deconv."""
+    """Name of a convolution's normalisation: bn1 for conv1, upsample_bn for upsample_deconv."""
     return re.sub("(de)?conv", "bn", conv)

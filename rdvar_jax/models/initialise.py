@@ -1,8 +1,7 @@
-"""Random initial values, made on the host leaf by leaf.
+"""Random initial values, drawn on the host leaf by leaf.
 
-Running the modules' own `init` compiles or steps through the whole network, which takes 13 s for a
-WideResNet50 student on two CPU cores; this takes one second, and gives the same values on every
-backend and number of devices.
+The modules' own `init` compiles or runs the whole network, which takes 13 s for a WideResNet50
+student on two CPU cores. This takes 1 s, with the same values on every backend and device count.
 """
 
 from functools import lru_cache, partial
@@ -16,7 +15,7 @@ import numpy as np
 def init_variables(
     module: nn.Module, *example_args: Any, seed: int, **settings: Any
 ) -> dict[str, Any]:
-    """Gives a module's variables with RD4AD's and torchvision's initialisation.
+    """Returns a module's variables with RD4AD's and torchvision's initialisation.
 
     Convolutions: normal with variance 2 / fan-out (`kaiming_normal_`). Deconvolutions: torch's
     default, U(-b, b) with b = 1 / sqrt(4 * channels out). Batch normalisation: scale 1, bias 0,
@@ -24,8 +23,8 @@ def init_variables(
 
     Args:
         module: any module of this package.
-        *example_args: what the module is called with; only shapes and dtypes are looked at.
-        seed: every leaf has a stream of its own, drawn from the seed and the leaf's name.
+        *example_args: arguments of the module; only shapes and dtypes are used.
+        seed: every leaf has its own random stream, derived from the seed and the leaf's name.
         **settings: static arguments of the call, such as `train=False`.
 
     Returns:
@@ -38,14 +37,14 @@ def init_variables(
 
 
 def abstract_variables(module: nn.Module, *example_args: Any, **settings: Any) -> dict[str, Any]:
-    """The shapes and dtypes of a module's variables; nothing is computed."""
+    """Returns the shapes and dtypes of a module's variables; computes nothing."""
     leaves, structure = jax.tree.flatten(example_args)
     shapes = tuple(jax.ShapeDtypeStruct(x.shape, x.dtype) for x in leaves)
     found = _abstract_variables(module, structure, shapes, tuple(sorted(settings.items())))
-    return jax.tree.map(lambda x: x, found)  # dicts of its own: the caller may change them
+    return jax.tree.map(lambda x: x, found)  # new dicts: the caller may change them
 
 
-# Going through a WideResNet50 takes a second, and a run asks several times.
+# Tracing a WideResNet50 takes a second, and a run needs it several times.
 @lru_cache(maxsize=32)
 def _abstract_variables(
     module: nn.Module,

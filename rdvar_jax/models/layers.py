@@ -1,8 +1,8 @@
-"""The four layers that the networks are made of, with torch's arithmetic.
+"""The four layers of the networks, with torch's arithmetic.
 
 Letters in shapes: B batch, H and W height and width, C channels. All images are [B, H, W, C].
-Parameters are float32. Each layer gives what it is given, float32 or bfloat16: convolutions compute
-in that type, batch normalisation in float32.
+Parameters are float32. Output dtype equals input dtype, float32 or bfloat16: convolutions compute
+in that dtype, batch normalisation in float32.
 """
 
 from functools import partial
@@ -16,24 +16,23 @@ from jax import lax
 
 from rdvar_jax.models import winograd
 
-# Modules only declare names and shapes here; initialise.py gives the random values.
+# Modules only declare names and shapes; initialise.py draws the random values.
 zeros, ones = nn.initializers.zeros, nn.initializers.ones
 
-# Of every batch normalisation: torch's default.
+# Of every batch normalisation; torch's default.
 EPSILON = 1e-5
 
 
 class Conv(nn.Module):
-    """A convolution without bias and with torch's symmetric padding (kernel - 1) / 2.
+    """Convolution without bias, with torch's symmetric padding (kernel - 1) / 2.
 
     Attributes:
         features: channels out.
         kernel_size: side of the odd, square kernel.
-        stride: 1 or 2. `padding="SAME"` would differ from torch at even sizes, so the padding is
-          written out.
+        stride: 1 or 2. `padding="SAME"` differs from torch at even sizes, so padding is explicit.
 
-    The kernel is [kernel_size, kernel_size, C in, C out]. Where variables from `with_winograd` hold
-    a transformed kernel in its place, the convolution is done with that.
+    The kernel is [kernel_size, kernel_size, C in, C out]. With variables from `with_winograd` that
+    hold a transformed kernel instead, the convolution uses that.
     """
 
     features: int
@@ -67,9 +66,9 @@ class Conv(nn.Module):
 class Deconv(nn.Module):
     """torch's ConvTranspose2d with kernel 2, stride 2, no padding and no bias: [B, 2H, 2W, C out].
 
-    The windows do not overlap, so it is one matrix product to 4C and a depth-to-space; XLA's
-    transposed convolution gives the same values, and its weight gradient is many times slower on
-    CPU. The kernel is [2, 2, C in, C out]: entry (a, b) makes the pixel (2h + a, 2w + b).
+    The windows do not overlap, so this is one matrix product to 4C and a depth-to-space. XLA's
+    transposed convolution computes the same, but its weight gradient is many times slower on CPU.
+    The kernel is [2, 2, C in, C out]: entry (a, b) makes the pixel (2h + a, 2w + b).
     """
 
     features: int
@@ -88,11 +87,11 @@ class BatchNorm(nn.Module):
     """Batch normalisation as in torch's BatchNorm2d, over the global batch.
 
     In training the statistics are those of the batch across all devices of `axis_name`, in
-    float32 and two passes (E[x²] - E[x]² loses everything where the mean is large). The running
-    variance takes the unbiased estimate with momentum 0.1, as torch does; `flax.linen.BatchNorm`
-    takes the biased one.
+    float32 and two passes (E[x²] - E[x]² loses all precision where the mean is large). The running
+    variance is updated with the unbiased estimate and momentum 0.1, as in torch;
+    `flax.linen.BatchNorm` uses the biased one.
 
-    With variables from `fold_batch_norm` only a bias is left.
+    With variables from `fold_batch_norm` it only adds a bias.
     """
 
     axis_name: str | None = None
@@ -129,11 +128,11 @@ class BatchNorm(nn.Module):
 
 @partial(jax.custom_vjp, nondiff_argnums=(3,))
 def _normalise_batch(x, scale, bias, axis_name: str | None):
-    """x normalised with its own statistics over all devices, with their mean and variance.
+    """Returns x normalised with the statistics of all devices, their mean and variance.
 
-    The gradient is written out because the one that JAX derives keeps x - mean beside x and goes
-    over both more often than it must. The mean and the variance that are given back are for the
-    running statistics: no gradient flows through them.
+    The gradient is custom because JAX's own keeps x - mean beside x and reads both more often than
+    needed. The returned mean and variance are for the running statistics: no gradient flows
+    through them.
     """
     values = _at_least_float32(x)
     mean = _global_mean(values, axis_name)
@@ -161,7 +160,7 @@ def _normalise_batch_bwd(axis_name, saved, cotangents):
     count = x.size // x.shape[-1]
     dbias = dy.sum(axis=(0, 1, 2))
     dscale = (dy * normalised).sum(axis=(0, 1, 2))
-    # Every device's images depend on the statistics, so their share is that of the global batch.
+    # The statistics depend on every device's images, so these means are over the global batch.
     mean_dy, mean_dy_normalised = dbias / count, dscale / count
     if axis_name:
         mean_dy, mean_dy_normalised = lax.pmean((mean_dy, mean_dy_normalised), axis_name)
@@ -176,7 +175,7 @@ def max_pool(x):
     """Kernel 3, stride 2, padding 1: [B, H, W, C] -> [B, H / 2, W / 2, C] for even H and W."""
     return lax.reduce_window(
         x,
-        np.array(-np.inf, x.dtype),  # a constant: JAX must see that this is a maximum
+        np.array(-np.inf, x.dtype),  # a constant, by which JAX recognises a maximum
         lax.max,
         window_dimensions=(1, 3, 3, 1),
         window_strides=(1, 2, 2, 1),
@@ -185,7 +184,7 @@ def max_pool(x):
 
 
 def _matmul(x, kernel):
-    """[B, H, W, C in] times [C in, C out], as one product of two matrices."""
+    """Multiplies [B, H, W, C in] by [C in, C out] as one product of two matrices."""
     y = x.reshape(-1, x.shape[-1]) @ kernel
     return y.reshape(*x.shape[:-1], -1)
 

@@ -1,8 +1,8 @@
-"""How exactly the networks compute.
+"""Precision policies of the networks.
 
-The networks compute in the type of what they are given, so a policy is the type of the images, and
-for float32 how many bits of it a matrix unit may drop. Parameters, batch statistics, cosines and
-losses are float32 under each of them.
+The networks compute in the dtype of their input, so a policy is the dtype of the images, and for
+float32 the number of bits that a matrix unit may drop. Parameters, batch statistics, cosines and
+losses are float32 under every policy.
 """
 
 from collections.abc import Callable
@@ -14,17 +14,17 @@ import jax.numpy as jnp
 
 # float32: all bits, also on GPUs. tf32: JAX's default, which on GPUs since the A100 keeps 10 bits
 # of the mantissa in convolutions and matrix products; on CPU the same as float32. bfloat16: 7
-# bits, and maps of half the size.
+# bits, and feature maps of half the size.
 PRECISIONS = ("float32", "tf32", "bfloat16")
 
 
 def compute_dtype(precision: str) -> Any:
-    """The type in which the networks compute, and in which maps are kept."""
+    """Returns the dtype in which the networks compute and feature maps are kept."""
     return jnp.bfloat16 if precision == "bfloat16" else jnp.float32
 
 
 def with_precision(precision: str, fn: Callable) -> Callable:
-    """`fn` traced so that its products keep all bits where `precision` is float32."""
+    """Wraps `fn` so that its products keep all bits where `precision` is float32."""
     if precision != "float32":
         return fn
 

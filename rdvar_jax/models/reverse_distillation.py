@@ -1,4 +1,4 @@
-"""Teacher and student with their weights, as one value."""
+"""`ReverseDistillation`: teacher and student with their weights."""
 
 import logging
 import os
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from rdvar_jax.devices.parallel import AXIS_NAME, cpu_compiler_options
+from rdvar_jax.devices.parallel import AXIS_NAME, compiled
 from rdvar_jax.models.build import build_student, build_teacher, feature_shapes, image_shape
 from rdvar_jax.models.image_size import SIZE_MULTIPLE
 from rdvar_jax.models.initialise import abstract_variables, init_variables
@@ -22,19 +22,19 @@ from rdvar_jax.weights.load_teacher import load_teacher
 from rdvar_jax.weights.procedural import PROCEDURAL, STEM_WIDTH
 from rdvar_jax.weights.rd4ad import read_rd4ad
 
-# A teacher's weights by name: torchvision's from the cache or a download, and untrained ones.
+# Names of teacher weights: torchvision's, from the cache or a download, and untrained ones.
 IMAGENET, RANDOM = "imagenet", "random"
 
 logger = logging.getLogger("rdvar_jax")
 
 
 class Features(NamedTuple):
-    """Feature maps of N images, each a tuple of three, from the largest to the smallest.
+    """Feature maps of N images: three per network, from the largest to the smallest.
 
     Attributes:
         teacher: outputs of layer1, layer2, layer3: float32 [N, H/4, W/4, C], [N, H/8, W/8, 2C],
           [N, H/16, W/16, 4C].
-        student: D1, D2, D3, which the student gives back for them; of the same shapes.
+        student: the decoder's outputs D1, D2, D3, of the same shapes.
     """
 
     teacher: tuple[np.ndarray, ...]
@@ -42,9 +42,9 @@ class Features(NamedTuple):
 
 
 class ReverseDistillation:
-    """Frozen teacher, and the student that is trained: bottleneck (OCBE) and decoder.
+    """Frozen teacher and trainable student: bottleneck (OCBE) and decoder.
 
-    A value: `fit` returns a new model and leaves this one as it is.
+    Immutable in use: `fit` returns a new model and leaves this one unchanged.
 
     Attributes:
         architecture: the backbone.
@@ -53,8 +53,8 @@ class ReverseDistillation:
         student: its Flax module.
         teacher_variables: {"params", "batch_stats"}, numpy arrays.
         student_variables: the same of the student.
-        teacher_source: sha256 of the file that the teacher was read from, or "random".
-        weights: what was given for the teacher's weights; "" where it was at hand.
+        teacher_source: sha256 of the teacher's weight file, or "random".
+        weights: the `weights` argument; "" for a model of `from_teacher`.
 
     Example:
         >>> model = ReverseDistillation("resnet18", weights="random")
@@ -74,10 +74,10 @@ class ReverseDistillation:
         stem_width: int | None = None,
         seed: int = 0,
     ):
-        """Loads the teacher, and draws the student's initial values.
+        """Loads the teacher and draws the student's initial values.
 
         Args:
-            arch: name of a backbone, or a backbone of one's own.
+            arch: name of a backbone, or a custom backbone.
             weights: of the teacher: "imagenet" (torchvision's IMAGENET1K_V1, from the cache or a
               download), "procedural" (the small one in the package, for demonstrations), "random"
               (untrained, for tests), or the path of a `.pth` or safetensors file with torchvision's
@@ -87,7 +87,7 @@ class ReverseDistillation:
 
         Raises:
             ConfigError: there is no such backbone.
-            WeightsError: the weights cannot be had, or do not fit the backbone.
+            WeightsError: the weights cannot be found, or do not fit the backbone.
         """
         architecture = get_architecture(arch)
         if stem_width is None:
@@ -105,7 +105,7 @@ class ReverseDistillation:
         teacher_source: str,
         seed: int = 0,
     ) -> "ReverseDistillation":
-        """Makes a model of a teacher at hand, with a student that is not trained."""
+        """Makes a model from a loaded teacher, with an untrained student."""
         model = cls.__new__(cls)
         model._set(architecture, stem_width, teacher_variables, teacher_source, seed)
         return model
@@ -129,18 +129,18 @@ class ReverseDistillation:
 
     @cached_property
     def student_variables(self) -> Mapping[str, Any]:
-        # Only when asked for: a run that goes on, or an import, has its own.
+        # Drawn on first use: a resumed or imported run replaces them.
         shapes = _shapes(self.architecture, self.stem_width)
         return init_variables(self.student, shapes, seed=self._seed, train=False)
 
     def with_student(self, variables: Mapping[str, Any]) -> "ReverseDistillation":
-        """Returns the same model with other variables of the student."""
+        """Returns the same model with these student variables."""
         model = copy(self)
         model.student_variables = variables
         return model
 
     def with_new_student(self, seed: int) -> "ReverseDistillation":
-        """Returns the same model with a student that is not trained, drawn from `seed`."""
+        """Returns the same model with an untrained student, drawn from `seed`."""
         model = copy(self)
         model.__dict__.pop("student_variables", None)
         model._seed = seed
@@ -153,10 +153,10 @@ class ReverseDistillation:
 
         Args:
             images: uint8 [N, H, W, 3] in RGB, H and W multiples of 32.
-            batch_size: images a call, at most.
+            batch_size: images per call, at most.
             precision: "float32", "tf32" or "bfloat16".
         """
-        networks: Any = (self.teacher, self.student)  # Flax gives them a hash of their fields
+        networks: Any = (self.teacher, self.student)  # hashable: Flax modules hash by fields
         compute = _make_features_fn(*networks, precision)
         batches = []
         for start in range(0, len(images), batch_size):
@@ -175,11 +175,7 @@ def _make_features_fn(teacher: Any, student: Any, precision: str) -> Any:
         maps = teacher.apply(teacher_variables, normalise(images, dtype))
         return maps, student.apply(student_variables, maps, train=False)
 
-    on_cpu = jax.default_backend() == "cpu"
-    return jax.jit(
-        with_precision(precision, features),
-        compiler_options=cpu_compiler_options() if on_cpu else None,
-    )
+    return compiled(with_precision(precision, features), platform=jax.default_backend())
 
 
 def load_rd4ad(
@@ -189,16 +185,16 @@ def load_rd4ad(
     weights: str | os.PathLike[str] = IMAGENET,
     stem_width: int | None = None,
 ) -> ReverseDistillation:
-    """Reads a checkpoint that RD4AD's PyTorch code saved, without torch.
+    """Reads a checkpoint saved by RD4AD's PyTorch code, without torch.
 
     Args:
         path: the `.pth` file, `{"bn": ..., "decoder": ...}`.
         arch: backbone that it was trained with.
-        weights: of the teacher, as `ReverseDistillation` takes them.
-        stem_width: channels of the teacher's stem, likewise.
+        weights: of the teacher; see `ReverseDistillation`.
+        stem_width: channels of the teacher's stem; likewise.
 
     Returns:
-        The model that scores as RD4AD's code does.
+        A model that scores as RD4AD's code does.
 
     Raises:
         ConfigError: there is no such backbone.
@@ -232,7 +228,7 @@ def read_teacher(
     """
     teacher, shape = build_teacher(architecture, stem_width), image_shape(SIZE_MULTIPLE)
     if weights == RANDOM:
-        logger.warning("teacher.weights=random: an untrained teacher, good for tests only")
+        logger.warning("teacher.weights=random: the teacher is untrained, for tests only")
         return init_variables(teacher, shape, seed=0), RANDOM
     variables, found = load_teacher(
         architecture.name,
@@ -243,5 +239,5 @@ def read_teacher(
 
 
 def _shapes(architecture: Architecture, stem_width: int) -> list[jax.ShapeDtypeStruct]:
-    """Of the student's input; its variables do not depend on the image's size."""
+    """Shapes of the student's input; its variables do not depend on the image size."""
     return feature_shapes(architecture, stem_width, SIZE_MULTIPLE)

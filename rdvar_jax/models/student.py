@@ -1,4 +1,4 @@
-"""What is trained: the one-class bottleneck embedding and the reversed decoder (RD4AD)."""
+"""The trainable student: one-class bottleneck embedding and reversed decoder (RD4AD)."""
 
 import flax.linen as nn
 import jax
@@ -12,8 +12,8 @@ from rdvar_jax.weights.architectures import Architecture
 class OneClassBottleneck(nn.Module):
     """Multi-scale fusion and one-class embedding (RD4AD's "MFF" and "OCE").
 
-    Names are those of RD4AD's `bn` checkpoints: conv1/bn1 and conv2/bn2 lead down from layer1,
-    conv3/bn3 from layer2, `bn_layer` holds the embedding's blocks.
+    Names are those of RD4AD's `bn` checkpoints: conv1/bn1 and conv2/bn2 downsample layer1,
+    conv3/bn3 layer2; `bn_layer` holds the embedding's blocks.
     """
 
     architecture: Architecture
@@ -26,7 +26,7 @@ class OneClassBottleneck(nn.Module):
 
         Args:
             teacher_features: [B, H, W, C], [B, H/2, W/2, 2C], [B, H/4, W/4, 4C].
-            train: batch statistics if true, running ones if false.
+            train: use batch statistics instead of the running ones.
 
         Returns:
             The embedding, [B, H/8, W/8, 8C].
@@ -87,7 +87,7 @@ class Decoder(nn.Module):
 
 
 class Student(nn.Module):
-    """Bottleneck and decoder in one, so that one tree holds everything that is trained."""
+    """Bottleneck and decoder as one module, so that one tree holds all trained variables."""
 
     architecture: Architecture
     stem_width: int
@@ -95,7 +95,7 @@ class Student(nn.Module):
 
     @nn.compact
     def __call__(self, teacher_features, train: bool):
-        """Gives D1, D2, D3, shaped like `teacher_features`."""
+        """Returns D1, D2, D3, shaped like `teacher_features`."""
         shape = (self.architecture, self.stem_width, self.axis_name)
         embedding = OneClassBottleneck(*shape, name="ocbe")(teacher_features, train)
         return Decoder(*shape, name="decoder")(embedding, train)

@@ -9,7 +9,7 @@ from rdvar_jax.models.blocks import Stage
 from rdvar_jax.models.layers import BatchNorm, Conv, max_pool
 from rdvar_jax.weights.architectures import Architecture
 
-# Of ImageNet, by channel in RGB, for values from 0 to 1.
+# ImageNet's, per RGB channel, for values from 0 to 1.
 MEAN = np.array([0.485, 0.456, 0.406])
 DEVIATION = np.array([0.229, 0.224, 0.225])
 
@@ -27,17 +27,17 @@ class Teacher(nn.Module):
 
     @nn.compact
     def __call__(self, x, train: bool = False):
-        """Gives the three maps that reverse distillation compares.
+        """Returns the three maps that reverse distillation compares.
 
         Args:
             x: normalised images, [B, H, W, 3] float32 or bfloat16, H and W multiples of 32.
-            train: normalise by the batch's statistics and update the running ones. Reverse
-                distillation never does: its teacher is frozen.
+            train: normalise by batch statistics and update the running ones; never used by reverse
+                distillation, whose teacher is frozen.
 
         Returns:
             Outputs of layer1, layer2, layer3 after the last ReLU of each: [B, H/4, W/4, eC],
             [B, H/8, W/8, 2eC], [B, H/16, W/16, 4eC] with C the stem's width and e the block's
-            expansion (1 or 4). layer4 is never needed and not built.
+            expansion (1 or 4). layer4 is not needed and not built.
         """
         arch = self.architecture
         x = Conv(self.stem_width, 7, stride=2, name="conv1")(x)
@@ -58,7 +58,7 @@ class Teacher(nn.Module):
 
 
 def normalise(images, dtype=jnp.float32):
-    """ImageNet normalisation of uint8 images [B, H, W, 3] in float32, as torchvision does it.
+    """Normalises uint8 images [B, H, W, 3] in float32 as torchvision does for ImageNet.
 
     `dtype` is that of the result, and so the one in which the networks compute.
     """

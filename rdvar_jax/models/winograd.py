@@ -1,8 +1,8 @@
 """3x3 convolutions of stride 1 by Winograd's F(2x2, 3x3), for scoring on CPU in float32.
 
 Each 2 x 2 tile of the output comes from a 4 x 4 tile of the input through 16 products instead of
-36 (Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 2015). The 16 are products
-of matrices, at which a CPU is at its best. Rounding is about four times that of the direct sum.
+36 (Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 2015). The 16 are matrix
+products, which CPUs compute fastest. Rounding is about four times that of the direct sum.
 """
 
 from typing import Any
@@ -11,16 +11,16 @@ import jax
 import jax.numpy as jnp
 
 COLLECTION = "winograd"
-"""The Flax collection of transformed kernels. Convolutions that find theirs in it use it."""
+"""Flax collection of transformed kernels; a convolution that has one uses it."""
 
-# With fewer tiles, reading the 16 transformed kernels takes longer than what is saved.
+# With fewer tiles, reading the 16 transformed kernels takes longer than it saves.
 MIN_TILES = 64
-# With fewer channels, transforming the images takes longer than what is saved.
+# With fewer channels, transforming the images takes longer than it saves.
 MIN_CHANNELS = 64
 
 
 def applies(shape: tuple[int, ...], features: int, kernel_size: int, stride: int) -> bool:
-    """Whether a convolution of images [B, H, W, C] is faster in this form."""
+    """Tells whether a convolution of images [B, H, W, C] is faster in this form."""
     batch, height, width, channels = shape
     return (
         kernel_size == 3
@@ -32,7 +32,7 @@ def applies(shape: tuple[int, ...], features: int, kernel_size: int, stride: int
 
 
 def transform_kernel(kernel):
-    """G k Gᵀ of each pair of channels: [3, 3, C in, C out] -> [16, C in, C out]."""
+    """Computes G k Gᵀ for each pair of channels: [3, 3, C in, C out] -> [16, C in, C out]."""
     first = _kernel_rows(kernel)
     rows = [_kernel_rows(row) for row in first]
     return jnp.stack([entry for row in rows for entry in row])
@@ -44,7 +44,7 @@ def _kernel_rows(k):
 
 
 def conv_3x3(x, transformed):
-    """The convolution with padding 1: [B, H, W, C in], H and W even, to [B, H, W, C out].
+    """Convolves with padding 1: [B, H, W, C in], H and W even, to [B, H, W, C out].
 
     Args:
         x: images.
@@ -53,7 +53,7 @@ def conv_3x3(x, transformed):
     batch, height, width, channels = x.shape
     tiles = (batch, height // 2, width // 2)
     x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
-    # Row a of all 4 x 4 tiles is every second row, from row a.
+    # Row a of all 4 x 4 tiles is every second row, starting at a.
     rows = _input_rows([x[:, a : a + height - 1 : 2] for a in range(4)])
     entries = [
         entry
@@ -81,20 +81,20 @@ def _output_rows(m):
 
 
 def with_winograd(module: Any, variables: dict[str, Any], *shapes: Any, **kwargs: Any):
-    """Gives variables with which a module computes the same by this algorithm where that is faster.
+    """Returns variables with which a module uses this algorithm where that is faster.
 
-    Which kernels are transformed depends on the images' sizes and number, so such variables are for
-    calls with these shapes. Call it under `jax.jit`: there only the kernels' transform is computed,
-    and nothing of the module's own result.
+    Which kernels are transformed depends on the size and number of the images, so the variables
+    are for calls with these shapes. Call it under `jax.jit`, which then computes only the kernels'
+    transform and nothing of the module's result.
 
     Args:
         module: any module of this package.
-        variables: its variables, folded or not. Nothing is changed in them.
-        *shapes: what the module is called with, trees of `jax.ShapeDtypeStruct`.
+        variables: its variables, folded or not; not modified.
+        *shapes: arguments of the module, trees of `jax.ShapeDtypeStruct`.
         **kwargs: for the module's call.
 
     Returns:
-        The variables, without the kernels that have been transformed, and the collection of these.
+        The variables without the transformed kernels, and the collection of these.
     """
     arrays = jax.tree.map(lambda shape: jnp.zeros(shape.shape, shape.dtype), shapes)
     _, found = module.apply(variables, *arrays, **kwargs, mutable=[COLLECTION])

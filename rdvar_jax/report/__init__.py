@@ -1,1 +1,1 @@
-"""Results become files and pictures."""
+"""Results as files, pictures and a page."""

@@ -1,4 +1,4 @@
-"""A contact sheet: rows of small pictures with their masks outlined and their names below."""
+"""Contact sheets: rows of small pictures with outlined masks and names below."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from rdvar_jax.report.panels import DEFECTIVE, FRAME, MUTED, TEXT, fit_text, mak
 
 SIDE = 168  # of the square that a picture is fitted into, in pixels
 COLUMNS = 8
-OWN_MARK = b"rdvar_jax contact sheet"  # in the header: only own files are replaced
+OWN_MARK = b"rdvar_jax contact sheet"  # in the header; files without it are not replaced
 _GAP, _LINE, _TITLE = 10, 18, 30
 _OUTLINE = (255, 60, 60)
 
@@ -23,7 +23,7 @@ class Picture:
     """One picture of a row."""
 
     name: str
-    pixels: np.ndarray | None  # uint8 [H, W, 3], no side over SIDE; None where there is none
+    pixels: np.ndarray | None  # uint8 [H, W, 3], no side over SIDE; None draws a placeholder
     mask: np.ndarray | None = None  # bool [H, W]
     remark: str = ""  # below the name, in red
 
@@ -37,7 +37,7 @@ class Row:
 
 
 def draw_contact_sheet(title: str, rows: Sequence[Row]) -> Image.Image:
-    """One row below the other, with their titles."""
+    """Draws the rows below each other, with their titles."""
     block = _TITLE + SIDE + 2 * _LINE + _GAP
     width = COLUMNS * (SIDE + _GAP) + _GAP
     canvas = Image.new("RGB", (width, 50 + len(rows) * block), "white")
@@ -58,10 +58,10 @@ def draw_contact_sheet(title: str, rows: Sequence[Row]) -> Image.Image:
 
 
 def save_contact_sheet(path: Path, sheet: Image.Image) -> None:
-    """Writes the sheet as a PNG, whole or not at all, over an older sheet but over nothing else.
+    """Writes the sheet as a PNG atomically; replaces only an older sheet.
 
     Raises:
-        UserError: another file lies there, or the place cannot be written.
+        UserError: another file exists at `path`, or it cannot be written.
     """
     mark = PngImagePlugin.PngInfo()
     mark.add_text("Software", OWN_MARK.decode())
@@ -70,7 +70,7 @@ def save_contact_sheet(path: Path, sheet: Image.Image) -> None:
             with path.open("rb") as file:
                 if OWN_MARK not in file.read(200):
                     raise UserError(
-                        f"--output {path} is a file that rdvar inspect did not write; give "
+                        f"--output {path} exists and was not written by rdvar inspect; choose "
                         "another name."
                     )
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -78,7 +78,7 @@ def save_contact_sheet(path: Path, sheet: Image.Image) -> None:
             sheet.save(temporary, format="PNG", pnginfo=mark)
     except OSError as error:
         raise UserError(
-            f"--output {path} cannot be written ({error.strerror or error}); give another place."
+            f"--output {path} cannot be written ({error.strerror or error}); choose another path."
         ) from error
 
 
@@ -100,7 +100,7 @@ def _draw_picture(canvas: Image.Image, corner: tuple[int, int], picture: Picture
 
 
 def _outlined(pixels: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
-    """A red line around what is marked, with a white one around it; what is inside stays free."""
+    """Draws a red line with a white one around it outside the mask, which stays uncovered."""
     if mask is None:
         return pixels
     pixels, grown = pixels.copy(), Image.fromarray(mask.astype(np.uint8) * 255)

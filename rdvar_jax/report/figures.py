@@ -1,7 +1,6 @@
 """Panels of image, mask and heat map, as in Fig. 3 of the RDVar paper, worst errors first.
 
-One colour scale serves all images of a set, so that their heat maps can be compared; `scale.py`
-says which.
+All images of a set share one colour scale, so that their heat maps can be compared (`scale.py`).
 """
 
 import os
@@ -18,7 +17,7 @@ from rdvar_jax.report.image_set import Images
 from rdvar_jax.report.panels import SHEET_COLUMNS, Example, draw_panel, draw_sheet, printable
 from rdvar_jax.report.scale import color_scale
 
-OWN_MARK = b"rdvar_jax figures"  # in the header of each file, so that only own files are cleared
+OWN_MARK = b"rdvar_jax figures"  # in the header of each file; files without it are not removed
 OWN_NAME = re.compile(r"(\d{3,}_.*|worst|overview)\.png")
 
 
@@ -33,41 +32,39 @@ def save_figures(
     max_figures: int | None = None,
     scale: tuple[float, float] | None = None,
 ) -> list[Path]:
-    """Draw a test set: one PNG for each of the worst images, and two sheets.
+    """Draws a test set: one PNG for each of the worst images, and two sheets.
 
     - `000_<defect>_<stem>.png`, `001_...`: image, mask and heat map of one image with the mask's
-      outline, worst error first. The error of an image is the share of the images of the other
-      class that its score puts on the wrong side of it, ties counting half; equal shares are
-      ordered by the margin to the other class's most extreme score, smallest first. With one
-      class only: highest score first for good images, lowest first for defective ones.
+      outline, worst error first. The error of an image is the fraction of the other class that its
+      score ranks on the wrong side, ties counting half; equal errors are ordered by the margin to
+      the other class's most extreme score, smallest first. With one class only: highest score
+      first for good images, lowest first for defective ones.
     - `worst.png`: the first six of that order side by side.
-    - `overview.png`: of each kind of defect, and of the good images, the one with the median
-      score (the lower one of two).
+    - `overview.png`: for each kind of defect, and for good images, the one with the median score
+      (the lower one of two).
 
-    PNGs that an earlier call left in the folder are removed; other files are not touched,
-    unless they carry one of the names above.
+    PNGs of an earlier call are removed from the folder; other files are kept, unless they have one
+    of the names above.
 
     Args:
-        folder: made if missing.
+        folder: created if missing.
         images: uint8 [N, H, W, 3].
-        masks: bool [N, H, W], true where defective; None draws none.
+        masks: bool [N, H, W], true where defective; None draws no masks.
         maps: float [N, H, W], raw anomaly maps, finite.
         scores: float [N], raw image scores, finite, higher is more anomalous.
-        labels: bool or 0/1 [N], true for a defective image; None where nothing is known: then the
-            highest score comes first.
+        labels: bool or 0/1 [N], true for a defective image; None if unknown: highest score first.
         names: N names such as `scratch/003.png`. The last folder is the kind of defect; without
             one the kind is `good` or `defective`.
-        max_figures: how many single images to draw, None for all; the sheets are always drawn.
+        max_figures: number of single images to draw, None for all; the sheets are always drawn.
         scale: the raw map values of no heat and of full heat; None for `color_scale(maps)`.
 
     Returns:
-        The files written: single images, worst first, then `worst.png` and `overview.png`.
-        Nothing for a set without images.
+        The files written: single images, worst first, then `worst.png` and `overview.png`; none
+        for an empty set.
 
     Raises:
-        UserError: the folder cannot be made or written.
-        ValueError: shapes do not fit, or maps or scores hold nan or infinity, or max_figures is
-            negative.
+        UserError: the folder cannot be created or written to.
+        ValueError: shapes differ, maps or scores hold nan or infinity, or max_figures is negative.
     """
     maps, is_labelled = np.asarray(maps), labels is not None
     masks = None if masks is None else np.asarray(masks, dtype=bool)
@@ -117,17 +114,17 @@ def save_figures(
 
 
 def worst_first(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """How wrong each score is, and the order that `save_figures` describes.
+    """Returns the error of each score, and the order that `save_figures` describes.
 
     Args:
         scores: float64 [N].
         labels: bool [N].
 
     Returns:
-        The error of each image, float64 [N] in 0..1 (0 when there is only one class), and the
+        The error of each image, float64 [N] in 0..1 (0 if there is only one class), and the
         images' positions from worst to best, int64 [N].
     """
-    # Turned so that higher is always worse: good images as they are, defective ones negated.
+    # Higher is worse: scores of defective images are negated.
     badness = np.where(labels, -scores, scores)
     error, margin = np.zeros(len(scores)), -badness
     for label in (False, True):
@@ -157,7 +154,7 @@ def _check(
     if scores.shape != (count,) or labels.shape != (count,) or len(names) != count:
         raise ValueError(f"{count} images need as many scores, labels and names")
     if not (np.isfinite(maps).all() and np.isfinite(scores).all()):
-        raise ValueError("maps and scores must be finite, some are nan or infinite")
+        raise ValueError("maps and scores must be finite, but some are nan or infinite")
 
 
 def _kind(name: str, label: bool) -> str:
@@ -166,7 +163,7 @@ def _kind(name: str, label: bool) -> str:
 
 
 def _median_of_kinds(kinds: list[str], scores: np.ndarray, labels: np.ndarray) -> list[int]:
-    """The image with the (lower) median score of each kind: good first, then by name."""
+    """Returns the image with the (lower) median score of each kind: good first, then by name."""
     chosen = []
     for label, kind in sorted(
         {(bool(label), kind) for label, kind in zip(labels, kinds, strict=True)}
@@ -188,7 +185,7 @@ def _describe_error(error: float, defective: bool, both_classes: bool) -> list[s
 
 
 def _safe(text: str) -> str:
-    """A part of a file name that every file system takes."""
+    """Returns a part of a file name that is valid on every file system."""
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", text)[:60].strip("-.") or "unnamed"
 
 
@@ -206,7 +203,7 @@ def _prepare(folder: Path) -> None:
 
 
 def _save(canvas: Image.Image, path: Path) -> Path:
-    """Writes a picture with the mark by which it is known as one of ours."""
+    """Writes a picture with the mark that allows a later call to remove it."""
     info = PngImagePlugin.PngInfo()
     info.add_text("Software", OWN_MARK.decode())
     try:
@@ -219,6 +216,4 @@ def _save(canvas: Image.Image, path: Path) -> Path:
 
 def _unwritable(folder: Path, error: OSError) -> UserError:
     reason = error.strerror or str(error)
-    return UserError(
-        f"cannot write figures to {folder} ({reason}): choose a folder that can be written"
-    )
+    return UserError(f"cannot write figures to {folder} ({reason}); choose a writable folder")

@@ -1,4 +1,4 @@
-"""Pictures of the images with the worst errors, small enough to be part of a page."""
+"""Pictures of the images with the worst errors, small enough to embed in a page."""
 
 import base64
 import io
@@ -24,23 +24,23 @@ def make_gallery(
     scale: tuple[float, float],
     number: int = NUM_PICTURES,
 ) -> list[dict[str, Any]]:
-    """The defective images with the lowest scores and the good ones with the highest.
+    """Draws the defective images with the lowest scores and the good ones with the highest.
 
     Args:
         images: uint8 [N, H, W, 3].
         masks: bool [N, H, W], true where defective, or None.
         maps: float [N, H, W], raw anomaly maps.
         scores: float [N], raw.
-        labels: 0/1 [N], 1 for a defective image; None where nothing is known: then those with the
-            highest scores.
+        labels: 0/1 [N], 1 for a defective image; None if unknown: then those with the highest
+            scores.
         scale: the raw map values of no heat and of full heat.
-        number: how many of each class, at most.
+        number: of each class, at most.
 
     Returns:
-        For each picture its place `row` in the arrays, and as data URIs, `SIDE` pixels on the
+        For each picture its index `row` in the arrays, and as data URIs, `SIDE` pixels on the
         longer side, `image`, `heat` (the image under its heat map) and `outline` (of the true
-        defect, on a clear ground, or None). Defective images come first, each class with the worst
-        error first.
+        defect, on a transparent background, or None). Defective images come first, in each class
+        the worst errors first.
     """
     return [
         {
@@ -54,7 +54,7 @@ def make_gallery(
 
 
 def worst_rows(scores: np.ndarray, labels: np.ndarray | None, number: int) -> list[int]:
-    """Up to `number` rows of each class as `make_gallery` orders them."""
+    """Returns up to `number` rows of each class in the order of `make_gallery`."""
     rising = np.argsort(scores, kind="stable")
     if labels is None:
         return rising[::-1][:number].tolist()
@@ -64,19 +64,19 @@ def worst_rows(scores: np.ndarray, labels: np.ndarray | None, number: int) -> li
 
 
 def resize(image: np.ndarray) -> Image.Image:
-    """uint8 [H, W, 3] with `SIDE` pixels on its longer side."""
+    """Resizes uint8 [H, W, 3] to `SIDE` pixels on its longer side."""
     return Image.fromarray(image).resize(_size(image), Image.Resampling.BICUBIC)
 
 
 def data_uri(picture: Image.Image, **options: Any) -> str:
-    """The picture as WebP in the text of a page."""
+    """Encodes a picture as a WebP data URI."""
     file = io.BytesIO()
     picture.save(file, format="WebP", **(options or {"quality": QUALITY}))
     return "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode("ascii")
 
 
 def _size(image: np.ndarray) -> tuple[int, int]:
-    """Width and height in the page of an image, map or mask [H, W, ...]."""
+    """Returns width and height in the page of an image, map or mask [H, W, ...]."""
     height, width = image.shape[:2]
     scale = SIDE / max(height, width)
     return max(1, round(width * scale)), max(1, round(height * scale))
@@ -89,13 +89,13 @@ def _heat(image: np.ndarray, anomaly_map: np.ndarray, scale: tuple[float, float]
 
 
 def _outline(mask: np.ndarray) -> str:
-    """White beside black, which stand out on every colour, around what the mask marks."""
+    """Outlines the mask in white and black, of which one is visible on any colour."""
     marked = Image.fromarray(mask.astype(np.uint8) * 255).resize(_size(mask), Image.Resampling.BOX)
-    # Of a large mask no pixel gets lost.
-    valid_mask = Image.fromarray((np.asarray(marked) > 0).astype(np.uint8) * 255)
-    lines = np.zeros((valid_mask.height, valid_mask.width, 4), np.uint8)
+    # Every nonzero pixel counts, so that reducing a large mask loses none.
+    inside = Image.fromarray((np.asarray(marked) > 0).astype(np.uint8) * 255)
+    lines = np.zeros((inside.height, inside.width, 4), np.uint8)
     for value in (255, 255, 0):
-        grown = valid_mask.filter(ImageFilter.MaxFilter(3))
-        lines[(np.asarray(grown) > 0) & (np.asarray(valid_mask) == 0)] = (value, value, value, 255)
-        valid_mask = grown
+        grown = inside.filter(ImageFilter.MaxFilter(3))
+        lines[(np.asarray(grown) > 0) & (np.asarray(inside) == 0)] = (value, value, value, 255)
+        inside = grown
     return data_uri(Image.fromarray(lines), lossless=True)

@@ -1,10 +1,10 @@
-"""What pictures are drawn of."""
+"""Protocol of the images to draw."""
 
 from typing import Any, Protocol
 
 
 class Images(Protocol):
-    """uint8 [N, H, W, 3]: an array, or whatever gives one image at a time."""
+    """uint8 [N, H, W, 3]: an array, or any object that returns one image at a time."""
 
     @property
     def shape(self) -> tuple[int, ...]: ...

@@ -1,4 +1,4 @@
-"""Drawing: the tiles of one image, its caption, and sheets of several images."""
+"""Drawing of an image's tiles and caption, and of sheets of several images."""
 
 from bisect import bisect_left
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-TILE = 256  # pixels a side in sheets; single images are drawn at this up to twice this
+TILE = 256  # pixels per side in sheets; single images are drawn at up to twice this
 SHEET_COLUMNS = 6
 IMAGE, MASK, HEAT = "image", "mask", "anomaly map"  # titles of the tiles
 MAX_OPACITY = 0.8
@@ -17,13 +17,13 @@ GOOD, DEFECTIVE = (25, 110, 60), (176, 32, 32)
 
 @dataclass(frozen=True)
 class Example:
-    """One image of the set with what its caption says; `printable` texts only."""
+    """One image of the set with the texts of its caption, all `printable`."""
 
     image: np.ndarray
     anomaly_map: np.ndarray
     name: str
     score: str
-    # Of labelled images only. Without a mask there is no tile for it.
+    # Of labelled images only; without a mask there is no tile for it.
     mask: np.ndarray | None = None
     kind: str = ""
     defective: bool | None = None
@@ -31,17 +31,17 @@ class Example:
 
 
 def printable(text: str) -> str:
-    """What a font can draw on one line: control characters and lone surrogates replaced."""
+    """Replaces characters that cannot be drawn on one line: controls and lone surrogates."""
     return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def overlay(image: np.ndarray, anomaly_map: np.ndarray, scale: tuple[float, float]) -> np.ndarray:
-    """Lay the heat over the image, the more opaque the hotter, so that the part stays visible.
+    """Lays heat over the image, more opaque where hotter, so that the part stays visible.
 
     Args:
         image: uint8 [H, W, 3].
         anomaly_map: float [H, W].
-        scale: the raw values of no heat and of full heat, as from `color_scale`.
+        scale: the raw values of no heat and of full heat; see `color_scale`.
 
     Returns:
         uint8 [H, W, 3].
@@ -57,7 +57,7 @@ def overlay(image: np.ndarray, anomaly_map: np.ndarray, scale: tuple[float, floa
 
 
 def _tiles(example: Example, scale: tuple[float, float], tile: int) -> dict[str, Image.Image]:
-    """Image, mask and outlined heat map by their titles, each in the middle of tile x tile."""
+    """Makes image, mask and outlined heat map by title, each centred in tile x tile."""
     height, width = example.image.shape[:2]
     longer = max(height, width)
     size = (max(1, round(tile * width / longer)), max(1, round(tile * height / longer)))
@@ -69,8 +69,8 @@ def _tiles(example: Example, scale: tuple[float, float], tile: int) -> dict[str,
         return {IMAGE: _centred(image, tile), HEAT: _centred(Image.fromarray(hot), tile)}
     mask = Image.fromarray(example.mask.astype(np.uint8) * 255)
     mask = mask.resize(size, Image.Resampling.NEAREST)
-    # White beside black stands out on every colour. Both lie outside the mask, whose heat they
-    # would hide.
+    # One of white and black is visible on any colour. Both lines are outside the mask, so that
+    # they do not hide its heat.
     grown, line = mask, round(tile / TILE)
     for color in [255] * line + [0] * line:
         inside, grown = grown, grown.filter(ImageFilter.MaxFilter(3))
@@ -98,7 +98,7 @@ def _centred(part: Image.Image, tile: int) -> Image.Image:
 
 
 def draw_panel(example: Example, scale: tuple[float, float]) -> Image.Image:
-    """One image: its two or three tiles side by side, caption and legend below."""
+    """Draws one image: its two or three tiles side by side, caption and legend below."""
     tile = min(max(TILE, *example.image.shape[:2]), 2 * TILE)
     unit = tile / TILE
     gap, line, font = round(8 * unit), round(20 * unit), make_font(15 * unit)
@@ -119,7 +119,7 @@ def draw_panel(example: Example, scale: tuple[float, float]) -> Image.Image:
 
 
 def draw_sheet(title: str, examples: list[Example], scale: tuple[float, float]) -> Image.Image:
-    """Examples side by side, each a column of three tiles with its caption below."""
+    """Draws examples side by side, each a column of three tiles with its caption below."""
     gap, line, font = 8, 20, make_font(15)
     margin, top, legend = 108, 56, 380
     columns = min(len(examples), SHEET_COLUMNS)
@@ -146,7 +146,7 @@ def draw_sheet(title: str, examples: list[Example], scale: tuple[float, float]) 
 
 
 def _paste(canvas: Image.Image, tile: Image.Image, x: int, y: int) -> None:
-    """With a thin frame, without which a white image has no edge on the page."""
+    """Pastes a tile with a thin frame, which makes the edge of a white image visible."""
     canvas.paste(tile, (x, y))
     ImageDraw.Draw(canvas).rectangle((x - 1, y - 1, x + tile.width, y + tile.height), outline=FRAME)
 
@@ -159,7 +159,7 @@ def _draw_caption(
     font: ImageFont.FreeTypeFont,
     example: Example,
 ) -> None:
-    """Name, label, raw score and rank, on lines no longer than `width`."""
+    """Draws name, label, raw score and remarks, on lines no longer than `width`."""
     x, y = corner
     draw.text((x, y), fit_text(example.name, width, font), fill=TEXT, font=font)
     x_score = x
@@ -179,7 +179,7 @@ def _draw_legend(
     unit: float,
     scale: tuple[float, float],
 ) -> None:
-    """The colours as they look on mid grey, with the raw values of both ends."""
+    """Draws the colours over mid grey, with the raw values of both ends."""
     x, y = corner
     height, font = round(14 * unit), make_font(13 * unit)
     ramp = np.broadcast_to(np.linspace(0, 1, width), (height, width))
@@ -200,7 +200,7 @@ def make_font(size: float) -> ImageFont.FreeTypeFont:
 
 
 def fit_text(text: str, width: int, font: ImageFont.FreeTypeFont) -> str:
-    """Shorten a text that is too long at its front: the end of a path tells more."""
+    """Shortens a long text at its front, since the end of a path is more informative."""
     if font.getlength(text) <= width:
         return text
     start = bisect_left(

@@ -1,4 +1,4 @@
-"""The pictures of one image that nothing is known about but its score and map."""
+"""Pictures of one predicted image: heat map, overlay and mask."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from PIL import Image
 
 from rdvar_jax.report.panels import Example, draw_panel, overlay, printable
 
-STRIP_PIXELS = 1 << 18  # drawn at once, so that a large image needs little more than itself
+STRIP_PIXELS = 1 << 18  # drawn at once, so that large images need little extra memory
 
 
 def save_heat_map(
@@ -21,7 +21,7 @@ def save_heat_map(
     """Writes image and heat map side by side, with the name, the score and the colour scale.
 
     Args:
-        path: the PNG; its folder is made if missing.
+        path: the PNG; its folder is created if missing.
         image: uint8 [H, W, 3].
         anomaly_map: float [H, W], raw.
         name: of the image, for the caption.
@@ -42,7 +42,7 @@ def save_overlay(
     """Writes an image at its own size with the heat laid over it.
 
     Args:
-        path: the PNG; its folder is made if missing.
+        path: the PNG; its folder is created if missing.
         picture: uint8 [H, W, 3].
         anomaly_map: float [H, W], raw, at the picture's size.
         scale: the raw values of no heat and of full heat.
@@ -56,7 +56,7 @@ def save_overlay(
         strip = slice(top, top + rows)
         hot[strip] = overlay(picture[strip], anomaly_map[strip], scale)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Level 1 takes a fifth of the time of the default and a tenth more room.
+    # Level 1 takes a fifth of the default's time and a tenth more space.
     Image.fromarray(hot).save(path, format="PNG", compress_level=1)
 
 

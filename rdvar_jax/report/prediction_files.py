@@ -1,7 +1,7 @@
-"""What prediction found as lines that other programs read: scores.csv, scores.jsonl, skipped.csv.
+"""Predictions in scores.csv and scores.jsonl, and skipped files in skipped.csv.
 
-Scores have the fewest digits that give the same float32 back. File names that are no UTF-8 keep
-their bytes in CSV, and are escaped in JSON as Python's `os.fsdecode` gives them.
+Scores have the fewest digits that parse to the same float32. File names that are not UTF-8 keep
+their bytes in CSV, and are escaped in JSON as Python's `os.fsdecode` returns them.
 """
 
 import csv
@@ -30,9 +30,9 @@ class Prediction:
     Attributes:
         path: its name in the results.
         score: raw, a float32 value.
-        threshold: that the verdict was found with; None where there is none.
+        threshold: of the verdict, or None.
         verdict: GOOD or DEFECTIVE; None without a threshold.
-        num_regions: all that were found; None where none were sought.
+        num_regions: number of all regions; None if regions were not searched for.
         regions: `box` [x0, y0, x1, y1], `area` and `score` of each, or of the highest ones.
     """
 
@@ -44,7 +44,7 @@ class Prediction:
     regions: Sequence[dict[str, Any]] | None = None
 
     def csv_row(self) -> list[str]:
-        """The fields of COLUMNS; empty where nothing is known."""
+        """Returns the fields of COLUMNS; empty where unknown."""
         return [
             self.path,
             exact(self.score),
@@ -55,7 +55,7 @@ class Prediction:
         ]
 
     def json_line(self) -> str:
-        """The same fields as one JSON object; null where nothing is known."""
+        """Returns the same fields as a JSON object; null where unknown."""
         threshold = None if self.threshold is None else float(exact(self.threshold))
         values = (
             self.path,
@@ -69,15 +69,15 @@ class Prediction:
 
 
 class ScoreLines:
-    """The two open files of scores, with the same images in the same order."""
+    """The two open score files, with the same images in the same order."""
 
     def __init__(self, csv_file: IO[str], jsonl_file: IO[str]):
         self._csv, self._jsonl = csv_file, jsonl_file
         self._writer = csv.writer(csv_file, lineterminator="\n")
 
     def add(self, prediction: Prediction) -> None:
-        """Appends a row to both and hands it to the system."""
-        # The CSV last: what stands in it is done, and restarting relies on that.
+        """Appends a row to both files and flushes it."""
+        # The CSV last: resuming relies on its rows being complete.
         self._jsonl.write(prediction.json_line())
         self._jsonl.flush()
         self._writer.writerow(prediction.csv_row())
@@ -86,7 +86,7 @@ class ScoreLines:
 
 @contextmanager
 def new_scores(folder: Path) -> Iterator[ScoreLines]:
-    """Files that appear when all rows are there; on an error nothing is left."""
+    """Opens new files that appear once all rows are written; an error leaves nothing."""
     with replacing(folder / SCORES_CSV) as csv_path, replacing(folder / SCORES_JSONL) as jsonl_path:
         with _open(csv_path, "w") as csv_file, _open(jsonl_path, "w") as jsonl_file:
             csv_file.write(_line(COLUMNS))
@@ -95,18 +95,18 @@ def new_scores(folder: Path) -> Iterator[ScoreLines]:
 
 @contextmanager
 def continued_scores(folder: Path) -> Iterator[tuple[ScoreLines, set[str]]]:
-    """The folder's files, to go on with, and the paths that they hold already.
+    """Opens the folder's files to append to, with the paths that they already contain.
 
-    What a kill left half written is taken away: a torn last line, and a line of the JSON file whose
-    row did not get into the CSV.
+    Partial writes of a killed process are removed: an incomplete last line, and a JSON line whose
+    row is missing in the CSV.
     """
-    done = _mend(folder / SCORES_CSV, folder / SCORES_JSONL)
+    done = _repair(folder / SCORES_CSV, folder / SCORES_JSONL)
     with _open(folder / SCORES_JSONL, "a") as jsonl_file, _open(folder / SCORES_CSV, "a") as file:
         yield ScoreLines(file, jsonl_file), done
 
 
 def add_skipped(folder: Path, path: str, reason: str) -> None:
-    """Appends to `skipped.csv`, which is made if missing."""
+    """Appends to `skipped.csv`, which is created if missing."""
     file = folder / SKIPPED
     start = "" if file.exists() else _line(SKIPPED_COLUMNS)
     with _open(file, "a") as opened:
@@ -114,20 +114,20 @@ def add_skipped(folder: Path, path: str, reason: str) -> None:
 
 
 def exact(value: float) -> str:
-    """The fewest digits that give the same float32 back."""
+    """Returns the fewest digits that parse to the same float32."""
     return str(np.float32(value))
 
 
-def _mend(csv_path: Path, jsonl_path: Path) -> set[str]:
-    """Leaves whole rows, the same in both files, and gives their paths."""
+def _repair(csv_path: Path, jsonl_path: Path) -> set[str]:
+    """Keeps complete rows that are in both files, and returns their paths."""
     text = _read(csv_path)
     rows = list(csv.reader(io.StringIO(text, newline="")))
     if text and not text.endswith("\n"):
         rows.pop()
     rows = [row for row in rows[1:] if len(row) == len(COLUMNS)]
-    mended = "".join(map(_line, (COLUMNS, *rows)))
-    if mended != text:
-        write_text(csv_path, mended)
+    repaired = "".join(map(_line, (COLUMNS, *rows)))
+    if repaired != text:
+        write_text(csv_path, repaired)
     done = {row[0] for row in rows}
     lines = {}
     for line in _read(jsonl_path).splitlines():
@@ -135,9 +135,9 @@ def _mend(csv_path: Path, jsonl_path: Path) -> set[str]:
             lines.setdefault(json.loads(line)["path"], line + "\n")
         except (ValueError, KeyError, TypeError):
             continue
-    mended = "".join(line for path, line in lines.items() if path in done)
-    if mended != _read(jsonl_path):
-        write_text(jsonl_path, mended)
+    repaired = "".join(line for path, line in lines.items() if path in done)
+    if repaired != _read(jsonl_path):
+        write_text(jsonl_path, repaired)
     return done
 
 

@@ -1,4 +1,4 @@
-"""Results as files that other programs read."""
+"""Scores of an evaluation as CSV."""
 
 import csv
 import io
@@ -12,13 +12,13 @@ from rdvar_jax.report.prediction_files import exact
 def scores_csv(
     names: Sequence[str], labels: np.ndarray, defects: Sequence[str], scores: np.ndarray
 ) -> str:
-    """One row an image: path, label, defect, score.
+    """Returns the text of a CSV file with a row per image: path, label, defect, score.
 
     Args:
         names: paths inside the category's folder.
-        labels: [N], 0 good and 1 defective; under 0, no label, the field stays empty.
+        labels: [N], 0 good and 1 defective; negative if unlabelled: the field is empty.
         defects: folder names, "good" or the defect's.
-        scores: [N] float32, raw, written with as many digits as give the same float32 back.
+        scores: [N] float32, raw, written with the fewest digits that parse to the same float32.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

@@ -1,1 +1,1 @@
-"""Features become anomaly maps and scores; scores become metrics."""
+"""Anomaly maps and scores from features, metrics and thresholds from scores."""

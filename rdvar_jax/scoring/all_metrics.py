@@ -12,15 +12,15 @@ def evaluate_maps(
     labels: np.ndarray,
     valid_mask: np.ndarray | None = None,
 ) -> dict[str, float | None]:
-    """Image and pixel metrics; None where the set cannot define one.
+    """Computes image and pixel metrics; None where the set cannot define one.
 
     Args:
         maps: [N, H, W] float32.
         scores: [N] float32.
         masks: [N, H, W] bool.
-        labels: [N], 0 good, 1 defective, and under 0 without a label.
+        labels: [N], 0 good, 1 defective, negative if unlabelled.
         valid_mask: [N, H, W] bool, the pixels that count; None where all do.
     """
-    if (labels < 0).any():  # half a set of labels gives no metric; one class gives None for all
+    if (labels < 0).any():  # a partly labelled set has no metrics; one class makes all None
         labels = np.zeros_like(labels)
     return {**image_metrics(scores, labels), **pixel_metrics(maps, masks, valid_mask=valid_mask)}

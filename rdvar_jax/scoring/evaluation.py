@@ -1,4 +1,4 @@
-"""Scoring images with a model, and all metrics of a scored test set."""
+"""`score` and `evaluate`: scores of images, and all metrics of a test set."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,19 +16,19 @@ from rdvar_jax.scoring.scores import make_prepare_fn, make_score_fn
 
 
 class HasModel(Protocol):
-    """What training returns: a model among other things."""
+    """Result of training; it has a model."""
 
     @property
     def model(self) -> ReverseDistillation: ...
 
 
 class ScoredImages(Protocol):
-    """Test images as `load_category` gives them, or any object with these attributes.
+    """Test images of `load_category`, or any object with these attributes.
 
     Attributes:
         images: uint8 [N, H, W, 3].
         masks: bool [N, H, W], true where defective.
-        labels: int [N]: 0 good, 1 defective, under 0 without a label.
+        labels: int [N]: 0 good, 1 defective, negative if unlabelled.
         valid_mask: bool [N, H, W], the pixels that count; None where all do.
     """
 
@@ -44,8 +44,8 @@ class Evaluation:
 
     Attributes:
         metrics: by name, as in results.json; None where the set cannot define one.
-        maps: float32 [N, H, W], raw: where an image is unusual.
-        scores: float32 [N], raw: the largest value of each map.
+        maps: float32 [N, H, W], raw; higher where an image is more unusual.
+        scores: float32 [N], raw: the maximum of each map.
 
     Example:
         >>> result = evaluate(fitted, parts.test)
@@ -68,14 +68,14 @@ def make_scorer(
 ) -> Callable[..., tuple[np.ndarray, np.ndarray]]:
     """Makes (images, progress=False) -> (maps [N, H, W], scores [N]), float32, raw.
 
-    The model's variables are put on the devices, in the form that is scored fastest, once.
+    The model's variables are put on the devices once, prepared for fast scoring.
 
     Args:
         model: teacher and student.
         image_size: S or (H, W).
-        batch_size: images a call, on all devices together.
+        batch_size: images per call, over all devices.
         parallel: the devices.
-        sigma: deviation of the map's Gaussian blur, in pixels.
+        sigma: standard deviation of the map's Gaussian blur, in pixels.
         precision: "float32", "tf32" or "bfloat16".
     """
     networks = model.teacher, model.student, image_size, batch_size, parallel
@@ -106,13 +106,13 @@ def score(
     """Scores images.
 
     Args:
-        model: a model, or what `fit` returned.
+        model: a model, or the result of `fit`.
         images: uint8 [N, H, W, 3] in RGB, H and W multiples of 32.
-        batch_size: images a call, on all devices together; a multiple of their number.
-        sigma: deviation of the map's Gaussian blur, in pixels; 4 in RD4AD.
+        batch_size: images per call over all devices; a multiple of their number.
+        sigma: standard deviation of the map's Gaussian blur, in pixels; 4 in RD4AD.
         precision: "float32", "tf32" or "bfloat16".
         devices: by default all of this process.
-        mode: how one function runs on all devices.
+        mode: JAX transformation that runs the function on all devices.
         progress: show a progress bar.
 
     Returns:
@@ -126,7 +126,8 @@ def score(
     parallel = Parallel(mode, tuple(devices or jax.local_devices()))
     if batch_size % parallel.num_devices:
         raise ValueError(
-            f"batch_size={batch_size} cannot be split over {parallel.num_devices} devices"
+            f"batch_size={batch_size} cannot be split over {parallel.num_devices} devices; use a "
+            f"multiple of {parallel.num_devices}"
         )
     height, width = images.shape[1:3]
     scorer = make_scorer(
@@ -138,16 +139,17 @@ def score(
 def evaluate(
     model: ReverseDistillation | HasModel, test: ScoredImages, **options: Any
 ) -> Evaluation:
-    """Scores a test set and computes all metrics, exactly.
+    """Scores a test set and computes all metrics exactly.
 
     Args:
-        model: a model, or what `fit` returned.
+        model: a model, or the result of `fit`.
         test: test images, masks and labels.
-        **options: as `score` takes them.
+        **options: see `score`.
 
     Returns:
-        Metrics, maps and scores. Image and pixel AUROC, average precision and F1-max, AUPRO up to
-        a false-positive rate of 0.3 (MVTec's), and RD4AD's per-image PRO under its own name.
+        Metrics, maps and scores. The metrics are image and pixel AUROC, average precision and
+        F1-max, AUPRO up to a false-positive rate of 0.3 (MVTec's), and RD4AD's per-image PRO under
+        its own name.
 
     Example:
         >>> result = evaluate(fitted, load_category("mvtec/screw").test)

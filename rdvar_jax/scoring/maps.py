@@ -1,6 +1,6 @@
-"""From feature maps to anomaly maps.
+"""Anomaly maps from feature maps.
 
-After the cosine everything is linear and acts on rows and columns alone, so upsampling and blur
+After the cosine everything is linear and separable into rows and columns, so upsampling and blur
 are one matrix product from either side: map = sum over scales of B m C^T with B = G U, G the
 Gaussian blur and U the bilinear upsampling, of the rows, and C the same of the columns.
 """
@@ -13,16 +13,16 @@ from jax import lax
 
 from rdvar_jax.models.cosine import cosine_similarity
 
-# RD4AD's blur, in pixels of the map; scipy cuts the kernel off after four deviations.
+# RD4AD's blur, in pixels of the map; scipy truncates the kernel at four standard deviations.
 SIGMA = 4.0
 TRUNCATE = 4.0
 
 
 def upsampling_matrix(size_out: int, size_in: int) -> np.ndarray:
-    """Bilinear upsampling with aligned corners as a matrix [size_out, size_in], float64.
+    """Returns bilinear upsampling with aligned corners as a matrix [size_out, size_in], float64.
 
-    torch's `interpolate(mode="bilinear", align_corners=True)`, which RD4AD uses.
-    `jax.image.resize` aligns half-pixel centres and is something else.
+    Equal to torch's `interpolate(mode="bilinear", align_corners=True)`, which RD4AD uses;
+    `jax.image.resize` differs, since it aligns half-pixel centres.
     """
     position = np.arange(size_out) * ((size_in - 1) / max(size_out - 1, 1))
     low = np.minimum(position.astype(int), size_in - 1)
@@ -35,10 +35,10 @@ def upsampling_matrix(size_out: int, size_in: int) -> np.ndarray:
 
 
 def blur_matrix(size: int, sigma: float = SIGMA) -> np.ndarray:
-    """Gaussian blur as a matrix [size, size], float64.
+    """Returns the Gaussian blur as a matrix [size, size], float64.
 
-    `scipy.ndimage.gaussian_filter` with its defaults: truncate 4, borders mirrored with the edge
-    pixel repeated. A sigma of 0 is the identity.
+    Equal to `scipy.ndimage.gaussian_filter` with its defaults: truncate 4, padding mirrored with
+    the edge pixel repeated. A sigma of 0 is the identity.
     """
     if sigma == 0:
         return np.eye(size)
@@ -54,7 +54,7 @@ def blur_matrix(size: int, sigma: float = SIGMA) -> np.ndarray:
 
 
 def map_matrices(size_out: int, sizes_in: Sequence[int], sigma: float = SIGMA) -> list[np.ndarray]:
-    """B = G U for each scale, [size_out, size_in] float32, computed in float64."""
+    """Returns B = G U for each scale, [size_out, size_in] float32, computed in float64."""
     blur = blur_matrix(size_out, sigma)
     return [(blur @ upsampling_matrix(size_out, size)).astype(np.float32) for size in sizes_in]
 
@@ -65,17 +65,17 @@ def anomaly_maps(
     rows: Sequence[np.ndarray],
     columns: Sequence[np.ndarray] | None = None,
 ):
-    """Anomaly maps [B, H, W] float32: higher where the student does not give the teacher back.
+    """Computes anomaly maps [B, H, W] float32, higher where student and teacher differ more.
 
     Args:
-        teacher_features: maps [B, h_k, w_k, C_k], one a scale.
+        teacher_features: maps [B, h_k, w_k, C_k], one per scale.
         student_features: maps of the same shapes.
         rows: [H, h_k] for each scale, from `map_matrices`.
-        columns: [W, w_k] likewise; None where they are as `rows`.
+        columns: [W, w_k] likewise; None if equal to `rows`.
 
     References:
-        RD4AD, equation 3: 1 - cos over channels at each position, upsampled and summed over the
-        scales, then blurred.
+        RD4AD, equation 3: 1 - cos over channels at each position, upsampled, summed over the
+        scales and blurred.
     """
     maps = []
     columns = rows if columns is None else columns
@@ -83,7 +83,7 @@ def anomaly_maps(
         teacher_features, student_features, rows, columns, strict=True
     ):
         distance = 1 - cosine_similarity(teacher, student, axis=-1)
-        # The map is cheap: full precision also where convolutions run in TF32.
+        # The map is cheap, so it has full precision even if convolutions run in TF32.
         maps.append(
             jnp.einsum("sh,bhw,tw->bst", left, distance, right, precision=lax.Precision.HIGHEST)
         )

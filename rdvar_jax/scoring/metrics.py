@@ -1,11 +1,11 @@
 """Detection and localisation metrics in numpy, exact: no binning, clamping or rounding.
 
 Scores may be any finite numbers, negative ones included; higher means more anomalous. Equal
-scores share one threshold. A metric of strictly increasing rescaled scores is unchanged (except
+scores share one threshold. Strictly increasing rescaling of the scores changes no metric (except
 `pro_rd4ad`, which spaces its thresholds over the range of the map). Counts are int64, sums
 float64.
 
-A metric is None, never nan, when the set cannot define it: every metric here needs at least one
+A metric is None, never nan, when the set cannot define it: every metric needs at least one
 defective and one defect-free item.
 """
 
@@ -18,15 +18,15 @@ from rdvar_jax.scoring import curves, regions
 
 
 def image_metrics(scores: npt.ArrayLike, labels: npt.ArrayLike) -> dict[str, float | None]:
-    """All image metrics from one sort.
+    """Computes all image metrics from one sort.
 
     Args:
-        scores: [N], one score an image (RD4AD, RDVar: the maximum of its map).
+        scores: [N], one per image (RD4AD, RDVar: the maximum of its map).
         labels: [N], bool or 0/1, true for a defective image.
 
     Returns:
-        `image_auroc`, `image_ap`, `image_f1_max`, each in 0..1, or all None when the images are
-        all good or all defective.
+        `image_auroc`, `image_ap`, `image_f1_max`, each in 0..1, or all None if the images are all
+        good or all defective.
 
     Raises:
         ValueError: shapes differ, a score is nan or infinite, or a label is not 0 or 1.
@@ -48,30 +48,31 @@ def pixel_metrics(
     limit: float = 0.3,
     valid_mask: npt.ArrayLike | None = None,
 ) -> dict[str, float | None]:
-    """All pixel metrics of a set, from one sort of its pixels.
+    """Computes all pixel metrics of a set from one sort of its pixels.
 
-    Memory beyond the arguments: less than three copies of the maps where few pixels are defective,
-    about six where many are.
+    Memory beyond the arguments: less than three copies of the maps if few pixels are defective,
+    about six if many are.
 
     Args:
         maps: [N, H, W], usually float32; the raw anomaly maps of all test images.
         masks: [N, H, W], bool or 0/1, true for a defective pixel.
         limit: the FPR at which AUPRO ends.
-        valid_mask: [N, H, W], bool; the other pixels are left out, as if they were not there, and
-            none of them is defective. None where all count.
+        valid_mask: [N, H, W], bool; all other pixels are ignored and must not be defective. None
+            if all count.
 
     Returns:
         `pixel_auroc`, `pixel_ap`, `pixel_f1_max`, `aupro` and `pro_rd4ad_per_image`, each in
-        0..1, or None when the masks are all false or all true; for the last one see also
+        0..1, or None if the masks are all false or all true; for the last one see also
         `pro_rd4ad`.
 
     Raises:
-        ValueError: shapes differ or are not [N, H, W], a map holds nan or infinity, a mask
-            holds something else than 0 and 1 or is true outside, or the limit is not in (0, 1].
+        ValueError: shapes differ or are not [N, H, W], a map holds nan or infinity, a mask holds
+            values other than 0 and 1 or is true outside `valid_mask`, or the limit is not in
+            (0, 1].
     """
     maps, masks = _checked_maps(maps, masks)
     _check_limit(limit)
-    valid_mask = None if valid_mask is None else _checked_inside(valid_mask, masks)
+    valid_mask = None if valid_mask is None else _checked_valid_mask(valid_mask, masks)
     metrics: dict[str, float | None] = dict.fromkeys(
         ("pixel_auroc", "pixel_ap", "pixel_f1_max", "aupro", "pro_rd4ad_per_image")
     )
@@ -91,14 +92,16 @@ def pixel_metrics(
 
 
 def auroc(scores: npt.ArrayLike, labels: npt.ArrayLike) -> float | None:
-    """Area under the ROC curve: how often a defective item scores higher, ties counting half.
+    """Computes the area under the ROC curve.
+
+    It is the probability that a defective item scores higher than a good one, ties counting half.
 
     Args:
         scores: any shape; images or pixels.
         labels: the same shape, bool or 0/1.
 
     Returns:
-        The area in 0..1, or None when only one class is present.
+        The area in 0..1, or None if only one class is present.
 
     Raises:
         ValueError: shapes differ, a score is nan or infinite, or a label is not 0 or 1.
@@ -111,9 +114,9 @@ def auroc(scores: npt.ArrayLike, labels: npt.ArrayLike) -> float | None:
 
 
 def average_precision(scores: npt.ArrayLike, labels: npt.ArrayLike) -> float | None:
-    """Average precision: Σ (gain in recall) · precision over all thresholds, not interpolated.
+    """Computes average precision: Σ (gain in recall) · precision over all thresholds.
 
-    Arguments, None and errors as in `auroc`.
+    It is not interpolated. Arguments, None and errors as in `auroc`.
 
     Example:
         >>> round(average_precision([0.1, 0.4, 0.3, 0.9], [0, 0, 1, 1]), 3)
@@ -123,7 +126,7 @@ def average_precision(scores: npt.ArrayLike, labels: npt.ArrayLike) -> float | N
 
 
 def f1_max(scores: npt.ArrayLike, labels: npt.ArrayLike) -> float | None:
-    """The best F1 score of any threshold. It is chosen with the labels: a bound, not a forecast.
+    """Computes the best F1 score of any threshold, an upper bound chosen with the labels.
 
     Arguments, None and errors as in `auroc`.
 
@@ -135,13 +138,12 @@ def f1_max(scores: npt.ArrayLike, labels: npt.ArrayLike) -> float | None:
 
 
 def aupro(maps: npt.ArrayLike, masks: npt.ArrayLike, limit: float = 0.3) -> float | None:
-    """Area under the per-region-overlap curve, as the MVTec AD paper defines it.
+    """Computes the area under the per-region-overlap curve, as the MVTec AD paper defines it.
 
-    Regions are the 8-connected components of the masks. At each threshold the share of a region
-    that is found is averaged over all regions of the set, and set against the false positive
-    rate over all defect-free pixels of the set (good images included). The area up to FPR =
-    `limit`, by trapezoids from (0, 0) with linear interpolation at the limit, is divided by
-    `limit`.
+    Regions are the 8-connected components of the masks. At each threshold the found fraction of a
+    region is averaged over all regions of the set and plotted against the false-positive rate over
+    all defect-free pixels of the set (good images included). The area up to FPR = `limit`, by
+    trapezoids from (0, 0) with linear interpolation at the limit, is divided by `limit`.
 
     Args:
         maps: [N, H, W].
@@ -153,7 +155,7 @@ def aupro(maps: npt.ArrayLike, masks: npt.ArrayLike, limit: float = 0.3) -> floa
 
     Raises:
         ValueError: shapes differ or are not [N, H, W], a map holds nan or infinity, a mask holds
-            something else than 0 and 1, or the limit is not in (0, 1].
+            values other than 0 and 1, or the limit is not in (0, 1].
 
     Example:
         >>> masks = np.zeros((1, 8, 8), bool)
@@ -172,17 +174,17 @@ def aupro(maps: npt.ArrayLike, masks: npt.ArrayLike, limit: float = 0.3) -> floa
 
 
 def pro_rd4ad(maps: npt.ArrayLike, masks: npt.ArrayLike) -> float | None:
-    """PRO as RD4AD's code prints it: another quantity than `aupro`, and as a rule higher.
+    """Computes PRO as RD4AD's code prints it; not the same as `aupro`, and usually higher.
 
-    Each image with a defective pixel is measured alone: about 200 thresholds over the range of
-    its own map, its own false positive rate, rows with FPR < 0.3, FPR divided by the largest of
-    them, trapezoid rule; then the mean over these images. Good images count for nothing. Use it
-    only beside numbers made by RD4AD's code.
+    Each image with a defective pixel is evaluated alone: about 200 thresholds over the range of
+    its map, its false-positive rate, rows with FPR < 0.3, FPR divided by the largest of them,
+    trapezoid rule; then the mean over these images. Good images are ignored. Compare it only with
+    numbers from RD4AD's code.
 
-    Where that code fails or gives nan:
-        - the map is constant, or no threshold brings the FPR under 0.3: the image counts 0;
-        - one row is left: its curve has no width, the image counts 0;
-        - all rows left have FPR 0: the image counts its best overlap among them;
+    Cases in which that code fails or returns nan:
+        - the map is constant, or no threshold has an FPR under 0.3: the image counts as 0;
+        - one row is left: its curve has no width, the image counts as 0;
+        - all rows left have FPR 0: the image counts as its best overlap among them;
         - the image has no defect-free pixel, so no FPR: it is left out.
 
     Args:
@@ -190,10 +192,10 @@ def pro_rd4ad(maps: npt.ArrayLike, masks: npt.ArrayLike) -> float | None:
         masks: [N, H, W], bool or 0/1.
 
     Returns:
-        The mean in 0..1, or None when no image has both defective and defect-free pixels.
+        The mean in 0..1, or None if no image has both defective and defect-free pixels.
 
     Raises:
-        ValueError: as `pixel_metrics`.
+        ValueError: see `pixel_metrics`.
 
     Source: Deng and Li, "Anomaly Detection via Reverse Distillation from One-Class Embedding",
     CVPR 2022, the public evaluation code.
@@ -203,7 +205,7 @@ def pro_rd4ad(maps: npt.ArrayLike, masks: npt.ArrayLike) -> float | None:
 
 
 def has_both_classes(labels: npt.ArrayLike) -> bool:
-    """Whether labels or masks, bool or 0/1, have both classes: without, a metric is None."""
+    """Tells whether labels or masks, bool or 0/1, have both classes; else metrics are None."""
     labels = np.asarray(labels)
     return bool(labels.any() and not labels.all())
 
@@ -236,31 +238,31 @@ def _mean_pro_rd4ad(
     return float(np.mean(values)) if values else None
 
 
-def _checked_inside(valid_mask: npt.ArrayLike, masks: np.ndarray) -> np.ndarray:
+def _checked_valid_mask(valid_mask: npt.ArrayLike, masks: np.ndarray) -> np.ndarray:
     valid_mask = np.asarray(valid_mask)
     if valid_mask.dtype != bool or valid_mask.shape != masks.shape:
-        raise ValueError(f"inside must be bool {list(masks.shape)}, as the masks")
+        raise ValueError(f"valid_mask must be bool {list(masks.shape)}, like the masks")
     if (masks & ~valid_mask).any():
-        raise ValueError("a pixel outside cannot be defective")
+        raise ValueError("masks must be false wherever valid_mask is")
     return valid_mask
 
 
 def _checked_maps(maps: npt.ArrayLike, masks: npt.ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     maps, masks = _checked(maps, masks)
     if maps.ndim != 3:
-        raise ValueError(f"maps and masks must be [N, H, W], these are {list(maps.shape)}")
+        raise ValueError(f"maps and masks must be [N, H, W], not {list(maps.shape)}")
     return maps, masks
 
 
 def _checked(scores: npt.ArrayLike, labels: npt.ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    """Arrays of one shape: finite scores in the dtype they came in, and bool labels."""
+    """Returns arrays of one shape: finite scores in their own dtype, and bool labels."""
     scores, labels = np.asarray(scores), np.asarray(labels)
     if scores.shape != labels.shape:
         raise ValueError(
-            f"scores {list(scores.shape)} and labels {list(labels.shape)} must have one shape"
+            f"scores {list(scores.shape)} and labels {list(labels.shape)} must have the same shape"
         )
     if scores.dtype.kind not in "fiu":
-        raise ValueError(f"scores must be real numbers, these are {scores.dtype}")
+        raise ValueError(f"scores must be real numbers, not {scores.dtype}")
     finite = np.isfinite(scores)
     if not finite.all():
         count = scores.size - np.count_nonzero(finite)
@@ -274,4 +276,4 @@ def _checked(scores: npt.ArrayLike, labels: npt.ArrayLike) -> tuple[np.ndarray, 
 
 def _check_limit(limit: float) -> None:
     if not 0 < limit <= 1:
-        raise ValueError(f"the limit of the false positive rate must be in (0, 1], not {limit}")
+        raise ValueError(f"the limit of the false-positive rate must be in (0, 1], not {limit}")

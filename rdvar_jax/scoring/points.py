@@ -1,4 +1,4 @@
-"""Curves as a few hundred points each, to be drawn."""
+"""Curves reduced to a few hundred points each, for plotting."""
 
 import numpy as np
 
@@ -18,20 +18,20 @@ def curve_points(
     labels: np.ndarray,
     valid_mask: np.ndarray | None = None,
 ) -> dict[str, Points | None]:
-    """Points [x, y] of the ROC curves of images and pixels, and of the PRO curve.
+    """Returns points [x, y] of the ROC curves of images and pixels, and of the PRO curve.
 
-    x is the false-positive rate. y is the share that is found: of the defective images or pixels,
-    or for `pro` of a defective region, as a mean over all regions; that curve ends at x =
-    `PRO_LIMIT`, where AUPRO does. Each point is on the exact curve, and no two neighbours are
-    farther apart than the curve's length over `NUM_POINTS`, unless it is straight between them.
+    x is the false-positive rate. y is the fraction found: of the defective images or pixels, or for
+    `pro` of a defective region, averaged over all regions; that curve ends at x = `PRO_LIMIT`, as
+    AUPRO does. Each point is on the exact curve, and neighbours are at most the curve's length over
+    `NUM_POINTS` apart, unless the curve is straight between them.
 
     Args:
         maps: [N, H, W] float32.
         scores: [N] float32.
         masks: [N, H, W] bool.
-        labels: [N], 0 good, 1 defective, and under 0 without a label.
-        valid_mask: [N, H, W] bool, the pixels that count, as in `metrics.pixel_metrics`; None for
-            all.
+        labels: [N], 0 good, 1 defective, negative if unlabelled.
+        valid_mask: [N, H, W] bool, the pixels that count, as in `metrics.pixel_metrics`; None if
+            all do.
 
     Returns:
         `image_roc`, `pixel_roc` and `pro`; None where the set cannot define one.
@@ -58,12 +58,12 @@ def _points(ranking: curves.Ranking, height: np.ndarray, limit: float) -> Points
     end = limit * ranking.num_negative
     false, height = curves.cut_at(end, *curves.false_and_height(ranking, height))
     x, y = false / ranking.num_negative, height
-    # Both only rise, so their sum tells how far along the curve a corner is.
-    way = x / limit + y
-    new = np.append(True, np.diff(way) > 0)
-    x, y, way = x[new], y[new], way[new]
-    steps = np.linspace(0, way[-1], NUM_POINTS + 1)
-    first = np.minimum(np.searchsorted(way, steps), len(way) - 1)
-    # And the corner before each, so that a long straight part begins where it does.
+    # Neither decreases, so their sum measures the length along the curve.
+    length = x / limit + y
+    new = np.append(True, np.diff(length) > 0)
+    x, y, length = x[new], y[new], length[new]
+    steps = np.linspace(0, length[-1], NUM_POINTS + 1)
+    first = np.minimum(np.searchsorted(length, steps), len(length) - 1)
+    # Also the corner before each, so that long straight parts keep their start.
     kept = np.unique(np.concatenate([[0], first, np.maximum(first - 1, 0)]))
     return [[round(float(a), 6), round(float(b), 6)] for a, b in zip(x[kept], y[kept], strict=True)]

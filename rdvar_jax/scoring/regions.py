@@ -1,7 +1,7 @@
-"""Per-region overlap (PRO): how much of each defective region a threshold finds.
+"""Per-region overlap (PRO): the fraction of each defective region found at a threshold.
 
-Two different quantities go by this name. `area_under_pro` is the one defined by the MVTec AD
-paper; `pro_rd4ad_of_image` is what RD4AD's code prints, for comparison with that column only.
+Two quantities have this name. `area_under_pro` is defined by the MVTec AD paper;
+`pro_rd4ad_of_image` is what RD4AD's code prints, only for comparison with its numbers.
 """
 
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ class Regions:
     """The R defective regions of a set of masks with P defective pixels.
 
     Attributes:
-        region: int64 [P], the region of each defective pixel, 0 to R - 1 through the whole set,
-            in the order of `maps[masks]`.
+        region: int64 [P], the region of each defective pixel, 0 to R - 1 over the whole set, in
+            the order of `maps[masks]`.
         sizes: int64 [R], pixels in each region.
     """
 
@@ -26,7 +26,7 @@ class Regions:
 
 
 def find_regions(masks: np.ndarray) -> Regions:
-    """Label bool masks [N, H, W]. Pixels that touch at a corner are one region (8-connected)."""
+    """Labels bool masks [N, H, W]. Pixels that touch at a corner are one region (8-connected)."""
     from scipy import ndimage
 
     eight_connected = np.ones((3, 3), dtype=bool)
@@ -42,39 +42,39 @@ def find_regions(masks: np.ndarray) -> Regions:
 
 
 def mean_overlap(ranking: Ranking, regions: Regions) -> np.ndarray:
-    """The share of a region that is found, mean over all regions, at each point: float64 [K].
+    """Computes the found fraction of a region, averaged over all regions, at each point.
 
-    `ranking` is that of all pixels of the set, `regions` of the same masks.
+    `ranking` is that of all pixels of the set, `regions` of the same masks. Returns float64 [K].
     """
     weight = (1.0 / regions.sizes)[regions.region]
     overlap = np.cumsum(weight[ranking.order])[ranking.last]
-    # The last sum is the number of regions up to rounding. Dividing by the sum itself makes
-    # full overlap exactly 1, so that the area cannot exceed 1.
+    # The last sum is the number of regions up to rounding; dividing by it makes full overlap
+    # exactly 1, so that the area cannot exceed 1.
     return overlap / overlap[-1]
 
 
 def area_under_pro(ranking: Ranking, regions: Regions, limit: float) -> float:
-    """MVTec AD's AUPRO: the curve of mean region overlap against FPR, up to FPR = `limit`.
+    """Computes MVTec AD's AUPRO: area under mean region overlap against FPR, to FPR = `limit`.
 
     `ranking` is that of all pixels of the set, `regions` of the same masks. The curve starts at
     (0, 0), is linear between its points and at the limit, and its area is divided by `limit`.
     """
     end = limit * ranking.num_negative
     false, height = cut_at(end, *false_and_height(ranking, mean_overlap(ranking, regions)))
-    # min() takes off a last bit of rounding at full overlap, nothing more.
+    # min() removes the last bit of rounding at full overlap.
     return min(float(np.trapezoid(height, false)) / end, 1.0)
 
 
 def pro_rd4ad_of_image(anomaly_map: np.ndarray, regions: np.ndarray, mask: np.ndarray) -> float:
-    """RD4AD's PRO of one image that has both defective and defect-free pixels.
+    """Computes RD4AD's PRO of one image that has both defective and defect-free pixels.
 
-    200 thresholds at equal steps over the map's own range, in the map's own dtype (numpy's
-    `arange` may give 201, as it does in RD4AD); at each the mean region overlap and this image's
-    own FPR; rows with FPR below 0.3, their FPR divided by the largest of them; trapezoid rule.
-    The curve gets no starting point. Where RD4AD's code fails: see `metrics.pro_rd4ad`.
+    200 thresholds at equal steps over the map's range, in the map's dtype (numpy's `arange` may
+    return 201, as in RD4AD); at each the mean region overlap and this image's FPR; rows with FPR
+    below 0.3, their FPR divided by the largest of them; trapezoid rule. The curve has no starting
+    point. See `metrics.pro_rd4ad` for the cases in which RD4AD's code fails.
 
     Args:
-        anomaly_map: [H, W], or any part of its pixels.
+        anomaly_map: [H, W], or any subset of its pixels.
         regions: int64 [P], the region of each of the image's defective pixels, from 0.
         mask: bool, of the same pixels.
     """
@@ -86,7 +86,7 @@ def pro_rd4ad_of_image(anomaly_map: np.ndarray, regions: np.ndarray, mask: np.nd
         return 0.0
     thresholds = np.arange(low, high, step)
     num_bins = len(thresholds) + 1
-    # The number of thresholds that a pixel exceeds says at which of them it is flagged.
+    # The number of thresholds that a pixel exceeds determines at which of them it is flagged.
     exceeded = np.searchsorted(thresholds, anomaly_map, side="left")
     false = _above(np.bincount(exceeded[~mask], minlength=num_bins))
     cells = np.bincount(
@@ -106,5 +106,5 @@ def pro_rd4ad_of_image(anomaly_map: np.ndarray, regions: np.ndarray, mask: np.nd
 
 
 def _above(counts: np.ndarray) -> np.ndarray:
-    """From pixels by number of thresholds exceeded [..., T + 1] to pixels above each [..., T]."""
+    """Turns counts by thresholds exceeded [..., T + 1] into counts above each [..., T]."""
     return np.cumsum(counts[..., :0:-1], axis=-1)[..., ::-1]

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from rdvar_jax.devices.parallel import Parallel, made_once
+from rdvar_jax.devices.parallel import Parallel, compiled, made_once
 from rdvar_jax.models.fold import fold_batch_norm
 from rdvar_jax.models.image_size import ImageSize, height_width
 from rdvar_jax.models.precision import compute_dtype, with_precision
@@ -28,10 +28,9 @@ def make_score_step(
 ) -> Callable:
     """Makes (teacher_variables, student_variables, images) -> (maps, scores), pure.
 
-    The variables may be those of `make_prepare_fn`, which is faster.
-
     `images` is uint8 [B, H, W, 3]; maps are [B, H, W] and scores [B], float32. The score is the
-    largest value of the blurred map (RD4AD). Neither is clamped or rescaled.
+    maximum of the blurred map (RD4AD). Neither is clamped or rescaled. Variables prepared by
+    `make_prepare_fn` are faster.
     """
     height, width = height_width(image_size)
     rows = map_matrices(height, [height // 4, height // 8, height // 16], sigma)
@@ -58,21 +57,21 @@ def make_prepare_fn(
     parallel: Parallel,
     precision: str = "tf32",
 ) -> Callable[[Any, Any], tuple[Any, Any]]:
-    """Makes the jitted function that gives variables the form that is scored fastest.
+    """Makes the jitted function that prepares variables for fast scoring.
 
-    Batch normalisation is folded into the convolutions. On CPU, in float32, kernels of 3x3
-    convolutions are transformed too (`models/winograd.py`).
+    Batch normalisation is folded into the convolutions. On CPU in float32, kernels of 3x3
+    convolutions are also transformed (`models/winograd.py`).
 
     Args:
         teacher: the teacher's module.
         student: the student's module.
         image_size: S or (H, W).
-        batch_size: images a call, on all devices together.
+        batch_size: images per call, over all devices.
         parallel: the devices.
         precision: one of `PRECISIONS`.
 
     Returns:
-        (teacher_variables, student_variables) -> the same, for scoring alone.
+        (teacher_variables, student_variables) -> the same, for scoring only.
     """
     dtype = compute_dtype(precision)
     images = jax.ShapeDtypeStruct(
@@ -93,7 +92,7 @@ def make_prepare_fn(
             with_winograd(student, folded_student, features, train=False),
         )
 
-    return jax.jit(prepare)
+    return compiled(prepare, platform=parallel.devices[0].platform)
 
 
 def make_score_fn(
@@ -111,17 +110,17 @@ def make_score_fn(
         teacher: the teacher's module.
         student: the student's module.
         image_size: S or (H, W).
-        batch_size: images a call of the compiled function, a multiple of the number of devices. The
-          last batch is padded to it, so there is one compiled program.
-        parallel: devices over which each batch is split.
+        batch_size: images per call of the compiled function, a multiple of the number of devices.
+          The last batch is padded to it, so there is one compiled program.
+        parallel: devices over which each batch is sharded.
         sigma: of the blur, in pixels.
         precision: one of `PRECISIONS`.
 
     Returns:
-        score_images(teacher_variables, student_variables, images, progress=False) with replicated
-        variables, both as in training or both prepared (`make_prepare_fn`), and uint8 images
-        [N, H, W, 3] on the host, or what gives slices of such an array. It gives maps [N, H, W] and
-        scores [N], float32 numpy.
+        score_images(teacher_variables, student_variables, images, progress=False) -> maps
+        [N, H, W] and scores [N], float32 numpy. It takes replicated variables, both as in training
+        or both prepared (`make_prepare_fn`), and uint8 images [N, H, W, 3] on the host, or any
+        object that can be sliced like such an array.
     """
     step = parallel.wrap(
         make_score_step(teacher, student, image_size, sigma, precision),

@@ -1,10 +1,10 @@
-"""From scores of good images to a threshold; no defect and no label is needed.
+"""Thresholds from scores of good images; no defects and no labels are needed.
 
-An image is called defective where its score is above the threshold, not where it is equal. All
-thresholds here are float32 values, so float32 scores compare exactly with what a file keeps.
+An image is classified as defective if its score is above the threshold, not if it is equal. All
+thresholds are float32 values, so float32 scores compare exactly with a stored threshold.
 
-What a bound promises holds for images like those the scores are of: good, drawn alike, and not
-trained on. Scores of training images are lower than those of new ones.
+Bounds hold for images from the same distribution as the scored ones: good, and not trained on.
+Training images have lower scores than new ones.
 """
 
 import math
@@ -18,19 +18,19 @@ from rdvar_jax.errors import DataError
 from rdvar_jax.scoring import curves
 
 METHODS = ("fpr", "quantile", "gpd")
-TAIL_START = 0.9  # the quantile above which `from_tail_fit` takes scores for the tail
-MIN_EXCESSES = 10  # fewer give no usable fit of a tail
+TAIL_START = 0.9  # the quantile above which scores belong to the tail in `from_tail_fit`
+MIN_EXCESSES = 10  # a tail cannot be fitted usefully to fewer
 
 
 @dataclass(frozen=True)
 class Threshold:
-    """A threshold and what is known of it.
+    """A threshold and its bound.
 
     Attributes:
         value: a float32 value.
-        num_above: how many of the scores it was made from are above it.
-        fpr_bound: the false-positive rate is at most this with the confidence asked for: the
-            one-sided Clopper-Pearson bound. None where the method gives none.
+        num_above: number of the scores it was computed from that are above it.
+        fpr_bound: upper bound of the false-positive rate at the requested confidence, one-sided
+            Clopper-Pearson; None if the method has none.
     """
 
     value: float
@@ -39,11 +39,11 @@ class Threshold:
 
 
 def from_target_fpr(scores: npt.ArrayLike, target: float, confidence: float) -> Threshold:
-    """The lowest score whose false-positive rate is at most `target` with `confidence`.
+    """Finds the lowest score whose false-positive rate is at most `target` with `confidence`.
 
-    The rate of the k-th smallest of n scores is at most Beta(n - k + 1, k) distributed, whatever
-    the scores' distribution, and k follows from n alone. Source: Wilks, "Determination of Sample
-    Sizes for Setting Tolerance Limits", 1941.
+    For any distribution of the scores, the rate of the k-th smallest of n scores is at most
+    Beta(n - k + 1, k) distributed, and k depends only on n. Source: Wilks, "Determination of
+    Sample Sizes for Setting Tolerance Limits", 1941.
 
     Args:
         scores: [N], finite, of good images.
@@ -51,22 +51,22 @@ def from_target_fpr(scores: npt.ArrayLike, target: float, confidence: float) -> 
         confidence: 1 - δ, in (0, 1).
 
     Raises:
-        DataError: N is too small for any threshold to give that; the message says which N is
-            enough. Or the scores cannot be used.
+        DataError: N is too small for any threshold to reach that, and the message states a
+            sufficient N; or the scores cannot be used.
         ValueError: target or confidence is out of range.
     """
     _check_share("target", target)
     _check_share("confidence", confidence)
     ordered = _sorted(scores)
     n = len(ordered)
-    # bounds[j]: of the score with j others above it. It grows with j.
+    # bounds[j]: of the score with j others above it; it grows with j.
     above = np.arange(n)
     bounds = special.betaincinv(above + 1.0, n - above, confidence)
     allowed = int(np.count_nonzero(bounds <= target))
     if allowed == 0:
         raise DataError(
-            f"{_images(n)} cannot show a false-positive rate of {target:g} with confidence "
-            f"{confidence:g}: the highest score shows {bounds[0]:.3g}; give "
+            f"{_images(n)} cannot guarantee a false-positive rate of {target:g} with confidence "
+            f"{confidence:g}: the highest score guarantees {bounds[0]:.3g}; use "
             f"{images_needed(target, confidence)} images or more, a higher target or a lower "
             "confidence."
         )
@@ -74,9 +74,10 @@ def from_target_fpr(scores: npt.ArrayLike, target: float, confidence: float) -> 
 
 
 def images_needed(target: float, confidence: float) -> int:
-    """The fewest good images with which `from_target_fpr` gives a threshold: the highest score's.
+    """Returns the fewest good images with which `from_target_fpr` finds a threshold.
 
-    It is the least n with (1 - target)^n <= 1 - confidence; 59 for 0.05 and 0.95.
+    It is the least n with (1 - target)^n <= 1 - confidence; 59 for 0.05 and 0.95. The threshold is
+    then the highest score.
     """
     _check_share("target", target)
     _check_share("confidence", confidence)
@@ -84,7 +85,7 @@ def images_needed(target: float, confidence: float) -> int:
 
 
 def from_quantile(scores: npt.ArrayLike, quantile: float, confidence: float) -> Threshold:
-    """The lowest score that at least the share `quantile` of the scores does not exceed.
+    """Finds the lowest score that at least the fraction `quantile` of the scores does not exceed.
 
     Args:
         scores: [N], finite, of good images.
@@ -100,18 +101,18 @@ def from_quantile(scores: npt.ArrayLike, quantile: float, confidence: float) -> 
     _check_share("confidence", confidence)
     ordered = _sorted(scores)
     n = len(ordered)
-    # The tolerance is for products such as 0.07 * 100, which is over 7 in floats.
+    # The tolerance is for products such as 0.07 * 100, which exceeds 7 in floats.
     position = max(1, math.ceil(quantile * n - 1e-9))
     bound = float(special.betaincinv(n - position + 1.0, position, confidence))
     return _threshold(ordered, float(ordered[position - 1]), bound)
 
 
 def from_tail_fit(scores: npt.ArrayLike, target: float) -> Threshold:
-    """The score that a generalised Pareto tail exceeds with probability `target`.
+    """Finds the score that a generalised Pareto tail exceeds with probability `target`.
 
     The scores above their quantile `TAIL_START` are fitted by probability-weighted moments, which
-    stay usable with few scores. It reaches rates for which there are too few images to count, and
-    in exchange promises nothing: `fpr_bound` is None.
+    remain usable with few scores. It reaches rates that need more images with the other methods,
+    but without a guarantee: `fpr_bound` is None.
 
     Args:
         scores: [N], finite, of good images.
@@ -127,8 +128,8 @@ def from_tail_fit(scores: npt.ArrayLike, target: float) -> Threshold:
     _check_share("target", target)
     if target >= 1 - TAIL_START:
         raise ValueError(
-            f"the target {target:g} lies under the tail, which holds {1 - TAIL_START:g} of the "
-            "scores"
+            f"the target must be under {1 - TAIL_START:g}, the fraction of scores in the tail, not "
+            f"{target:g}"
         )
     ordered = _sorted(scores)
     n = len(ordered)
@@ -136,11 +137,14 @@ def from_tail_fit(scores: npt.ArrayLike, target: float) -> Threshold:
     excesses = ordered[ordered > low].astype(np.float64) - low
     m = len(excesses)
     if ordered[0] == ordered[-1]:
-        raise DataError(f"All {n} scores are {low:g}, and a tail cannot be fitted to one value.")
+        raise DataError(
+            f"All {n} scores are {low:g}, so no tail can be fitted; use more varied images, or "
+            "another method."
+        )
     if m < MIN_EXCESSES:
         raise DataError(
-            f"Of {_images(n)} {m} have a score in the tail, and a fit needs {MIN_EXCESSES}; give "
-            f"about {math.ceil(MIN_EXCESSES / (1 - TAIL_START) - 1e-9)} images, or use another "
+            f"Only {m} of {_images(n)} have a score in the tail, and a fit needs {MIN_EXCESSES}; "
+            f"use about {math.ceil(MIN_EXCESSES / (1 - TAIL_START) - 1e-9)} images, or another "
             "method."
         )
     first = float(np.mean(excesses))
@@ -148,7 +152,7 @@ def from_tail_fit(scores: npt.ArrayLike, target: float) -> Threshold:
     shape = 2 - first / (first - 2 * second)
     scale = 2 * first * second / (first - 2 * second)
     ratio = m / n / target
-    # expm1(shape · log ratio) / shape, which is log ratio where the shape is 0.
+    # expm1(shape · log ratio) / shape, whose limit for shape 0 is log ratio.
     grown = math.log(ratio) if abs(shape) < 1e-9 else math.expm1(shape * math.log(ratio)) / shape
     value = low + scale * grown
     rounded = np.float32(value)
@@ -158,15 +162,15 @@ def from_tail_fit(scores: npt.ArrayLike, target: float) -> Threshold:
 
 
 def best_f1_threshold(scores: npt.ArrayLike, labels: npt.ArrayLike) -> float | None:
-    """The threshold of `metrics.f1_max`. It is chosen with the labels: an oracle.
+    """Finds the threshold of `metrics.f1_max`, an oracle: it is chosen with the labels.
 
     Args:
         scores: [N] float32, finite.
         labels: [N], true for a defective image.
 
     Returns:
-        The highest score that is not called defective, or the next float32 under the lowest where
-        all are; None when only one class is present. Of equally good ones the highest.
+        The highest score that is not classified as defective, or the next float32 below the lowest
+        if all are; the highest of equally good ones; None if only one class is present.
     """
     scores, labels = np.asarray(scores, np.float32), np.asarray(labels, bool)
     if labels.all() or not labels.any():
@@ -186,18 +190,18 @@ def _threshold(ordered: np.ndarray, value: float, bound: float | None) -> Thresh
 
 
 def _sorted(scores: npt.ArrayLike) -> np.ndarray:
-    """float32 [N], ascending."""
+    """Returns the scores as float32 [N], ascending."""
     scores = np.asarray(scores, np.float32)
     if scores.ndim != 1 or scores.size == 0:
-        raise DataError("There is no score to set a threshold with; give good images.")
+        raise DataError("There are no scores to choose a threshold from; use good images.")
     if not np.isfinite(scores).all():
-        raise DataError("A score is nan or infinite, and no threshold can be set; train again.")
+        raise DataError("A score is nan or infinite, so no threshold can be chosen; train again.")
     return np.sort(scores)
 
 
 def _check_share(name: str, value: float) -> None:
     if not 0 < value < 1:
-        raise ValueError(f"{name} must be over 0 and under 1, not {value:g}")
+        raise ValueError(f"{name} must be between 0 and 1, not {value:g}")
 
 
 def _images(n: int) -> str:

@@ -1,1 +1,1 @@
-"""Trained runs as files that score images elsewhere: bundles and ONNX models."""
+"""Trained runs exported as bundles and ONNX models, and the detector that loads bundles."""

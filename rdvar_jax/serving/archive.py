@@ -1,8 +1,8 @@
-"""A bundle as a file: some members and a manifest with the sha256 of each.
+"""Bundle files: members and a manifest with the sha256 of each.
 
-It is a zip without compression: one file is copied whole or not at all, every system can look into
-it, and Python's own library reads it. Members are read into memory under names that are known
-beforehand and never unpacked, so no name can lead to another place on the disk.
+A bundle is a zip without compression: one file to copy, readable on every system and by Python's
+standard library. Members are read into memory under fixed names and never extracted, so no name
+can point elsewhere on the disk.
 """
 
 import hashlib
@@ -24,16 +24,16 @@ PROGRAM, WEIGHTS = "program.stablehlo", "weights.safetensors"
 MEMBERS = (PROGRAM, WEIGHTS)
 
 _MAX_MANIFEST_BYTES = 1_000_000
-# Of every member: the same content gives the same file.
+# Of every member, so that equal content makes equal files.
 _DATE = (1980, 1, 1, 0, 0, 0)
 
 
 def write_bundle(path: Path, about: Mapping[str, Any], members: Mapping[str, bytes]) -> None:
-    """Writes a bundle in one step: the old file stays, or the new one is there, whole.
+    """Writes a bundle atomically.
 
     Args:
         path: the file; its folder must exist.
-        about: further entries of the manifest, for JSON.
+        about: further JSON entries of the manifest.
         members: the content of each of `MEMBERS`.
 
     Raises:
@@ -49,7 +49,7 @@ def write_bundle(path: Path, about: Mapping[str, Any], members: Mapping[str, byt
         },
     }
     text = json.dumps(manifest, indent=2, allow_nan=False).encode() + b"\n"
-    # As `sha256sum --check` reads it.
+    # The format of `sha256sum --check`.
     hash_line = f"{_sha256(text)}  {MANIFEST}\n".encode()
 
     with writing_model(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
@@ -59,39 +59,39 @@ def write_bundle(path: Path, about: Mapping[str, Any], members: Mapping[str, byt
 
 @contextmanager
 def writing_model(path: Path) -> Iterator[Path]:
-    """Replaces an exported file in one step; see `rdvar_jax.files.replacing`.
+    """Replaces an exported file atomically; see `rdvar_jax.files.replacing`.
 
     Raises:
-        BundleError: the folder is missing or cannot be written to, or the disk is full.
+        BundleError: the folder is missing or not writable, or the disk is full.
     """
     try:
         with replacing(path) as temporary:
             yield temporary
     except OSError as error:
         raise BundleError(
-            f"{path} cannot be written ({error.strerror or error}); give a file in a folder with "
-            "room that can be written."
+            f"{path} cannot be written ({error.strerror or error}); choose a file in a writable "
+            "folder with free space."
         ) from error
 
 
 def read_bundle(path: Path, sha256: str | None = None) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """Reads a bundle's manifest and members, each compared with its hash before it is given.
+    """Reads a bundle's manifest and members and verifies their hashes.
 
     Args:
         path: the file.
-        sha256: what the whole file must have, in hexadecimal; None for no such check.
+        sha256: expected hash of the whole file, in hexadecimal; None for no such check.
 
     Raises:
-        BundleError: the file cannot be read, is none that `rdvar export` wrote, was damaged or
-          changed, or is of a newer format.
+        BundleError: the file cannot be read, was not written by `rdvar export`, was damaged or
+          changed, or has a newer format.
     """
     with _reading(path), path.open("rb") as file:
         if sha256 is not None:
             found = hashlib.file_digest(file, "sha256").hexdigest()
             if found != sha256.lower():
                 raise BundleError(
-                    f"{path} has the sha256 {found}, and {sha256} was asked for; take the bundle "
-                    "that was meant."
+                    f"{path} has the sha256 {found}, but {sha256} is expected; use the intended "
+                    "bundle."
                 )
         with zipfile.ZipFile(file) as archive:
             entries = archive.infolist()
@@ -101,28 +101,30 @@ def read_bundle(path: Path, sha256: str | None = None) -> tuple[dict[str, Any], 
             if sorted(entry.filename for entry in entries) != sorted(
                 (MANIFEST, MANIFEST_HASH, *MEMBERS)
             ):
-                raise _damaged(path, "it holds other files than a bundle does")
+                raise _damaged(path, "its files are not those of a bundle")
             members = {name: archive.read(name) for name in MEMBERS}
         for name, content in members.items():
             if _sha256(content) != manifest["files"][name]["sha256"]:
-                raise _damaged(path, f"{name} has another sha256 than the manifest says")
+                raise _damaged(path, f"{name} does not have the sha256 in the manifest")
     return manifest, members
 
 
 def _read_manifest(path: Path, archive: zipfile.ZipFile) -> dict[str, Any]:
     names = archive.namelist()
     if MANIFEST not in names:
-        raise BundleError(f"{path} is no bundle, because {MANIFEST} is missing; {_EXPORT}")
+        raise BundleError(f"{path} is not a bundle, because {MANIFEST} is missing; {_EXPORT}")
     if archive.getinfo(MANIFEST).file_size > _MAX_MANIFEST_BYTES:
         raise _damaged(path, f"its {MANIFEST} is too large")
     text = archive.read(MANIFEST)
     manifest = json.loads(text)
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise BundleError(f"{path} is no bundle, because {MANIFEST} is another's; {_EXPORT}")
+        raise BundleError(
+            f"{path} is not a bundle, because its {MANIFEST} has another format; {_EXPORT}"
+        )
     version = manifest.get("format_version")
     if isinstance(version, int) and version > FORMAT_VERSION:
         raise BundleError(
-            f"{path} has bundle format {version}, and this version reads up to {FORMAT_VERSION}; "
+            f"{path} has bundle format {version}, but this version reads up to {FORMAT_VERSION}; "
             "update rdvar-jax."
         )
     expected = archive.read(MANIFEST_HASH).split() if MANIFEST_HASH in names else [b""]
@@ -131,18 +133,18 @@ def _read_manifest(path: Path, archive: zipfile.ZipFile) -> dict[str, Any]:
     return manifest
 
 
-_EXPORT = "give a file that rdvar export wrote."
+_EXPORT = "use a file written by rdvar export."
 
 
 def _check_entry(path: Path, entry: zipfile.ZipInfo) -> None:
-    # Stored as it is: a small file cannot grow into a large one in memory.
+    # No compression, so a small file cannot expand into a large one in memory.
     if entry.compress_type != zipfile.ZIP_STORED or entry.file_size != entry.compress_size:
-        raise _damaged(path, "it was packed anew, with compression")
+        raise _damaged(path, "it was repacked with compression")
 
 
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
-    """Turns whatever a bad file raises into one sentence about it."""
+    """Turns any exception about a bad file into a BundleError."""
     try:
         yield
     except BundleError:
@@ -153,14 +155,14 @@ def _reading(path: Path) -> Iterator[None]:
         raise BundleError(f"{path} is a folder; {_EXPORT}") from None
     except PermissionError as error:
         raise BundleError(f"{path} cannot be read; grant read access to it.") from error
-    # Everything: the file is not to be trusted, and zipfile promises no closed set of exceptions.
+    # Everything: the file is untrusted, and zipfile does not document all its exceptions.
     except Exception as error:
         raise _damaged(path, str(error) or type(error).__name__) from error
 
 
 def _damaged(path: Path, reason: str) -> BundleError:
     return BundleError(
-        f"{path} is no whole bundle ({reason}); copy it again, or export it again with rdvar "
+        f"{path} is not an intact bundle ({reason}); copy it again, or export it again with rdvar "
         "export."
     )
 

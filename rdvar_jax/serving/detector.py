@@ -1,6 +1,6 @@
-"""`Detector`: a bundle of `rdvar export` as a function of images.
+"""`Detector`: scores images with a bundle of `rdvar export`.
 
-It needs jax, numpy, Pillow and safetensors, and nothing else of what training needs.
+It needs only jax, numpy, Pillow and safetensors, not the other packages of training.
 """
 
 import math
@@ -15,7 +15,7 @@ import safetensors.numpy
 from jax import export
 
 from rdvar_jax.data.pixels.geometry import Geometry
-from rdvar_jax.devices.parallel import cpu_compiler_options
+from rdvar_jax.devices.parallel import compiled
 from rdvar_jax.errors import BundleError
 from rdvar_jax.serving.archive import PROGRAM, WEIGHTS, read_bundle
 from rdvar_jax.serving.pictures import as_pictures, to_pixels
@@ -23,14 +23,13 @@ from rdvar_jax.serving.pictures import as_pictures, to_pixels
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a detector finds in N images.
+    """Results of a detector for N images.
 
     Attributes:
-        scores: [N] float32, raw: higher is more unusual, neither clamped nor rescaled. The largest
-          value of the map.
-        maps: [N, H, W] float32, raw: where it is unusual. `Detector.geometry.to_original` brings
-          one to the size of its image.
-        threshold: the score above which an image is called defective, or None where there is none.
+        scores: [N] float32, the maximum of each map; raw, neither clamped nor rescaled: higher is
+          more unusual.
+        maps: [N, H, W] float32, raw. `Detector.geometry.to_original` resizes one to its image.
+        threshold: the score above which an image is classified as defective, or None.
         verdicts: [N] bool, true for a defective image; None without a threshold.
     """
 
@@ -41,7 +40,7 @@ class Prediction:
 
 
 class Detector:
-    """Scores images with a trained run that `rdvar export` wrote.
+    """Scores images with a trained run exported by `rdvar export`.
 
     Example:
         >>> detector = Detector.load("part.rdvar")
@@ -50,9 +49,9 @@ class Detector:
         ((2,), (2, 256, 256))
 
     Attributes:
-        geometry: how images become H x W pixels, as in training, and how maps go back.
+        geometry: resizing of images to H x W pixels, as in training, and of maps back.
         threshold: of the bundle, or None.
-        manifest: what the bundle says of itself: run, hashes, versions, the threshold's origin.
+        manifest: of the bundle: run, hashes, versions, the threshold's origin.
     """
 
     def __init__(
@@ -71,28 +70,27 @@ class Detector:
         self._batch = batch
         exported = export.deserialize(bytearray(program))
         if export.default_export_platform() not in exported.platforms:
-            raise ValueError(f"it is for {', '.join(exported.platforms)}")
+            raise ValueError(f"it was exported for {', '.join(exported.platforms)}")
         images = jax.ShapeDtypeStruct((1, self.geometry.height, self.geometry.width, 3), np.uint8)
         jax.eval_shape(exported.call, weights, images)
         device = jax.local_devices()[0]
         self._weights = jax.device_put(weights, device)
-        options = cpu_compiler_options() if device.platform == "cpu" else None
-        self._program = jax.jit(exported.call, compiler_options=options)
+        self._program = compiled(exported.call, platform=device.platform)
 
     @classmethod
     def load(
         cls, path: str | os.PathLike[str], *, batch_size: int = 8, sha256: str | None = None
     ) -> "Detector":
-        """Reads a bundle and checks it against its hashes.
+        """Reads a bundle and verifies its hashes.
 
         Args:
-            path: the file that `rdvar export` wrote.
-            batch_size: images that are scored at once, at most. Fewer take less memory.
-            sha256: what the file must have, as `rdvar export` printed it. The hashes inside show
-              damage; only this shows that a file is the one that was meant.
+            path: the file written by `rdvar export`.
+            batch_size: images scored at once, at most. Fewer need less memory.
+            sha256: expected hash of the file, as printed by `rdvar export`. The hashes inside
+              detect damage; only this detects another bundle.
 
         Raises:
-            BundleError: the file is damaged, changed, no bundle, of a newer format, or cannot be
+            BundleError: the file is damaged, changed, not a bundle, of a newer format, or cannot be
               run by this version of JAX or on this device.
         """
         if batch_size < 1:
@@ -102,8 +100,8 @@ class Detector:
         try:
             weights = safetensors.numpy.load(members[WEIGHTS])
             return cls(manifest, members[PROGRAM], weights, batch_size)
-        # Everything: hashes are right, so this is a program of another JAX, or one for other
-        # devices, and jax.export says so with many kinds of exceptions.
+        # Everything: the hashes are right, so the program is from another JAX or for other
+        # devices, which jax.export reports with many kinds of exceptions.
         except Exception as error:
             made = manifest.get("versions", {}).get("jax", "another version")
             raise BundleError(
@@ -115,26 +113,25 @@ class Detector:
     def predict(self, images: Any, *, threshold: float | None = None) -> Prediction:
         """Scores images of any size.
 
-        The compiled program is for a number of images: a first call with another number compiles
-        again, for 1, 2, 4, ... up to `batch_size` images. All others are filled up to these.
+        The program is compiled once for each of 1, 2, 4, ... up to `batch_size` images; other
+        numbers are padded to these.
 
         Args:
-            images: N of them: a uint8 array [N, h, w, 3], or a sequence of uint8 arrays [h, w, 3]
-              in RGB or [h, w] in grey, of pictures of Pillow's, or of paths. Sizes may differ. One
-              alone is taken as a sequence of one.
-            threshold: takes the place of the bundle's.
+            images: a uint8 array [N, h, w, 3], or a sequence of uint8 arrays [h, w, 3] in RGB or
+              [h, w] in grey, of Pillow images, or of paths. Sizes may differ. A single image is
+              treated as a sequence of one.
+            threshold: replaces the bundle's.
 
         Returns:
-            Scores [N] and maps [N, H, W], float32 numpy, and verdicts [N] where there is a
-            threshold.
+            Scores [N] and maps [N, H, W], float32 numpy, and verdicts [N] if there is a threshold.
 
         Raises:
-            DataError: an image cannot be read or is none.
+            DataError: an image cannot be read or is not an image.
         """
         if threshold is None:
             threshold = self.threshold
         elif math.isnan(threshold):
-            raise ValueError("the threshold is not a number")
+            raise ValueError("threshold must be a number, not nan")
         pictures = as_pictures(images)
         geometry, count = self.geometry, len(pictures)
         maps = np.empty((count, geometry.height, geometry.width), np.float32)

@@ -1,4 +1,4 @@
-"""An ONNX graph in the making, one operation at a time."""
+"""Builder of an ONNX graph, one operation at a time."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,15 +7,15 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-# Old enough for runtimes of the last years, and all operations here are in it.
+# Old enough for runtimes of recent years, with all operations used here.
 OPSET = 17
 IR_VERSION = 8
 
 
 class GraphBuilder:
-    """Collects operations and constants. Each method gives the name of its result.
+    """Collects operations and constants. Each method returns the name of its result.
 
-    Values inside are [B, C, H, W], ONNX's own layout, where nothing else is said.
+    Values are [B, C, H, W], ONNX's layout, unless stated otherwise.
     """
 
     def __init__(self) -> None:
@@ -23,17 +23,17 @@ class GraphBuilder:
         self._constants: list[onnx.TensorProto] = []
 
     def constant(self, name: str, array: np.ndarray) -> str:
-        """A constant, under its name."""
+        """Adds a constant."""
         self._constants.append(numpy_helper.from_array(np.asarray(array, order="C"), name))
         return name
 
     def add(self, operation: str, inputs: Sequence[str], name: str, **attributes: Any) -> str:
-        """One operation of ONNX with one result, which gets its name."""
+        """Adds an ONNX operation with one result, which has its name."""
         self._nodes.append(helper.make_node(operation, inputs, [name], name=name, **attributes))
         return name
 
     def conv(self, x: str, kernel: np.ndarray, bias: np.ndarray, name: str, stride: int = 1) -> str:
-        """A convolution with torch's symmetric padding; the kernel is [k, k, C in, C out]."""
+        """Adds a convolution with torch's symmetric padding; kernel [k, k, C in, C out]."""
         size = kernel.shape[0]
         inputs = [
             x,
@@ -50,7 +50,7 @@ class GraphBuilder:
         )
 
     def deconv(self, x: str, kernel: np.ndarray, bias: np.ndarray, name: str) -> str:
-        """A 2x2 deconvolution of stride 2: a 1x1 convolution to 4C, and depth to space.
+        """Adds a 2x2 deconvolution of stride 2: a 1x1 convolution to 4C and a depth-to-space.
 
         The kernel is [2, 2, C in, C out]: entry (a, b) makes the pixel (2h + a, 2w + b).
         """
@@ -70,13 +70,13 @@ class GraphBuilder:
         outputs: Mapping[str, Sequence[str | int]],
         properties: Mapping[str, str],
     ) -> bytes:
-        """The finished model, checked and serialised.
+        """Returns the finished model, checked and serialised.
 
         Args:
             name: of the graph.
-            inputs: type and shape by name; a word in a shape is an axis of any size.
+            inputs: dtype and shape by name; a string in a shape is an axis of any size.
             outputs: shape by name; all are float32.
-            properties: texts that go with the model.
+            properties: metadata of the model.
         """
         graph = helper.make_graph(
             self._nodes,

@@ -1,7 +1,7 @@
-"""A trained run as an ONNX model: uint8 images in, raw maps and scores out.
+"""ONNX models of trained runs: uint8 images in, raw maps and scores out.
 
-The same networks as in `models/`, with their names, written in ONNX's operations. Tests hold each
-backbone to the Flax modules.
+The networks of `models/`, with their names, in ONNX operations. Tests compare each backbone with
+the Flax modules.
 """
 
 from collections.abc import Mapping
@@ -26,14 +26,14 @@ def build_onnx(
     sigma: float,
     properties: Mapping[str, str],
 ) -> bytes:
-    """The model of one run.
+    """Builds the model of a run.
 
     Args:
         arch: name of the backbone.
         weights: from `folded_weights`.
         image_size: S or (H, W).
         sigma: of the map's blur, in pixels.
-        properties: texts that go with the model.
+        properties: metadata of the model.
 
     Returns:
         A serialised model with the input "images", uint8 [B, H, W, 3], and the outputs "maps"
@@ -62,14 +62,14 @@ def build_onnx(
 
 
 class _Network:
-    """Teacher, bottleneck and decoder, as operations in one graph."""
+    """Teacher, bottleneck and decoder in one graph."""
 
     def __init__(self, architecture: Architecture, weights: Mapping[str, np.ndarray]):
         self.graph = GraphBuilder()
         self._arch, self._weights = architecture, weights
 
     def teacher(self, x: str) -> list[str]:
-        """The outputs of layer1, layer2, layer3 for normalised images."""
+        """Adds the teacher; returns the outputs of layer1, layer2, layer3."""
         x = self.graph.relu(self._conv(x, "teacher/conv1", stride=2))
         x = self.graph.add(
             "MaxPool", [x], "teacher/pool", kernel_shape=[3, 3], strides=[2, 2], pads=[1] * 4
@@ -81,7 +81,7 @@ class _Network:
         return features
 
     def bottleneck(self, teacher_features: list[str]) -> str:
-        """The one-class embedding."""
+        """Adds the bottleneck; returns the one-class embedding."""
         f1, f2, f3 = teacher_features
         for name in ("conv1", "conv2"):
             f1 = self.graph.relu(self._conv(f1, f"student/ocbe/{name}", stride=2))
@@ -90,7 +90,7 @@ class _Network:
         return self._stage(fused, "student/ocbe/bn_layer", self._arch.ocbe_blocks, stride=2)
 
     def decoder(self, x: str) -> list[str]:
-        """D1, D2, D3, shaped like the teacher's maps."""
+        """Adds the decoder; returns D1, D2, D3, shaped like the teacher's maps."""
         features = []
         for index, num_blocks in enumerate(self._arch.stage_blocks, start=1):
             x = self._stage(x, f"student/decoder/layer{index}", num_blocks)
@@ -103,7 +103,7 @@ class _Network:
         return x
 
     def _block(self, x: str, path: str, stride: int) -> str:
-        """A residual block; it has a deconvolution where the weights say so."""
+        """Adds a residual block, with a deconvolution if the weights have one."""
         if self._arch.block == "basic":
             y = self.graph.relu(self._conv(x, f"{path}/conv1", stride))
             y = self._conv(y, f"{path}/conv2")
@@ -117,7 +117,7 @@ class _Network:
         return self.graph.relu(self.graph.add("Add", [y, x], f"{path}/sum"))
 
     def _conv(self, x: str, path: str, stride: int = 1) -> str:
-        """A convolution, or a deconvolution, with what is left of its batch normalisation."""
+        """Adds a convolution or deconvolution with the bias of its folded normalisation."""
         folder, _, name = path.rpartition("/")
         kernel = self._weights[f"{path}/kernel"]
         bias = self._weights[f"{folder}/{norm_of(name)}/bias"]
@@ -127,7 +127,7 @@ class _Network:
 
 
 def _normalised(graph: GraphBuilder) -> str:
-    """ImageNet's normalisation of uint8 images [B, H, W, 3], as [B, 3, H, W]."""
+    """Adds ImageNet's normalisation of uint8 images [B, H, W, 3]; returns [B, 3, H, W]."""
     factor, offset = 1 / (255 * DEVIATION), -MEAN / DEVIATION
     x = graph.add("Transpose", [INPUT], "pixels", perm=[0, 3, 1, 2])
     x = graph.add("Cast", [x], "pixels/float", to=1)  # TensorProto.FLOAT
@@ -145,7 +145,7 @@ def _map_of_scale(
     rows_matrix: np.ndarray,
     columns_matrix: np.ndarray,
 ) -> str:
-    """B (1 - cos) C^T for one scale: [B, H, W]."""
+    """Adds B (1 - cos) C^T of one scale; returns [B, H, W]."""
     name = f"scale{index}"
 
     channels = graph.constant(f"{name}/channels", np.array([1], np.int64))

@@ -1,4 +1,4 @@
-"""Images as a user of a detector has them become what its program takes."""
+"""Conversion of a detector's inputs to the pixels that its program takes."""
 
 import os
 from collections.abc import Sequence
@@ -13,15 +13,15 @@ from rdvar_jax.data.pixels.geometry import Geometry
 from rdvar_jax.data.pixels.image_file import as_8_bit
 from rdvar_jax.errors import DataError
 
-# A uint8 array [H, W, 3] in RGB or [H, W] in grey, a picture of Pillow's, or an image file.
+# A uint8 array [H, W, 3] in RGB or [H, W] in grey, a Pillow image, or the path of an image file.
 Picture: TypeAlias = np.ndarray | Image.Image | str | os.PathLike[str]
 
 
 def as_pictures(images: Any) -> np.ndarray | Sequence[Picture]:
-    """What was given to a detector as a sequence; one picture alone becomes a sequence of one.
+    """Returns a detector's input as a sequence; a single picture becomes a sequence of one.
 
     Raises:
-        DataError: it is neither a picture nor several.
+        DataError: it is not a picture or a sequence.
     """
     if isinstance(images, Image.Image | str | os.PathLike):
         return [images]
@@ -35,10 +35,10 @@ def as_pictures(images: Any) -> np.ndarray | Sequence[Picture]:
 
 
 def to_pixels(pictures: np.ndarray | Sequence[Picture], geometry: Geometry) -> np.ndarray:
-    """uint8 [N, H, W, 3]: each picture brought to this size as in training.
+    """Resizes each picture as in training and returns uint8 [N, H, W, 3].
 
     Raises:
-        DataError: a file cannot be read, or something is no picture.
+        DataError: a file cannot be read, or an item is not a picture.
     """
     shape = (geometry.height, geometry.width, 3)
     if isinstance(pictures, np.ndarray) and pictures.shape[1:] == shape:
@@ -60,7 +60,7 @@ def _one(picture: Picture, geometry: Geometry, name: str) -> np.ndarray:
         picture = Image.fromarray(picture)
     elif not isinstance(picture, Image.Image):
         raise DataError(_not_a_picture(picture))
-    # As a file of it would be read, and without a change to the user's own.
+    # As when read from a file, and without changing the user's image.
     upright = ImageOps.exif_transpose(picture)
     return geometry.apply_image(as_8_bit(upright, name, "RGB"))
 
@@ -68,17 +68,17 @@ def _one(picture: Picture, geometry: Geometry, name: str) -> np.ndarray:
 def _check_dtype(array: np.ndarray) -> None:
     if array.dtype != np.uint8:
         raise DataError(
-            f"an array has the type {array.dtype}, and its full value cannot be known; give uint8, "
+            f"an image array has dtype {array.dtype}, whose value range is unknown; pass uint8 "
             "from 0 to 255."
         )
 
 
 def _not_a_picture(given: Any) -> str:
     if isinstance(given, np.ndarray):
-        given_as = f"an array of shape {list(given.shape)} and type {given.dtype}"
+        given_as = f"an array of shape {list(given.shape)} and dtype {given.dtype}"
     else:
         given_as = f"a {type(given).__name__}"
     return (
-        f"{given_as} is not an image; give uint8 arrays [H, W, 3] in RGB or [H, W] in grey, "
-        "pictures of Pillow's, or paths of files."
+        f"{given_as} is not an image; pass uint8 arrays [H, W, 3] in RGB or [H, W] in grey, "
+        "Pillow images, or paths of files."
     )

@@ -1,4 +1,4 @@
-"""A trained run as a program and its weights, apart from each other."""
+"""A trained run as a program and separate weights."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,12 +15,12 @@ from rdvar_jax.models.student import Student
 from rdvar_jax.models.teacher import Teacher
 from rdvar_jax.scoring.scores import make_score_step
 
-# Of jax.export: where the program can run.
+# Of jax.export, on which the program can run.
 PLATFORMS = ("cpu", "cuda")
 
 
 def folded_weights(teacher_variables: Any, student_variables: Any) -> dict[str, np.ndarray]:
-    """The networks' weights for scoring alone, by names such as "teacher/layer1/block0/bn1/bias".
+    """Returns the weights for scoring, by names such as "teacher/layer1/block0/bn1/bias".
 
     Args:
         teacher_variables: as in training, numpy or JAX arrays.
@@ -28,7 +28,7 @@ def folded_weights(teacher_variables: Any, student_variables: Any) -> dict[str, 
 
     Returns:
         float32 arrays: a kernel for each convolution, with its batch normalisation folded in, and
-        the bias that is left of that.
+        the remaining bias.
     """
     variables = {"teacher": teacher_variables, "student": student_variables}
     weights: dict[str, np.ndarray] = {}
@@ -45,23 +45,23 @@ def export_program(
     sigma: float,
     precision: str,
 ) -> bytes:
-    """The function (weights, images) -> (maps, scores) as `jax.export` keeps it.
+    """Exports the function (weights, images) -> (maps, scores) with `jax.export`.
 
-    Convolutions are direct sums, not Winograd's as in scoring on CPU, so that one program is good
-    on every platform and for every number of images.
+    Convolutions are direct, without Winograd's algorithm as in scoring on CPU, so that one program
+    suits every platform and number of images.
 
     Args:
         teacher: the teacher's module.
         student: the student's module.
-        weights: from `folded_weights`; only shapes are looked at. They are an argument of the
-          function, not part of it.
+        weights: from `folded_weights`; only shapes are used, since the function takes the weights
+          as an argument.
         image_size: S or (H, W).
         sigma: of the map's blur, in pixels.
         precision: one of `PRECISIONS`.
 
     Returns:
         The serialised function. It takes a dict of weights and uint8 images [b, H, W, 3] for any
-        b, and gives maps [b, H, W] and scores [b], float32, as `make_score_step` does.
+        b, and returns maps [b, H, W] and scores [b], float32; see `make_score_step`.
     """
     score_step = make_score_step(teacher, student, image_size, sigma, precision)
 
@@ -74,16 +74,16 @@ def export_program(
     (batch,) = export.symbolic_shape("b")
     images = jax.ShapeDtypeStruct((batch, *height_width(image_size), 3), jnp.uint8)
     shapes = {name: jax.ShapeDtypeStruct(x.shape, x.dtype) for name, x in weights.items()}
-    with _without_places():
+    with _without_source_paths():
         exported = export.export(jax.jit(program), platforms=PLATFORMS)(shapes, images)
         return bytes(exported.serialize())
 
 
 @contextmanager
-def _without_places() -> Iterator[None]:
-    """Keeps the paths of our source files, which JAX notes for debuggers, out of what is lowered.
+def _without_source_paths() -> Iterator[None]:
+    """Keeps source paths, which JAX records for debuggers, out of the lowered program.
 
-    So the same run gives the same bytes wherever this package is installed.
+    So a run exports to the same bytes wherever this package is installed.
     """
     name = "jax_traceback_in_locations_limit"
     before = getattr(jax.config, name)

@@ -1,1 +1,1 @@
-"""Losses, the pure train step, its state, checkpoints, and the one loop."""
+"""Losses, the pure train step, its state, checkpoints and the training loop."""

@@ -1,12 +1,11 @@
-"""Checkpoints that can be trusted: orbax writes them, a manifest of hashes guards them.
+"""Verified checkpoints: written by orbax, guarded by a manifest of hashes.
 
-Orbax alone restores a bit-flipped file without a word and does not fall back from a truncated one.
-So each step's folder carries `manifest.json` with the sha256 of every file in it and with what the
-run was; a step without a manifest was cut off while it was written. This is the only module that
-knows orbax.
+Orbax silently restores a bit-flipped file and does not fall back from a truncated one. So each
+step's folder holds `manifest.json` with the sha256 of every file in it and with the run's
+provenance; a step without a manifest was not completely written. Only this module uses orbax.
 
-With several processes every one holds the whole state. So the first one saves alone and each
-restores for itself, out of host arrays: all that orbax would do together is write one copy.
+With several processes each holds the whole state. So the main one saves alone and each restores
+by itself from host arrays; orbax's coordination would only write the same single copy.
 """
 
 import hashlib
@@ -37,15 +36,15 @@ logger = logging.getLogger("rdvar_jax")
 
 @dataclass(frozen=True)
 class SavedStep:
-    """What a manifest says.
+    """Contents of a manifest.
 
     Attributes:
-        step: steps done.
-        epoch: epochs done, a fraction where the run was stopped in the middle of one; None where
-            it was trained elsewhere and that is not known.
-        metrics: of that epoch; empty where the run was stopped in the middle of one.
-        provenance: what the trained parameters depend on: settings, data, teacher. Called
-          "identity" in manifests up to 0.1.0.
+        step: completed steps.
+        epoch: completed epochs, fractional if the run was stopped within one; None if unknown
+            because it was trained elsewhere.
+        metrics: of that epoch; empty if the run was stopped within one.
+        provenance: everything that determines the trained parameters: settings, data, teacher.
+          Called "identity" in manifests up to 0.1.0.
         files: sha256 of every file, by its path inside the step's folder.
     """
 
@@ -65,9 +64,9 @@ class Checkpoints:
     """The checkpoints of one run, in `folder/<step>/`: the two latest and the best one.
 
     Args:
-        folder: made when something is saved.
-        best_metric: the metric that the best one is best in.
-        higher_is_better: which end of it is the better one.
+        folder: created on the first save.
+        best_metric: the metric that selects the best checkpoint.
+        higher_is_better: whether its highest value is the best one.
     """
 
     def __init__(self, folder: Path, best_metric: str, higher_is_better: bool):
@@ -83,12 +82,12 @@ class Checkpoints:
         metrics: dict[str, float],
         provenance: dict[str, Any],
     ) -> None:
-        """Writes the state and waits until it is on disk; a step that is there is left as it is.
+        """Writes the state and waits until it is on disk; an existing step is left unchanged.
 
-        With several processes all call it, with the same state; the first one writes.
+        With several processes all call it with the same state; the main one writes.
 
         Raises:
-            CheckpointError: the disk refuses.
+            CheckpointError: the checkpoint cannot be written.
         """
         if is_main_process():
             self._save(state, epoch, metrics, provenance)
@@ -108,7 +107,7 @@ class Checkpoints:
             create=False,
             enable_async_checkpointing=False,
             cleanup_tmp_directories=True,
-            multiprocessing_options=_alone(),
+            multiprocessing_options=_this_process_only(),
         )
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -121,13 +120,14 @@ class Checkpoints:
         except OSError as error:
             raise CheckpointError(
                 f"the checkpoint of step {step} cannot be written to {self.folder} "
-                f"({error.strerror or error}); what was saved before is still there."
+                f"({error.strerror or error}); free space or make the folder writable, then run "
+                "the same command again: earlier checkpoints are kept."
             ) from error
 
     def set_aside_unfinished(self) -> None:
-        """Removes what a killed process left half-written and moves damaged steps out of the way.
+        """Removes partly written steps of a killed process and moves damaged steps away.
 
-        Call before training goes on: orbax refuses to save a step whose folder exists.
+        Call it before training resumes: orbax refuses to save a step whose folder exists.
         """
         for step in self._steps():
             folder = self.folder / str(step)
@@ -145,17 +145,17 @@ class Checkpoints:
     def restore(
         self, abstract_state: TrainState, checkpoint: str = "latest"
     ) -> tuple[TrainState, SavedStep] | None:
-        """Reads the newest checkpoint that is whole, or the best one.
+        """Reads the newest intact checkpoint, or the best one.
 
         Args:
-            abstract_state: shapes, dtypes and shardings of the state to make.
-            checkpoint: one of `CHECKPOINTS`. "latest" falls back to older ones past damaged ones.
+            abstract_state: shapes, dtypes and shardings of the state.
+            checkpoint: one of `CHECKPOINTS`. Damaged ones are skipped for the next in order.
 
         Returns:
-            The state and what its manifest says, or None where nothing was ever saved.
+            The state and its manifest, or None if nothing was saved.
 
         Raises:
-            CheckpointError: there are checkpoints, but none is whole.
+            CheckpointError: there are checkpoints, but none is intact.
         """
         problems = []
         for saved in self._ranked(checkpoint):
@@ -168,19 +168,19 @@ class Checkpoints:
             with ocp.CheckpointManager(
                 self.folder,
                 options=ocp.CheckpointManagerOptions(
-                    create=False, read_only=True, multiprocessing_options=_alone()
+                    create=False, read_only=True, multiprocessing_options=_this_process_only()
                 ),
             ) as manager:
                 return _restore(manager, saved.step, abstract_state), saved
         if problems:
             raise CheckpointError(
-                f"no checkpoint in {self.folder} is whole ({'; '.join(problems)}); restore the "
+                f"no checkpoint in {self.folder} is intact ({'; '.join(problems)}); restore the "
                 "folder from a copy, or train again in another --workdir."
             )
         return None
 
     def find(self, checkpoint: str = "latest") -> SavedStep | None:
-        """What the manifest of the checkpoint that would be restored says, if there is one."""
+        """Returns the manifest of the first checkpoint that `restore` would try, or None."""
         return next(iter(self._ranked(checkpoint)), None)
 
     def _ranked(self, checkpoint: str) -> list[SavedStep]:
@@ -209,8 +209,8 @@ class Checkpoints:
         return [int(path.name) for path in self.folder.iterdir() if path.name.isdigit()]
 
 
-def _alone() -> ocp.options.MultiprocessingOptions:
-    """Orbax shall neither wait for other processes nor share the work with them."""
+def _this_process_only() -> ocp.options.MultiprocessingOptions:
+    """Options with which orbax neither waits for other processes nor shares work with them."""
     if jax.process_count() == 1:
         return ocp.options.MultiprocessingOptions()
     index = jax.process_index()
@@ -220,7 +220,7 @@ def _alone() -> ocp.options.MultiprocessingOptions:
 
 
 def _as_dict(state: TrainState) -> dict[str, Any]:
-    # Orbax saves no array of one process's devices where there are several processes.
+    # With several processes orbax cannot save arrays on one process's devices.
     return dict(vars(state if jax.process_count() == 1 else jax.device_get(state)))
 
 
@@ -254,7 +254,7 @@ def _read_manifest(folder: Path) -> SavedStep:
         return SavedStep(**entries)
     except (OSError, ValueError, TypeError) as error:
         raise CheckpointError(
-            f"{path} cannot be read ({error}); remove the folder {folder} to go on without it."
+            f"{path} cannot be read ({error}); remove the folder {folder} to continue without it."
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""How long training waits for its data."""
+"""Time that training spends waiting for data."""
 
 import time
 from collections.abc import Iterator
@@ -6,26 +6,27 @@ from contextlib import contextmanager
 
 
 class DataWait:
-    """The share of an epoch's time that the loop spent waiting for its next batch.
+    """Fraction of an epoch that the loop spent waiting for its next batch.
 
-    The devices still have steps to do while the loop waits, so they idle for at most this share.
+    The devices still have queued steps while the loop waits, so they idle for at most this
+    fraction.
     """
 
     def __init__(self):
         self.start()
 
     def start(self) -> None:
-        """Begins an epoch."""
+        """Starts an epoch."""
         self._start = time.perf_counter()
         self._seconds = 0.0
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
-        """Counts the time inside."""
+        """Adds the time spent in the block."""
         start = time.perf_counter()
         yield
         self._seconds += time.perf_counter() - start
 
     def share(self) -> float:
-        """From 0 to 1, of the epoch so far."""
+        """Returns the fraction of the epoch so far, from 0 to 1."""
         return self._seconds / max(time.perf_counter() - self._start, 1e-9)

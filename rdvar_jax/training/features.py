@@ -1,9 +1,10 @@
-"""The teacher's features of the whole training set, computed once.
+"""Teacher features of the whole training set, computed once.
 
-The teacher is frozen and images are not augmented, so its features of an image never change.
+The teacher is frozen and images are not augmented, so an image's features never change.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -11,17 +12,17 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from rdvar_jax.devices.parallel import Parallel, made_once
+from rdvar_jax.devices.parallel import Parallel, compiled, made_once
 from rdvar_jax.models.precision import compute_dtype, with_precision
 from rdvar_jax.models.teacher import Teacher, normalise
 
 
 @made_once
 def make_feature_step(teacher: Teacher, batch_size: int, precision: str) -> Callable:
-    """Makes (features, teacher_variables, data, start) -> features with some rows filled in.
+    """Makes (features, teacher_variables, data, start) -> features with a batch filled in.
 
-    The rows are `start` to `start + batch_size`. `data` is uint8 [N, H, W, 3], `features` three
-    maps [N, h, w, C]; donated, they are filled where they lie.
+    The batch is rows `start` to `start + batch_size`. `data` is uint8 [N, H, W, 3], `features`
+    three maps [N, h, w, C]; donated, they are filled in place.
     """
     dtype = compute_dtype(precision)
 
@@ -44,38 +45,33 @@ def teacher_features(
     parallel: Parallel,
     precision: str = "tf32",
 ) -> tuple[jax.Array, ...]:
-    """The teacher's maps of all images, replicated like `data`.
+    """Computes the teacher's maps of all images, replicated like `data`.
 
-    They are computed batch by batch and each device computes all of them: it is one pass. No more
-    memory is needed than for the maps and for the teacher's pass over one batch.
+    Every device computes all maps, batch by batch, in one pass. Memory is needed for the maps and
+    for the teacher's pass over one batch only.
 
     Args:
         teacher: the teacher's module.
         teacher_variables: replicated, folded or not.
         data: replicated images, uint8 [N, H, W, 3].
-        batch_size: images a call; the last one overlaps the one before.
+        batch_size: images per call; the last batch overlaps the previous one.
         parallel: the devices.
         precision: one of `PRECISIONS`.
 
     Returns:
-        Maps [N, h, w, C] in the type in which the networks compute, from the largest to the
-        smallest.
+        Maps [N, h, w, C] in the dtype in which the networks compute, largest first.
     """
     count = len(data)
     batch_size = min(batch_size, count)
     dtype = compute_dtype(precision)
     image = jax.ShapeDtypeStruct((1, *data.shape[1:]), dtype)
     shapes = jax.eval_shape(teacher.apply, teacher_variables, image)
-    make = jax.jit(
-        lambda: tuple(jnp.zeros((count, *shape.shape[1:]), dtype) for shape in shapes),
-        out_shardings=parallel.replicated,
+    # Nothing is sharded, so `parallel.wrap` is not needed.
+    compile = partial(
+        compiled, platform=parallel.devices[0].platform, out_shardings=parallel.replicated
     )
-    # Nothing is split, so there is nothing for `parallel.wrap` to do.
-    step = jax.jit(
-        make_feature_step(teacher, batch_size, precision),
-        donate_argnums=0,
-        out_shardings=parallel.replicated,
-    )
+    make = compile(lambda: tuple(jnp.zeros((count, *s.shape[1:]), dtype) for s in shapes))
+    step = compile(make_feature_step(teacher, batch_size, precision), donate_argnums=0)
     features = make()
     for start in range(0, count, batch_size):
         first = np.int32(min(start, count - batch_size))

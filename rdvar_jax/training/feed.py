@@ -1,4 +1,4 @@
-"""What a step takes of a training set that stays on disk: its batch, split over the devices."""
+"""Batches of a training set that stays on disk, sharded over the devices."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,12 +21,12 @@ def streamed_feed(
     memory_budget: float,
     num_workers: int,
 ) -> Iterator[Callable[[int], jax.Array]]:
-    """Makes the `feed` of `run_epochs`; each process decodes only its own rows of a batch.
+    """Yields the `feed` of `run_epochs`; each process decodes only its own rows of a batch.
 
     Args:
         images: the training set.
-        schedule: says which images a step takes.
-        first_step: the step that is asked for first; the others follow in order.
+        schedule: determines the images of each step.
+        first_step: the first step requested; the others follow in order.
         parallel: puts the images on the devices.
         memory_budget: see `decoded_ahead`.
         num_workers: see `decoded_ahead`.
@@ -43,7 +43,7 @@ def streamed_feed(
 
         def feed(step: int) -> jax.Array:
             nonlocal next_step
-            assert step == next_step, f"step {step} was asked for where {next_step} was due"
+            assert step == next_step, f"step {step} requested instead of {next_step}"
             next_step += 1
             return parallel.shard_own(next(decoded))
 

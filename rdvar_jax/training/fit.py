@@ -1,6 +1,6 @@
-"""Training of a student: plain arguments, neither config nor files.
+"""Training of a student from plain arguments, without config or files.
 
-`fit_student` joins the parts: what is kept on the devices, the step and its wrapper, and the loop.
+`fit_student` joins the parts: data on the devices, the step and its wrapper, and the loop.
 """
 
 import logging
@@ -39,15 +39,15 @@ logger = logging.getLogger("rdvar_jax")
 
 @dataclass(frozen=True)
 class Computation:
-    """How training is computed. It decides nothing but rounding, time and memory.
+    """Devices, placement and precision; they affect only rounding, time and memory.
 
     Attributes:
         parallel: the devices.
-        placement: what is kept on them.
+        placement: the data kept on them.
         precision: "float32", "tf32" or "bfloat16".
-        steps_per_call: steps in one call of the device, for sets in memory.
-        memory_budget: bytes of decoded images ahead of the step that takes them, for sets on disk.
-        num_workers: processes that decode these; 0: threads.
+        steps_per_call: steps per device call, for sets in memory.
+        memory_budget: bytes of images decoded in advance, for sets on disk.
+        num_workers: decoding processes, for sets on disk; 0: threads.
     """
 
     parallel: Parallel
@@ -61,10 +61,10 @@ class Computation:
 def first_state(
     model: ReverseDistillation, tx: Optimiser, loss: Loss, parallel: Parallel
 ) -> TrainState:
-    """Returns the state before the first step, of the model's student, on every device.
+    """Returns the initial state of the model's student, replicated on every device.
 
     Raises:
-        ConfigError: the loss does not return what a loss must.
+        ConfigError: see `metric_names`.
     """
     shapes = feature_shapes(model.architecture, model.stem_width, SIZE_MULTIPLE)
     state = init_state(dict(model.student_variables), tx, metric_names(loss, shapes))
@@ -72,7 +72,7 @@ def first_state(
 
 
 def student_of(state: TrainState) -> dict[str, Any]:
-    """The student's variables in a state."""
+    """Returns the student's variables in a state."""
     return {"params": state.params, "batch_stats": state.batch_stats}
 
 
@@ -90,21 +90,21 @@ def fit_student(
     evaluate_fn: Callable[[TrainState], dict[str, float]] | None = None,
     progress: bool = True,
 ) -> tuple[TrainState, list[dict[str, float]]]:
-    """Trains the student of a model from a state to the end of a schedule.
+    """Trains a model's student from a state to the end of a schedule.
 
     Args:
-        model: its teacher is the teacher; the student's values are those of `state`.
+        model: provides the teacher; the student's values come from `state`.
         images: good images, uint8 [N, H, W, 3], or the same on disk.
         state: of `first_state`, or restored; donated.
-        schedule: what happens when.
-        computation: where and how.
+        schedule: epochs, batch size and intervals.
+        computation: devices, placement and precision.
         loss: the training loss.
         tx: the optimiser.
         write, save, evaluate_fn: see `run_epochs`.
         progress: show a progress bar.
 
     Returns:
-        The state after the last step, and the mean metrics of each epoch that was trained here:
+        The state after the last step, and the mean metrics of each epoch trained by this call:
         "step", "epoch", "loss", those of the loss, "grad_norm".
 
     Raises:
@@ -120,7 +120,7 @@ def fit_student(
         several_fn = wrap(make_several_steps(step))
         several = SeveralSteps(count, lambda state, batch: several_fn(state, *resident, batch))
     elif count > 1:
-        logger.info("one step a call, because the training images stay on disk")
+        logger.info("one step per call, because the training images stay on disk")
     epochs: list[dict[str, float]] = []
 
     def record(kind: str, step: int, values: dict[str, Any]) -> None:
@@ -153,9 +153,9 @@ def _make_step(
     loss: Loss,
     tx: Optimiser,
 ) -> tuple[Callable, tuple[Any, ...]]:
-    """The step, and what stays on the devices: the teacher and, where it fits, the data.
+    """Makes the step and its resident arguments: the teacher and, where it fits, the data.
 
-    A step then gets only indices, or else images.
+    With resident data a step receives indices, else images.
     """
     parallel, precision = computation.parallel, computation.precision
     teacher_variables = parallel.replicate(fold_batch_norm(dict(model.teacher_variables)))
@@ -175,7 +175,7 @@ def _make_step(
 def _open_feed(
     images: Inputs, schedule: Schedule, step: int, computation: Computation
 ) -> AbstractContextManager[Callable[[int], jax.Array] | None]:
-    """The batches of images that stay on disk; None where they are in memory."""
+    """Opens the feed of images that stay on disk; yields None where they are in memory."""
     if isinstance(images, np.ndarray):
         return nullcontext()
     return streamed_feed(

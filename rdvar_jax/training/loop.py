@@ -1,17 +1,17 @@
-"""The one training loop.
+"""The training loop.
 
-The order of what happens is a contract that resuming rests on:
+Resuming relies on the order of events in an epoch:
 
-1. at an epoch's first step its sums are set to zero;
-2. steps, each with the batch that `batch_indices` gives for its number;
-3. at an epoch's end all metrics are fetched and checked to be finite;
-4. the test set is scored, if it is due;
-5. lines are written;
-6. the state is saved, if it is due. Nothing is saved that was not checked in 3.
+1. before its first step its sums are set to zero;
+2. each step uses the batch that `batch_indices` returns for its number;
+3. at the end all metrics are fetched and checked to be finite;
+4. the test set is scored, if due;
+5. metrics are written;
+6. the state is saved, if due, and only after the check in 3.
 
-A stop is looked for after each step, and saves the state after that step; with several steps a
-call, after each call. With several processes all run this loop; the first one scores, writes and
-saves while the others wait.
+Stop requests are checked after each step, or each call of several steps, and save the state at
+that point. With several processes all run this loop; the main one scores, writes and saves while
+the others wait.
 """
 
 import logging
@@ -40,11 +40,11 @@ logger = logging.getLogger("rdvar_jax")
 Write: TypeAlias = Callable[[str, int, dict[str, Any]], None]
 Save: TypeAlias = Callable[[TrainState, float, dict[str, float]], None]
 
-# Steps handed to the device before the host waits for the oldest of them: enough that the device
-# never waits, few enough that the clock, the progress bar and Ctrl-C tell the truth.
+# Steps queued on the device before the host waits for the oldest of them: enough to keep the
+# device busy, few enough for an accurate rate and progress bar and a prompt Ctrl-C.
 MAX_STEPS_IN_FLIGHT = 2
 
-# Where there is no terminal for a progress bar.
+# Between log lines where there is no terminal for a progress bar.
 SECONDS_A_LINE = 10
 
 
@@ -58,16 +58,16 @@ class Diverged(UserError):
 
 @dataclass(frozen=True)
 class Schedule:
-    """What happens when.
+    """Epochs, batches and intervals of a training.
 
     Attributes:
         num_images: N, the size of the training set.
         batch_size: B, the global batch.
         epochs: passes over the training set.
         seed: of the order of the images.
-        log_every_steps: steps a line of metrics.
-        checkpoint_every_epochs: epochs a checkpoint; the last epoch is always saved.
-        evaluate_every_epochs: epochs an evaluation on the test set, 0 for none.
+        log_every_steps: steps between lines of metrics.
+        checkpoint_every_epochs: epochs between checkpoints; the last epoch is always saved.
+        evaluate_every_epochs: epochs between evaluations on the test set, 0 for none.
     """
 
     num_images: int
@@ -83,20 +83,20 @@ class Schedule:
         return self.end_of(self.epochs)
 
     def end_of(self, epoch: int) -> int:
-        """Steps done when `epoch` epochs are."""
+        """Returns the number of steps in the first `epoch` epochs."""
         return steps_at_epoch(self.num_images, self.batch_size, epoch)
 
     def is_due(self, every_epochs: int, epoch: int) -> bool:
-        # With few images some epochs are shorter than a batch, the last one too: look at the steps.
+        # With few images an epoch can be shorter than a batch and have no step: compare steps.
         is_last = self.end_of(epoch) == self.num_steps
         return every_epochs > 0 and (epoch % every_epochs == 0 or is_last)
 
 
 @dataclass(frozen=True)
 class SeveralSteps:
-    """`count` steps in one call, K of them.
+    """K = `count` steps in one call.
 
-    `fn` is (state, indices [B, K], split over the devices) -> (state, metrics [K]).
+    `fn` is (state, indices [B, K], sharded over the devices) -> (state, metrics [K]).
     """
 
     count: int
@@ -119,29 +119,28 @@ def run_epochs(
     """Trains from `state` to the end of the schedule.
 
     Args:
-        state: replicated; donated to the first step. It may be of any step.
-        step_fn: (state, the batch as `feed` gives it) -> (state, metrics).
-        schedule: what happens when.
+        state: replicated, at any step; donated to the first step.
+        step_fn: (state, batch of `feed`) -> (state, metrics).
+        schedule: epochs, batch size and intervals.
         parallel: puts indices on the devices.
-        write: takes the metrics of the kinds "train" (mean of a few steps), "epoch" and
+        write: receives the metrics of the kinds "train" (mean of a few steps), "epoch" and
           "evaluation", with their step.
-        save: takes the states, with the epoch and its metrics. Without it nothing is kept of a
-          stop: SIGINT and SIGTERM then act as they do outside.
-        evaluate_fn: metrics on the test set, for the best checkpoint and for curves. Those of the
-          first process count.
-        feed: the batch of a step, on the devices; how long the loop waits for it is logged then. By
-          default a batch is the indices of its images, split over the devices.
-        several: takes the place of `step_fn` where that many steps of an epoch are left; not
-          together with `feed`.
-        progress: show a progress bar, and lines of progress where there is no terminal.
+        save: receives the state, the epoch and its metrics. Without it a stop would lose the state,
+          so SIGINT and SIGTERM keep their usual effect.
+        evaluate_fn: metrics on the test set, for the best checkpoint and for curves; those of the
+          main process are used.
+        feed: returns a step's batch on the devices; the time spent waiting for it is logged. By
+          default a batch is the indices of its images, sharded over the devices.
+        several: replaces `step_fn` while an epoch has that many steps left; not with `feed`.
+        progress: show a progress bar, and log lines where there is no terminal.
 
     Returns:
-        The state after the last step, saved where `save` is given.
+        The state after the last step, saved if `save` is given.
 
     Raises:
         Diverged: a metric is not finite; the last good checkpoint is kept.
-        Stopped: SIGINT or SIGTERM came; the state is saved.
-        CheckpointError: the disk refuses.
+        Stopped: after SIGINT or SIGTERM; the state is saved.
+        CheckpointError: the checkpoint cannot be written.
     """
     step = int(state.step)
     with (
@@ -214,7 +213,7 @@ def _make_index_feed(schedule: Schedule, parallel: Parallel) -> Callable[[int], 
 
 
 def _indices_of(schedule: Schedule, step: int, count: int) -> np.ndarray:
-    """The images of some steps in a row, int32 [B, count]."""
+    """Returns the image indices of `count` consecutive steps, int32 [B, count]."""
     settings = (schedule.num_images, schedule.batch_size, schedule.seed)
     return np.stack([batch_indices(*settings, step + i) for i in range(count)], axis=1)
 
@@ -225,7 +224,7 @@ def _epoch_means(state: TrainState) -> dict[str, float]:
 
 
 class _StepLog:
-    """Fetches metrics of steps that are done, checks them and writes a mean now and then."""
+    """Fetches the metrics of completed steps, checks them and writes their means."""
 
     def __init__(self, schedule: Schedule, write: Write, bar: tqdm, wait: DataWait | None):
         self._schedule = schedule
@@ -244,12 +243,12 @@ class _StepLog:
             self._fetch()
 
     def flush(self) -> None:
-        """Fetches all that is in flight: the state is known to be good afterwards."""
+        """Fetches all metrics in flight; afterwards the state is known to be finite."""
         while self._in_flight:
             self._fetch()
 
     def restart_clock(self) -> None:
-        """Leaves the time up to now out of the rate."""
+        """Excludes the time so far from the rate."""
         self._clock_start = time.perf_counter()
         self._clock_steps = 0
 
@@ -265,14 +264,14 @@ class _StepLog:
         if bad:
             raise Diverged(
                 f"training diverged: {', '.join(bad)} not finite at step {step}; lower "
-                "train.learning_rate or look for images that are all of one colour. The last good "
-                "checkpoint is kept."
+                "train.learning_rate or check for images of a single colour (the last good "
+                "checkpoint is kept)."
             )
         self._window.append(values)
         self._clock_steps += 1
         self._bar.update()
         if not self._has_run:
-            self.restart_clock()  # the first call holds the compilation
+            self.restart_clock()  # the first call includes compilation
         if step % self._schedule.log_every_steps == 0 or step == self._schedule.num_steps:
             self._write_line(step)
 
@@ -287,7 +286,7 @@ class _StepLog:
         names = [name for name in means if name not in ("loss", "grad_norm")]
         shown = " ".join(f"{name.removeprefix('loss_')}={means[name]:.4f}" for name in names)
         self._bar.set_postfix_str(f"loss={means['loss']:.4f} {shown} {rate:.1f} img/s{waited}")
-        # Without a terminal there is no bar: a line now and then instead.
+        # Without a terminal log lines replace the bar.
         if self._bar.disable and now - self._line_time > SECONDS_A_LINE:
             logger.info(
                 "step %d/%d loss %.4f (%s), %.1f images/s%s",

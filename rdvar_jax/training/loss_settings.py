@@ -1,4 +1,4 @@
-"""Choices that the losses offer, by name; without JAX, so that a config is read at once."""
+"""Names of the losses' options; importable without JAX, so that configs load fast."""
 
 # The paper's names for the decoder stages, from the largest map to the smallest.
 STAGES = ("d1", "d2", "d3")

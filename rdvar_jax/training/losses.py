@@ -1,8 +1,8 @@
-"""Losses, in float32: the paper's as `RDVarLoss`, and what a loss of one's own must be (`Loss`).
+"""Losses, in float32: the paper's `RDVarLoss`, and `Loss`, the protocol of custom losses.
 
-Each function sees one device's share of the batch and gives the mean over that share. The mean of
-these over the devices is the loss of the global batch, since all shares have the same size; only
-the variance loss needs to know the other devices, for its mean feature vector.
+Each function sees one device's shard of the batch and returns the mean over it. The mean over the
+devices is the loss of the global batch, since all shards have equal size; only the variance loss
+needs the other devices, for its mean feature vector.
 """
 
 from collections.abc import Sequence
@@ -19,10 +19,10 @@ from rdvar_jax.training.loss_settings import STAGES
 class Loss(Protocol):
     """A training loss: any function of both networks' features.
 
-    It sees one device's share of the batch and returns the mean over that share. What needs the
-    other devices' features, such as a mean over the whole batch, takes them by a collective over
-    the mapped axis (`jax.lax.pmean(x, axis_name)`). All is differentiated with respect to the
-    student's features; the teacher's are constants.
+    It sees one device's shard of the batch and returns the mean over it. Values that need the other
+    devices' features, such as a mean over the whole batch, use a collective over the mapped axis
+    (`jax.lax.pmean(x, axis_name)`). The loss is differentiated with respect to the student's
+    features; the teacher's are constants.
 
     Args:
         teacher_features: three maps [B, H, W, C], from the largest to the smallest.
@@ -30,8 +30,8 @@ class Loss(Protocol):
         axis_name: mapped axis over the devices.
 
     Returns:
-        The scalar to minimise, and further scalars by name, which are logged with it. The names
-        "loss", "grad_norm" and "count" are taken.
+        The scalar to minimise, and further scalars to log, by name. The names "loss", "grad_norm"
+        and "count" are reserved.
 
     Example:
         >>> def smooth_l1(teacher_features, student_features, axis_name):
@@ -49,7 +49,7 @@ class Loss(Protocol):
 class RDVarLoss:
     """L = L_model + lambda_var * L_var (the paper's equation 1).
 
-    L_var is computed, and reported, also where its weight is 0.
+    L_var is computed and logged even if its weight is 0.
 
     Attributes:
         lambda_var: weight of the variance loss; 0 is plain reverse distillation.
@@ -57,8 +57,8 @@ class RDVarLoss:
         distance: between a feature vector and the batch's mean (Table III).
         reduction: of the "l1" and "l2" distances over the feature dimensions.
         stop_gradient_mean: treat the mean vector as a constant.
-        distillation: "flat" compares one vector an image and scale, as RD4AD's code does; "pixel"
-          compares at each position and averages, as its paper writes.
+        distillation: "flat" compares one vector per image and scale, as in RD4AD's code; "pixel"
+          compares at each position and averages, as in its paper.
 
     Example:
         >>> shapes = (2, 16, 16, 4), (2, 8, 8, 8), (2, 4, 4, 16)
@@ -89,10 +89,10 @@ class RDVarLoss:
 
 
 def distillation_loss(teacher_features: Sequence, student_features: Sequence, distillation: str):
-    """L_model: the sum over the scales of the mean of 1 - cos(teacher, student).
+    """Computes L_model: the sum over the scales of the mean of 1 - cos(teacher, student).
 
     Args:
-        teacher_features: maps [B, H, W, C], one a scale.
+        teacher_features: maps [B, H, W, C], one per scale.
         student_features: maps of the same shapes.
         distillation: "flat" or "pixel"; see `RDVarLoss`.
 
@@ -112,7 +112,7 @@ def distillation_loss(teacher_features: Sequence, student_features: Sequence, di
 
 
 def variance_loss(features, settings: RDVarLoss, axis_name: str | None = None):
-    """L_var of one decoder stage: the mean distance to the batch's mean feature vector.
+    """Computes L_var of one decoder stage: the mean distance to the batch's mean feature vector.
 
     Args:
         features: the stage's output, [B, H, W, C].
@@ -120,7 +120,7 @@ def variance_loss(features, settings: RDVarLoss, axis_name: str | None = None):
         axis_name: mapped axis; the mean vector is that of the global batch.
 
     Returns:
-        A scalar. With "cosine" it lies in [0, 2]; it is 0 for a batch of one image.
+        A scalar, with "cosine" in [0, 2]; 0 for a batch of one image.
 
     References:
         The paper's equations 2 to 5; Table III for the other distances: "l1" is |F_i - F| and "l2"

@@ -1,4 +1,4 @@
-"""What of the training set is kept where: decided by what it takes and what it may take."""
+"""Placement of the training set in memory, by its size and the budgets."""
 
 import logging
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ logger = logging.getLogger("rdvar_jax")
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a step finds its images.
+    """Location of the training images.
 
     Attributes:
-        in_memory: the decoded images are in the host's memory and on each device; else they are
+        in_memory: the decoded images are in host memory and on each device; else they are
             decoded again in each epoch.
-        features_kept: the teacher's features of them are on each device, in place of the images.
+        features_kept: each device holds their teacher features instead of the images.
     """
 
     in_memory: bool
@@ -30,41 +30,41 @@ def choose_placement(
     cache_features: str,
     cache_budget_gb: float,
 ) -> Placement:
-    """Chooses, and says so in the log.
+    """Chooses a placement and logs it.
 
     Args:
-        image_bytes: what all decoded images take.
-        feature_bytes: what the teacher's features of all images take on a device.
+        image_bytes: size of all decoded images.
+        feature_bytes: size of the teacher's features of all images, on one device.
         memory_budget_gb: `data.memory_budget_gb`, in 10^9 bytes.
         cache_features: `train.cache_features`: "on", "off" or "auto".
         cache_budget_gb: `train.cache_budget_gb`.
 
     Raises:
-        ConfigError: features shall be kept that do not fit.
+        ConfigError: `cache_features` is "on" and the features do not fit.
     """
     images_gb, features_gb = image_bytes / 1e9, feature_bytes / 1e9
     in_memory = images_gb <= memory_budget_gb
     if cache_features == "on" and not in_memory:
         raise ConfigError(
-            f"train.cache_features=on cannot keep features of images that take {images_gb:.3g} GB, "
-            f"over data.memory_budget_gb={memory_budget_gb:g}; raise that, or use auto."
+            f"train.cache_features=on needs the decoded images in memory: {images_gb:.3g} GB, over "
+            f"data.memory_budget_gb={memory_budget_gb:g}; raise the budget, or use auto."
         )
     if cache_features == "on" and features_gb > cache_budget_gb:
         raise ConfigError(
             f"train.cache_features=on needs {features_gb:.3g} GB on each device, over "
-            f"train.cache_budget_gb={cache_budget_gb:g}; raise that, or use auto."
+            f"train.cache_budget_gb={cache_budget_gb:g}; raise the budget, or use auto."
         )
     features_kept = in_memory and (
         cache_features == "on" or (cache_features == "auto" and features_gb <= cache_budget_gb)
     )
     logger.info(
-        "training images %s (decoded they take %.3g GB, data.memory_budget_gb=%g)",
+        "training images %s (%.3g GB decoded, data.memory_budget_gb=%g)",
         "held in memory" if in_memory else "stay on disk and are decoded in each epoch",
         images_gb,
         memory_budget_gb,
     )
     logger.info(
-        "teacher features %s (train.cache_features=%s; they take %.3g GB a device, budget %g GB)",
+        "teacher features %s (train.cache_features=%s; %.3g GB per device, budget %g GB)",
         "computed once and kept" if features_kept else "computed in every step",
         cache_features,
         features_gb,

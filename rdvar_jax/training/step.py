@@ -1,4 +1,4 @@
-"""The train step: pure, written for one device's share of the batch."""
+"""The train step: pure, written for one device's shard of the batch."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -18,21 +18,21 @@ from rdvar_jax.training.losses import Loss
 
 Optimiser: TypeAlias = optax.GradientTransformation
 
-# Of RDVarLoss; another loss has names of its own (`metric_names`).
+# Of RDVarLoss; a custom loss has its own names (`metric_names`).
 METRICS = ("loss", "loss_model", "loss_var", "grad_norm")
 
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class TrainState:
-    """All that changes in training, and so all that a checkpoint holds.
+    """Everything that changes in training, and so everything that a checkpoint holds.
 
     Attributes:
-        step: number of steps done, int32 scalar.
+        step: number of completed steps, int32 scalar.
         params: the student's parameters.
         batch_stats: the student's running batch statistics.
         opt_state: Adam's moments.
-        epoch_sums: sum of each metric over the steps of the epoch in progress, and "count".
+        epoch_sums: sum of each metric over the steps of the current epoch, and "count".
     """
 
     step: jax.Array
@@ -44,7 +44,7 @@ class TrainState:
 
 @made_once
 def build_optimiser(learning_rate: float, b1: float, b2: float) -> Optimiser:
-    """Adam with a constant rate, on everything that is trained (RD4AD: 0.005, 0.5, 0.999)."""
+    """Returns Adam with a constant learning rate (RD4AD: 0.005, 0.5, 0.999)."""
     return optax.adam(learning_rate, b1=b1, b2=b2, eps=1e-8)
 
 
@@ -65,12 +65,12 @@ def init_state(
 
 
 def zero_sums(metrics: Iterable[str] = METRICS) -> dict[str, jax.Array]:
-    """Epoch sums at the start of an epoch."""
+    """Returns the epoch sums at the start of an epoch."""
     return {name: jnp.zeros((), jnp.float32) for name in (*metrics, "count")}
 
 
 def metric_names(loss: Loss, feature_shapes: Sequence[jax.ShapeDtypeStruct]) -> tuple[str, ...]:
-    """Names of the metrics that steps with this loss give.
+    """Returns the names of the metrics of a step with this loss.
 
     Args:
         loss: the training loss.
@@ -95,8 +95,7 @@ def metric_names(loss: Loss, feature_shapes: Sequence[jax.ShapeDtypeStruct]) -> 
     taken = {"loss", "grad_norm", "count"} & set(returned[1])
     if taken:
         raise ConfigError(
-            f"the loss {name} uses the name {taken.pop()!r}, which is taken; give its scalar "
-            "another name."
+            f"the loss {name} uses the reserved name {taken.pop()!r}; give its scalar another name."
         )
     return ("loss", *returned[1], "grad_norm")
 
@@ -107,10 +106,10 @@ def make_gradient_fn(
 ) -> Callable:
     """Makes (params, batch_stats, teacher_variables, images) -> (gradients, batch_stats, metrics).
 
-    `images` is one device's share, uint8 [b, H, W, 3], or the teacher's three maps of it where
-    `teacher` is None; `teacher_variables` are not looked at then. The gradients, statistics and
-    metrics are those of the global batch and alike on every device. The teacher's variables are
-    constants: no gradient is computed with respect to them or to its activations.
+    `images` is one device's shard, uint8 [b, H, W, 3]; where `teacher` is None, it is the teacher's
+    three maps of the shard, and `teacher_variables` are ignored. Gradients, statistics and metrics
+    are those of the global batch and equal on every device. The teacher's variables are constants:
+    no gradient is computed with respect to them or to its activations.
     """
     dtype = compute_dtype(precision)
 
@@ -150,10 +149,10 @@ def make_train_step(
 ) -> Callable:
     """Makes (state, teacher_variables, data, indices) -> (state, metrics).
 
-    `data` is the whole training set, uint8 [N, H, W, 3], resident on every device, or its features
-    from `teacher_features` where `teacher` is None; `indices` is one device's share of the batch,
-    int32 [b]. Wrapped, the state is donated: the one that went in
-    must not be used again. `metrics` has one scalar for each of `metric_names`.
+    `data` is the whole training set, uint8 [N, H, W, 3], on every device, or its features from
+    `teacher_features` where `teacher` is None; `indices` is one device's shard of the batch, int32
+    [b]. Wrapped, the state is donated: the input state must not be used again. `metrics` has one
+    scalar for each of `metric_names`.
     """
     update = make_streamed_step(teacher, student, loss, tx, precision)
 
@@ -174,8 +173,8 @@ def make_streamed_step(
 ) -> Callable:
     """Makes (state, teacher_variables, images) -> (state, metrics).
 
-    The same step as that of `make_train_step`, for a training set that is not on the devices:
-    `images` is one device's share of the batch itself, as in `make_gradient_fn`.
+    The same step as `make_train_step`'s for a training set that is not on the devices: `images` is
+    one device's shard of the batch, as in `make_gradient_fn`.
     """
     gradient_fn = make_gradient_fn(teacher, student, loss, precision)
 
@@ -183,7 +182,7 @@ def make_streamed_step(
         gradients, batch_stats, metrics = gradient_fn(
             state.params, state.batch_stats, teacher_variables, images
         )
-        # optax raises a float to an integer power, which strict dtype promotion would refuse.
+        # optax raises a float to an integer power, which strict dtype promotion rejects.
         with jax.numpy_dtype_promotion("standard"):
             updates, opt_state = tx.update(gradients, state.opt_state, state.params)
         sums = {name: state.epoch_sums[name] + metrics[name] for name in metrics}
@@ -204,10 +203,9 @@ def make_streamed_step(
 def make_several_steps(train_step: Callable) -> Callable:
     """Makes (state, teacher_variables, data, indices) -> (state, metrics) of K steps in one call.
 
-    `train_step` is that of `make_train_step`; `indices` is one device's share of K batches, int32
-    [b, K], and each of the metrics is [K]. The host has one call to make where it had K, which
-    small steps on a GPU wait for. On CPU a loop makes the gradients of convolutions many times
-    slower.
+    `train_step` is that of `make_train_step`; `indices` is one device's shard of K batches, int32
+    [b, K], and each metric is [K]. One call instead of K saves the dispatch that bounds small steps
+    on a GPU. On CPU a loop makes convolution gradients many times slower.
     """
 
     def several_steps(state: TrainState, teacher_variables, data, indices):

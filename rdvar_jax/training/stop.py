@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: finish the step, save, leave, all processes after the same step."""
+"""Ctrl-C and SIGTERM: finish the step, save and exit, all processes after the same step."""
 
 import signal
 from collections import deque
@@ -7,8 +7,8 @@ from types import FrameType
 
 import jax
 
-# Polls after which the processes' common answer is looked at: it has come by then, so that asking
-# at each step costs no wait.
+# Polls before the processes' common answer is read: it has arrived by then, so polling at each
+# step does not block.
 POLLS_IN_FLIGHT = 2
 
 
@@ -18,7 +18,7 @@ class Stopped(Exception):
     def __init__(self, signal_number: int, step: int):
         name = signal.Signals(signal_number).name
         super().__init__(
-            f"stopped by {name} after step {step}; the same command goes on from there"
+            f"stopped by {name} after step {step}; run the same command again to resume"
         )
         self.signal_number = signal_number
 
@@ -26,17 +26,17 @@ class Stopped(Exception):
 class StopRequest:
     """Remembers the first SIGINT or SIGTERM inside a `with` block.
 
-    The second one acts as it would outside, for those who cannot wait for the step to end. Signals
-    can only be caught in the main thread; elsewhere this does nothing.
+    The second one has its usual effect, for users who cannot wait for the step to end. Signals can
+    only be caught in the main thread; elsewhere this does nothing.
 
     Args:
-        largest: gives the largest of all processes' numbers, without waiting for it; None where
-          there is one process. With several, a signal to any of them counts some polls later, at
-          the same poll in all.
-        enabled: if false, signals act as they would outside.
+        largest: returns the maximum of a number over all processes without blocking; None for one
+          process. With several, a signal to any of them takes effect some polls later, at the same
+          poll in all.
+        enabled: if false, signals have their usual effect.
 
     Attributes:
-        signal_number: of the signal that asks for a stop, or None.
+        signal_number: of the signal that requests a stop, or None.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class StopRequest:
         self._previous: dict[int, object] = {}
 
     def poll(self) -> None:
-        """Asks the other processes; called by all of them, once a step."""
+        """Queries the other processes; all of them call it once per step."""
         if self._largest is None:
             return
         self._answers.append(self._largest(self._received))

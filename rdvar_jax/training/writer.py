@@ -1,4 +1,4 @@
-"""Metrics as JSON lines, and for TensorBoard where it is asked for."""
+"""Metrics as JSON lines, and for TensorBoard if enabled."""
 
 import json
 from pathlib import Path
@@ -9,17 +9,17 @@ from rdvar_jax.files import write_text
 
 
 class MetricsWriter:
-    """Appends to a JSON-lines file, one object a line, each with "kind" and "step".
+    """Appends to a JSON-lines file, one object per line, each with "kind" and "step".
 
     Args:
-        path: the file. Lines past `step` were written by a run that was killed after its last
-          checkpoint; they are dropped, since these steps are done again. None writes nothing: for
-          processes beside the one that writes.
-        step: steps done so far.
+        path: the file. Lines past `step` are left from a run killed after its last checkpoint;
+          they are dropped, since these steps are repeated. None writes nothing, for all processes
+          but the main one.
+        step: completed steps.
         tensorboard: folder for TensorBoard's event files, or None.
 
     Raises:
-        ConfigError: TensorBoard is asked for and its writer is not installed.
+        ConfigError: `tensorboard` is given and tensorboardX is not installed.
     """
 
     def __init__(self, path: Path | None, step: int, tensorboard: Path | None = None):
@@ -32,7 +32,7 @@ class MetricsWriter:
         self._tensorboard = _open_tensorboard(tensorboard, step) if tensorboard else None
 
     def write(self, kind: str, step: int, values: dict[str, Any]) -> None:
-        """Writes one line; it is on disk when this returns."""
+        """Writes and flushes one line."""
         if self._file is None:
             return
         self._file.write(json.dumps({"kind": kind, "step": step, **values}) + "\n")
@@ -67,7 +67,7 @@ def _open_tensorboard(folder: Path, step: int):
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """Reads the whole lines of the file; none where it is missing."""
+    """Reads the complete lines of the file; none if it is missing."""
     if not path.exists():
         return []
     lines = []

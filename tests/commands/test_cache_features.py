@@ -37,7 +37,7 @@ def test_what_does_not_fit_is_refused_if_asked_for(rdvar, tmp_path):
     assert done.returncode == 2
     (sentence,) = (line for line in done.stderr.splitlines() if line.startswith("rdvar:"))
     assert "train.cache_features=on needs" in sentence
-    assert "train.cache_budget_gb=1e-09; raise that, or use auto" in sentence
+    assert "train.cache_budget_gb=1e-09; raise the budget, or use auto" in sentence
     assert not (tmp_path / "run").exists()
 
 

@@ -182,12 +182,12 @@ def test_a_contact_sheet_harms_nothing(data, tmp_path):
     mine = tmp_path / "mine.png"
     Image.new("RGB", (4, 4)).save(mine)
     before = mine.read_bytes()
-    with pytest.raises(UserError, match="mine.png is a file that rdvar inspect did not write"):
+    with pytest.raises(UserError, match="mine.png exists and was not written by rdvar inspect"):
         inspect(data, output=mine)
     assert mine.read_bytes() == before
     with pytest.raises(UserError, match="is inside data.root"):
         inspect(data, output=data / "tile" / "sheet.png")
-    with pytest.raises(UserError, match=r"cannot be written \(.*\); give another place"):
+    with pytest.raises(UserError, match=r"cannot be written \(.*\); choose another path"):
         inspect(data, output=mine / "sheet.png")
     inspect(data, output=tmp_path / "sheets")
     assert (tmp_path / "sheets" / "tile_contact_sheet.png").is_file()

@@ -1,6 +1,7 @@
-"""Functions that are made once: the same arguments give the same one, and so one compilation."""
+"""Wrapped functions: made once for the same arguments, and right sums on CPU."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -68,3 +69,19 @@ def test_networks_that_are_built_alike_share_their_functions():
     assert [a is b for a, b in zip(first, made(lambda_var=0.2), strict=True)] == [False, True, True]
     assert [a is b for a, b in zip(first, made(num_devices=2), strict=True)] == [True, True, False]
     assert not any(a is b for a, b in zip(first, made(width=8), strict=True))
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("rows", [1, 17, 4097, 32768, 32769, 65537])
+def test_sums_over_small_axes_are_right(mode, rows):
+    """jaxlib 0.10.2 gets the last row of 32769 wrong where YNNPACK reduces (jax-ml/jax#39103)."""
+    values = np.arange(rows * 3, dtype=np.float32).reshape(rows, 3)
+    expected = (values.astype(np.float64) ** 2).sum(1)
+    parallel = Parallel(mode, tuple(jax.local_devices()[:1]))
+
+    def sums(x):
+        return jax.vmap(lambda row: jnp.sum((jnp.eye(3, dtype=x.dtype) @ row) ** 2))(x)
+
+    fn = parallel.wrap(sums, split=[True], split_output=True)
+    found = parallel.gather(fn(parallel.shard_batch(values)))
+    np.testing.assert_allclose(found, expected, rtol=1e-6)

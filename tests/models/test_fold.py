@@ -1,4 +1,4 @@
-"""Folded networks against those that they were folded from, at random batch statistics."""
+"""Folded networks against the original ones, at random batch statistics."""
 
 import jax
 import jax.numpy as jnp

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rdvar_jax.devices.parallel import AXIS_NAME, Parallel
+from rdvar_jax.devices.parallel import AXIS_NAME, Parallel, as_varying
 from rdvar_jax.models.layers import BatchNorm, Conv, Deconv, max_pool
 
 
@@ -116,7 +116,7 @@ def test_batch_norms_gradient_is_that_of_its_formula():
 
 @pytest.mark.parametrize("mode", ["pmap", "shard_map"])
 def test_batch_norm_over_devices_is_that_of_the_global_batch(mode):
-    # Shares with different means: local statistics would give something else.
+    # Shards with different means: local statistics would differ.
     x = rand(8, 2, 2, 3) + np.arange(8, dtype=np.float32).reshape(8, 1, 1, 1)
     variables = norm_variables(3)
     expected, expected_updates = BatchNorm().apply(variables, x, True, mutable=["batch_stats"])
@@ -138,6 +138,32 @@ def test_batch_norm_over_devices_is_that_of_the_global_batch(mode):
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), updates(*args), expected_updates
     )
+
+
+@pytest.mark.parametrize("mode", ["pmap", "shard_map"])
+def test_batch_norms_gradient_over_devices_is_that_of_the_global_batch(mode):
+    x = rand(8, 2, 2, 3) + np.arange(8, dtype=np.float32).reshape(8, 1, 1, 1)
+    weight, variables = rand(8, 2, 2, 3, seed=5), norm_variables(3)
+
+    def gradient_with(norm):
+        def weighted(x, variables, weight):
+            y, _ = norm.apply(variables, x, True, mutable=["batch_stats"])
+            return jnp.sum(y * weight)
+
+        return jax.grad(weighted)
+
+    parallel = Parallel(mode, tuple(jax.local_devices()[:4]))
+    norm = BatchNorm(AXIS_NAME)
+    gradient = parallel.wrap(
+        lambda x, variables, weight: gradient_with(norm)(x, as_varying(variables), weight),
+        split=(True, False, True),
+        split_output=True,
+    )
+    found = gradient(
+        parallel.shard_batch(x), parallel.replicate(variables), parallel.shard_batch(weight)
+    )
+    expected = gradient_with(BatchNorm())(x, variables, weight)
+    np.testing.assert_allclose(parallel.gather(found), expected, atol=1e-5)
 
 
 def test_layers_take_float32_to_float32():

@@ -7,8 +7,9 @@ import pytest
 
 from rdvar_jax.models.build import build_student, build_teacher, feature_shapes, image_shape
 from rdvar_jax.models.initialise import abstract_variables, init_variables
+from rdvar_jax.models.student import OneClassBottleneck
 from rdvar_jax.models.teacher import normalise
-from rdvar_jax.weights.architectures import ARCHITECTURES, IMAGENET_WIDTH
+from rdvar_jax.weights.architectures import ARCHITECTURES, IMAGENET_WIDTH, Architecture
 
 
 def millions(tree) -> float:
@@ -101,6 +102,31 @@ def test_stride_is_on_the_three_by_three():
     layer1 = jnp.ones((1, 8, 8, 16))
     odd = layer1.at[0, 1, 1].set(5.0)
     assert not np.allclose(layer2_of(layer1), layer2_of(odd))
+
+
+def test_the_bottleneck_joins_the_scales_in_rd4ads_order():
+    """RD4AD's `bn` weights count on it: layer1's channels first, layer3's last."""
+    module = OneClassBottleneck(Architecture("basic", (1, 1, 1), ocbe_blocks=1), stem_width=2)
+    rng = np.random.default_rng(0)
+    shapes = feature_shapes("resnet18", 2, 64)
+    features = [rng.standard_normal(x.shape, np.float32) for x in shapes]
+    variables = init_variables(module, shapes, seed=0, train=False)
+    block = variables["params"]["bn_layer"]["block0"]
+
+    @jax.jit
+    def gradients(kept, features):
+        params = {**variables["params"], "bn_layer": {"block0": dict(block)}}
+        for name in ("conv1", "downsample_conv"):
+            kernel = block[name]["kernel"] * kept.reshape(1, 1, -1, 1)
+            params["bn_layer"]["block0"][name] = {"kernel": kernel}
+        return jax.grad(lambda x: module.apply({**variables, "params": params}, x, False).sum())(
+            features
+        )
+
+    for scale in range(3):
+        kept = np.repeat(np.arange(3) == scale, 8).astype(np.float32)
+        seen = [bool(np.any(gradient)) for gradient in gradients(kept, features)]
+        assert seen == [k == scale for k in range(3)]
 
 
 def test_initial_values_follow_rd4ad():

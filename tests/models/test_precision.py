@@ -1,4 +1,4 @@
-"""What is float32 and what is not under each precision, and how close the results are."""
+"""Dtypes under each precision, and closeness of the results."""
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +13,7 @@ from rdvar_jax.training.step import build_optimiser, init_state, make_gradient_f
 
 
 def products(fn, *args):
-    """(types that go in, precision) of every convolution and matrix product of `fn`."""
+    """(input dtypes, precision) of every convolution and matrix product of `fn`."""
     found = set()
 
     def walk(jaxpr):
@@ -78,7 +78,7 @@ def test_bfloat16_gradients_and_losses_are_close_to_float32s(tiny):
         np.testing.assert_allclose(metrics[name], right_metrics[name], rtol=0.01)
     a, b = (np.concatenate([np.ravel(x) for x in jax.tree.leaves(g)]) for g in (gradients, right))
     cosine = a @ b / np.linalg.norm(a) / np.linalg.norm(b)
-    assert 0.97 < cosine < 1 - 1e-7  # close, and not the same: it is computed in another type
+    assert 0.97 < cosine < 1 - 1e-7  # close, but not equal: it is computed in another dtype
 
 
 def test_bfloat16_maps_are_float32_and_close(tiny):

@@ -1,4 +1,4 @@
-"""Winograd's form of 3x3 convolutions against the convolutions themselves."""
+"""Winograd's form of 3x3 convolutions against direct convolutions."""
 
 import jax
 import jax.numpy as jnp
@@ -54,7 +54,7 @@ def everywhere(monkeypatch):
 
 
 def deep_pair(tiny):
-    """`tiny` with two blocks in a stage, so that the decoder has 3x3 convolutions of its own."""
+    """`tiny` with two blocks in a stage, so that the decoder also has 3x3 convolutions."""
     return tiny.make(Architecture("basic", (2, 1, 2), ocbe_blocks=2))
 
 

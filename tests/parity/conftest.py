@@ -1,4 +1,4 @@
-"""Parity is in float32 proper, also on devices that would multiply matrices in less."""
+"""Parity tests use full float32, also on devices that default to less in matrix products."""
 
 import importlib.util
 import json
@@ -16,9 +16,9 @@ HAS_TORCH = importlib.util.find_spec("torch") is not None
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leaves out what imports torch where it is not there, or where its tests are not asked for.
+    """Ignores files that import torch if it is missing or its tests are not selected.
 
-    Not skipped: without torch there is nothing that could be run, and `-m torch` then fails.
+    They are not skipped, so that `-m torch` without torch fails.
     """
     if collection_path.name == "test_live_torch.py":
         return (not HAS_TORCH or "not torch" in config.option.markexpr) or None
@@ -45,7 +45,7 @@ class Measured:
         reference: Mapping[str, np.ndarray],
         scale: float | None = None,
     ) -> None:
-        """Notes the worst of some arrays.
+        """Records the largest difference of some arrays.
 
         Args:
             arch: the backbone.
@@ -60,13 +60,13 @@ class Measured:
         self.note(arch, quantity, {"absolute": absolute, "relative": relative})
 
     def note(self, arch: str, quantity: str, values: dict[str, float]) -> None:
-        """Keeps values that are no such differences."""
+        """Records values that are not such differences."""
         self.rows.setdefault(arch, {})[quantity] = values
 
 
 @pytest.fixture(scope="session")
 def measured() -> Iterator[Measured]:
-    """Takes what tests measure; the file that `RDVAR_PARITY_JSON` names gets it in the end."""
+    """Collects what tests measure and writes it to the file in `RDVAR_PARITY_JSON` at the end."""
     taken = Measured()
     yield taken
     if path := os.environ.get("RDVAR_PARITY_JSON"):

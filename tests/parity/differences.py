@@ -1,4 +1,4 @@
-"""How far two dicts of named arrays are apart."""
+"""Differences between two dicts of named arrays."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Difference:
-    """Of one quantity.
+    """Difference in one quantity.
 
     Attributes:
         name: of the quantity.
@@ -57,7 +57,7 @@ def named(quantities: Mapping[str, Any], prefix: str) -> dict[str, Any]:
 def update_errors(
     ours: Mapping[str, Any], reference: Mapping[str, np.ndarray], step_size: float
 ) -> dict[str, float]:
-    """How far parameters moved apart, in units of `step_size`: over all elements of all tensors.
+    """Differences of parameters in units of `step_size`, over all elements of all tensors.
 
     The worst element says little in float32: where a gradient is near zero Adam makes a whole step
     out of its rounding.

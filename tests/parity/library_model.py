@@ -103,7 +103,7 @@ class LibraryModel:
         dtype: type = np.float32,
         keep: Callable[[np.ndarray], np.ndarray] = np.asarray,
     ) -> dict[str, Any]:
-        """What some train steps do, from the same start for each of the losses.
+        """Runs some train steps from the same start for each of the losses.
 
         Args:
           batches: uint8 images [B, S, S, 3], one batch a step.
@@ -134,7 +134,7 @@ class LibraryModel:
         quantities = {}
         for label, loss in losses.items():
             assert replace(loss, lambda_var=settings.lambda_var) == settings
-            # Placed as the step gives it back: other placements would be compiled anew.
+            # Placed as the step returns it: another placement would compile again.
             state = parallel.replicate(init_state(student, tx))
             parts = []
             for index, batch in enumerate(batches):

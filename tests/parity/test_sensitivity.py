@@ -1,4 +1,4 @@
-"""Each of these mistakes must show: the comparison with the golden files fails by far.
+"""Deliberate mistakes: each must fail the comparison with the golden files by far.
 
 The right way passes in `test_golden.py`, whose tolerances are at most 1e-5 for these quantities.
 """

@@ -1,4 +1,4 @@
-"""What the files of an evaluated run hold: a small set, with names as nasty as names can be."""
+"""Contents of an evaluated run's files: a small set with hostile names."""
 
 import numpy as np
 

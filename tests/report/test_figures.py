@@ -1,4 +1,4 @@
-"""The pictures of a test set: which files, in which order, and what can be seen on them."""
+"""Pictures of a test set: files, order and content."""
 
 import subprocess
 import sys
@@ -376,7 +376,7 @@ def test_folder_that_cannot_be_written(tmp_path):
     in_the_way = tmp_path / "file"
     in_the_way.write_text("a file")
     for folder in (in_the_way, in_the_way / "below"):
-        with pytest.raises(UserError, match=r"cannot write figures to .*file.*choose a folder"):
+        with pytest.raises(UserError, match=r"cannot write figures to .*file.*choose a writable"):
             save_figures(folder, **sample_set(count=1, size=16))
     (tmp_path / "figures" / "worst.png").mkdir(parents=True)
     with pytest.raises(UserError, match="cannot write figures to"):

@@ -1,4 +1,4 @@
-"""Which images a gallery shows, and what its pictures show."""
+"""Choice of a gallery's images, and content of its pictures."""
 
 import base64
 import io

@@ -1,4 +1,4 @@
-"""What the report page says of numbers."""
+"""Texts and rows of the report page."""
 
 import numpy as np
 
@@ -61,7 +61,7 @@ def test_words_of_a_threshold():
     assert "60 good images that were not trained on" in words
     assert "At most 4.87 % of new good images" in words and "confidence 95 %" in words
     stored = {"split": "train", "num_images": 9, "fpr_bound": None, "confidence": None}
-    assert "Nothing is promised" in contents.threshold_words(stored)
+    assert "Nothing is guaranteed" in contents.threshold_words(stored)
 
 
 def test_losses_of_epochs_and_of_the_steps_of_a_short_run():

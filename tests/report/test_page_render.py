@@ -1,4 +1,4 @@
-"""The report page as a text: whole, harmless, and true for sets that lack something."""
+"""The report page as text: complete, safe, and correct for incomplete sets."""
 
 import html.parser
 import re
@@ -102,13 +102,18 @@ def test_what_a_set_lacks_is_said(lacks, said, num_plots):
     assert layers == ({"heat", "outline"} if "threshold" in lacks else {"heat"})
 
 
+def test_a_score_equal_to_the_threshold_is_not_counted():
+    page = words(Reader(render_page(**sample_page(threshold=0.67))))  # the highest, of a good one
+    assert "0 of 6 good called" in page and "0 of 6 defective found" in page
+
+
 def test_a_run_without_a_log_and_a_state_chosen_by_an_oracle():
     sample = {**sample_page(), "log": []}
     sample["evaluation"]["settings"]["data.image_size"] = [64, 96]
     sample["results"] |= {"checkpoint": "best", "chosen_by": "oracle_aupro", "epoch": None}
     page = Reader(render_page(**sample))
     assert "Nothing was logged" in words(page) and "Images 64 × 96 px" in words(page)
-    assert "chosen by oracle_aupro. That looks at the labels" in words(page)
+    assert "chosen by oracle_aupro. That uses the labels" in words(page)
 
 
 def test_plots_take_the_colours_of_the_page_and_are_small():

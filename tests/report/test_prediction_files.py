@@ -1,4 +1,4 @@
-"""Lines of scores: whole or not there, or gone on with after a kill."""
+"""Score files: complete or absent, or resumed after a kill."""
 
 import csv
 import io

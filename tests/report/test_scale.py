@@ -1,4 +1,4 @@
-"""The colour scale of maps in memory and of maps that pass by."""
+"""Colour scale of maps in memory and of streamed maps."""
 
 import numpy as np
 import pytest

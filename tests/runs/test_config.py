@@ -185,8 +185,42 @@ def test_what_a_run_may_change_when_it_goes_on(config):
     }.items():
         set_value(config, name, value)
     assert determining_settings(config) == before
-    config.loss.lambda_var = 0.3
-    assert determining_settings(config) != before
+
+
+def test_all_that_changes_a_step_is_part_of_what_a_run_is(config):
+    """Written down, so that a setting leaves or joins the list only by a decision."""
+    assert set(determining_settings(config)) == {
+        "data.category",
+        "data.image_size",
+        "data.geometry",
+        "data.tile_overlap",
+        "data.validation",
+        "data.allow_mixed_sizes",
+        "teacher.arch",
+        "teacher.weights",
+        "teacher.stem_width",
+        "loss.lambda_var",
+        "loss.stages",
+        "loss.distance",
+        "loss.reduction",
+        "loss.stop_gradient_mean",
+        "loss.distillation",
+        "train.batch_size",
+        "train.seed",
+        "train.learning_rate",
+        "train.beta1",
+        "train.beta2",
+        "compute.precision",
+    }
+
+
+def test_the_seed_chooses_the_validation_images(config):
+    config.data.validation = 0.3
+    taken = set()
+    for config.train.seed in range(4):
+        category = check_training(config, num_local_devices=1)
+        taken.add(tuple(record.name for record in category.validation))
+    assert {len(names) for names in taken} == {3} and len(taken) > 1
 
 
 def test_a_run_goes_on_that_was_saved_before_a_setting_was_there(config):

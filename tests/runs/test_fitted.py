@@ -152,7 +152,7 @@ def test_the_same_loss_written_as_a_function_gives_the_same(fitted, model, parts
     [
         (lambda t, s, axis: s[0].mean(), "must return a scalar and a dict of scalars"),
         (lambda t, s, axis: (s[0], {}), "must return a scalar and a dict of scalars"),
-        (lambda t, s, axis: (s[0].mean(), {"loss": s[0].mean()}), "'loss', which is taken"),
+        (lambda t, s, axis: (s[0].mean(), {"loss": s[0].mean()}), "reserved name 'loss'"),
     ],
 )
 def test_a_wrong_loss_is_one_sentence(model, parts, loss, message):
@@ -163,8 +163,8 @@ def test_a_wrong_loss_is_one_sentence(model, parts, loss, message):
 @pytest.mark.parametrize(
     ("images", "message"),
     [
-        (np.zeros((4, 32, 32, 3), np.float32), "give uint8"),
-        (np.zeros((4, 32, 32), np.uint8), "give uint8"),
+        (np.zeros((4, 32, 32, 3), np.float32), "pass uint8"),
+        (np.zeros((4, 32, 32), np.uint8), "pass uint8"),
         (np.zeros((4, 32, 40, 3), np.uint8), "32x40; both sides must be multiples of 32"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Ranking metrics against scikit-learn, and what every metric promises about its input."""
+"""Ranking metrics against scikit-learn, and properties of every metric."""
 
 import subprocess
 import sys
@@ -211,7 +211,7 @@ def test_scores_that_are_not_finite_are_refused(metric, bad):
 @pytest.mark.parametrize("metric", [aupro, pro_rd4ad, pixel_metrics])
 def test_maps_that_cannot_be_measured_are_refused(metric):
     maps, masks = sample_set()
-    with pytest.raises(ValueError, match="must have one shape"):
+    with pytest.raises(ValueError, match="must have the same shape"):
         metric(maps, masks[:, :-1])
     with pytest.raises(ValueError, match="0/1"):
         metric(maps, masks * np.uint8(255))
@@ -251,7 +251,7 @@ def test_metrics_need_numpy_only():
 
 
 def test_pixels_that_do_not_count_change_nothing():
-    """A border around each image, in another place of each, with scores higher than all others."""
+    """Padding around each image, at a different place in each, with the highest scores."""
     rng = np.random.default_rng(0)
     maps, masks = rng.random((4, 12, 9)).astype(np.float32), np.zeros((4, 12, 9), bool)
     masks[1, 2:5, 3:6] = masks[2, 9:, 0] = masks[2, :2, :] = True
@@ -271,7 +271,7 @@ def test_all_that_counts_may_be_defective():
     masks[:, 1:3] = True
     maps = np.zeros((1, 4, 4), np.float32)
     assert set(pixel_metrics(maps, masks, valid_mask=masks).values()) == {None}
-    with pytest.raises(ValueError, match="outside cannot be defective"):
+    with pytest.raises(ValueError, match="must be false wherever valid_mask is"):
         pixel_metrics(maps, masks, valid_mask=~masks)
-    with pytest.raises(ValueError, match=r"inside must be bool \[1, 4, 4\]"):
+    with pytest.raises(ValueError, match=r"valid_mask must be bool \[1, 4, 4\]"):
         pixel_metrics(maps, masks, valid_mask=masks[0])

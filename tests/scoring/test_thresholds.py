@@ -1,4 +1,4 @@
-"""Thresholds from scores of good images: what they promise is counted, not believed."""
+"""Thresholds from scores of good images; their guarantees are checked by counting."""
 
 import math
 
@@ -40,7 +40,7 @@ def test_the_true_rate_is_under_the_target_as_often_as_promised(draw):
             value = from_target_fpr(rng.binomial(8, 0.3, n), 0.05, 0.9).value
             rate = stats.binom.sf(value, 8, 0.3)
         kept += rate <= 0.05
-    # Over 0.9 but for chance (three deviations); of continuous scores not needlessly over.
+    # Over 0.9 within chance (three deviations); for continuous scores not much over.
     assert kept / trials > 0.9 - 3 * math.sqrt(0.09 / trials)
     if draw == "gamma":
         exact = stats.beta.cdf(0.05, found_rank(n) + 1, n - found_rank(n))
@@ -55,12 +55,12 @@ def found_rank(n: int) -> int:
 def test_too_few_images_say_how_many_are_needed(target, confidence, n):
     assert images_needed(target, confidence) == n
     assert from_target_fpr(np.arange(n), target, confidence).value == n - 1
-    with pytest.raises(DataError, match=rf"{n - 1} good images cannot show .*give {n} images"):
+    with pytest.raises(DataError, match=rf"{n - 1} good images cannot guarantee .*use {n} images"):
         from_target_fpr(np.arange(n - 1), target, confidence)
 
 
 def test_one_image_and_equal_scores():
-    with pytest.raises(DataError, match="1 good image cannot show"):
+    with pytest.raises(DataError, match="1 good image cannot guarantee"):
         from_target_fpr([0.5], 0.05, 0.95)
     assert from_quantile([0.5], 0.99, 0.95).value == 0.5
     assert from_quantile([0.5], 0.99, 0.95).fpr_bound == pytest.approx(0.95)
@@ -87,9 +87,9 @@ def test_the_fitted_tail_is_that_of_the_scores(shape):
 
 
 def test_a_tail_needs_scores_and_a_target_inside_of_it():
-    with pytest.raises(DataError, match="5 have a score in the tail.*about 100 images"):
+    with pytest.raises(DataError, match="Only 5 of .* have a score in the tail.*about 100 images"):
         from_tail_fit(np.arange(50), 0.01)
-    with pytest.raises(ValueError, match="under the tail"):
+    with pytest.raises(ValueError, match="fraction of scores in the tail"):
         from_tail_fit(np.arange(500), 0.2)
 
 

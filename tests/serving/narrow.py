@@ -1,4 +1,4 @@
-"""Narrow networks with odd batch statistics, and what evaluation makes of images with them."""
+"""Narrow networks with odd batch statistics, and evaluation's scores of images with them."""
 
 import jax
 import numpy as np

@@ -1,4 +1,4 @@
-"""Bundles that are not whole, were changed, or are something else."""
+"""Bundles that are damaged, changed, or other files."""
 
 import hashlib
 import json
@@ -75,7 +75,7 @@ def test_the_same_content_gives_the_same_file(path, tmp_path):
 
 
 def test_every_changed_byte_is_noticed(path):
-    """Also where the change is in the zip's own words: nothing else than what was written."""
+    """Even a change in the zip's own records never yields anything but the original content."""
     whole = path.read_bytes()
     unnoticed = []
     for position in range(0, len(whole), 7):
@@ -124,7 +124,7 @@ def test_a_changed_threshold_is_noticed(path, tmp_path):
 def test_other_names_than_those_of_a_bundle_are_refused(path, tmp_path, change):
     before = sorted(tmp_path.parent.iterdir()), sorted(tmp_path.iterdir())
     pack(path, change(members(path)))
-    refused(path, "other files than a bundle")
+    refused(path, "files are not those of a bundle")
     assert (sorted(tmp_path.parent.iterdir()), sorted(tmp_path.iterdir())) == before
 
 
@@ -134,7 +134,7 @@ def test_a_second_member_of_the_same_name_is_refused(path):
         pytest.warns(UserWarning, match="Duplicate name"),
     ):
         archive.writestr(PROGRAM, b"another program")
-    refused(path, "other files than a bundle")
+    refused(path, "files are not those of a bundle")
 
 
 def test_compressed_members_are_refused(path):
@@ -154,13 +154,13 @@ def test_a_format_that_never_was_is_refused(path, version):
     content = members(path)
     manifest = {**json.loads(content[MANIFEST]), "format_version": version}
     pack(path, with_manifest(content, manifest))
-    refused(path, "no whole bundle")
+    refused(path, "not an intact bundle")
 
 
 @pytest.mark.parametrize("manifest", [[], {}, {"format": "other"}, None])
 def test_a_zip_of_something_else_is_refused(path, manifest):
     pack(path, with_manifest(members(path), manifest))
-    refused(path, "no bundle", "rdvar export")
+    refused(path, "not a bundle", "rdvar export")
 
 
 @pytest.mark.parametrize("files", [{}, [], None, {PROGRAM: {}, WEIGHTS: {}}])
@@ -174,7 +174,7 @@ def test_what_is_no_bundle_at_all_is_refused(path, tmp_path):
     pack(path, {"a.txt": b"x"})
     refused(path, MANIFEST, "rdvar export")
     path.write_bytes(b"\x80\x04" + bytes(100))  # a pickle, for one
-    refused(path, "no whole bundle")
+    refused(path, "not an intact bundle")
     refused(tmp_path, "is a folder")
     refused(tmp_path / "none.rdvar", "does not exist")
 

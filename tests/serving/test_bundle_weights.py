@@ -1,4 +1,4 @@
-"""A bundle whose weights are not those of a bundle, under hashes that are right."""
+"""Bundles with invalid weights under correct hashes."""
 
 import json
 

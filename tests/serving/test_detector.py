@@ -65,7 +65,7 @@ def test_verdicts_follow_the_threshold_and_scores_do_not(detector, odd, expected
     # Equal is not above.
     one = float(stored.scores[2])
     assert not detector.predict(odd.images, threshold=one).verdicts[2]
-    with pytest.raises(ValueError, match="not a number"):
+    with pytest.raises(ValueError, match="must be a number, not nan"):
         detector.predict(odd.images, threshold=float("nan"))
 
 
@@ -88,7 +88,7 @@ def test_files_pictures_and_arrays_are_the_same_images(detector, tmp_path):
     with Image.open(path) as picture:
         several = detector.predict([array, path, str(path), picture, Image.fromarray(array)])
         alone = [detector.predict(image) for image in (array, path, str(path), picture)]
-    # What training's own decoder gives.
+    # Result of training's decoder.
     expected = detector.predict(decode_image(path, 32)[None])
     for index in range(5):
         np.testing.assert_allclose(several.maps[index], expected.maps[0], rtol=1e-5, atol=1e-6)
@@ -154,8 +154,8 @@ def test_the_users_picture_stays_as_it_was(detector):
 @pytest.mark.parametrize(
     ("images", "words"),
     [
-        (np.zeros((2, 32, 32, 3), np.float32), "type float32"),
-        ([np.zeros((32, 32, 3))], "type float64"),
+        (np.zeros((2, 32, 32, 3), np.float32), "dtype float32"),
+        ([np.zeros((32, 32, 3))], "dtype float64"),
         (np.zeros((2, 3, 32, 32), np.uint8), "shape [3, 32, 32]"),
         (np.zeros((2, 32, 32, 4), np.uint8), "shape [32, 32, 4]"),
         (np.zeros((0, 32, 3), np.uint8), "shape [0, 32, 3]"),
@@ -179,7 +179,7 @@ def test_a_damaged_bundle_is_refused(bundle, tmp_path):
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    with pytest.raises(BundleError, match="no whole bundle"):
+    with pytest.raises(BundleError, match="not an intact bundle"):
         Detector.load(path)
 
 
@@ -204,7 +204,7 @@ def test_parts_that_do_not_fit_together_are_refused(bundle, weights, tmp_path, w
 
 def test_another_kind_of_device_is_refused(bundle, monkeypatch):
     monkeypatch.setattr(jax.export, "default_export_platform", lambda: "tpu")
-    with pytest.raises(BundleError, match="it is for cpu, cuda"):
+    with pytest.raises(BundleError, match="it was exported for cpu, cuda"):
         Detector.load(bundle)
 
 
@@ -216,7 +216,7 @@ def test_the_batch_size_is_checked(bundle):
 def test_the_program_holds_no_weights_and_names_no_place(bundle, weights):
     members = read_bundle(bundle)[1]
     assert len(members[PROGRAM]) < 300_000
-    # Where the program was made is nobody's business, and other bytes in another place.
+    # Source paths would disclose where the program was made and change its bytes.
     home = str(Path(rdvar_jax.__file__).parents[1])
     assert home.encode() not in members[PROGRAM]
     assert len(members[WEIGHTS]) > 4 * sum(array.size for array in weights.values())

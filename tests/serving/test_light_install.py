@@ -1,4 +1,4 @@
-"""A bundle in an environment of jax, numpy, Pillow and safetensors, and nothing of training."""
+"""A bundle in an environment with only jax, numpy, Pillow and safetensors."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""ONNX models of all backbones in ONNX Runtime against our own networks."""
+"""ONNX models of all backbones in ONNX Runtime against the Flax networks."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Checkpoints: what is saved comes back bit for bit, and damage is never loaded."""
+"""Checkpoints: a saved state is restored bit for bit, and damage is never loaded."""
 
 import json
 import logging
@@ -140,7 +140,9 @@ def test_damage_falls_back_to_the_step_before_and_says_so(checkpoints, damage, c
 def test_all_damaged_is_one_sentence(checkpoints):
     save(checkpoints, 10)
     flip_a_bit(a_data_file(checkpoints, 10))
-    with pytest.raises(CheckpointError, match=r"no checkpoint in .* is whole .*restore the folder"):
+    with pytest.raises(
+        CheckpointError, match=r"no checkpoint in .* is intact .*restore the folder"
+    ):
         checkpoints.restore(abstract())
 
 

@@ -1,4 +1,4 @@
-"""The share of an epoch that is spent waiting."""
+"""Fraction of an epoch spent waiting for data."""
 
 import time
 

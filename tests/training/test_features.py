@@ -1,4 +1,4 @@
-"""Features that are kept: the same steps as with the teacher in every step."""
+"""Cached features: the same steps as with the teacher in every step."""
 
 import jax
 import jax.numpy as jnp
@@ -47,7 +47,7 @@ def test_losses_with_kept_features_are_those_without(tiny, mode, num_devices):
     parallel = Parallel(mode, tuple(jax.local_devices()[:num_devices]))
     variables, data = parallel.replicate((fold_batch_norm(tiny.teacher_variables), tiny.images))
     features = teacher_features(tiny.teacher, variables, data, 3, parallel)
-    # Not the order in which they lie, and one image twice.
+    # Not in stored order, and one image twice.
     indices = parallel.shard_batch(np.array([5, 1, 0, 7, 7, 2, 3, 6], np.int32))
 
     def metrics_of(teacher, variables, data):

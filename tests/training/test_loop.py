@@ -33,7 +33,7 @@ class Run:
         self.parallel = Parallel("pmap", (jax.local_devices()[0],))
         self.checkpoints = Checkpoints(folder / "checkpoints", "train_loss", False)
         self.seen = []
-        self.nan_at = None
+        self.nan_at, self.bad = None, np.nan
         self.signal_at = None
         self.on_step = lambda step: None
 
@@ -44,7 +44,7 @@ class Run:
         if step == self.signal_at:
             os.kill(os.getpid(), signal.SIGTERM)
         self.on_step(step)
-        loss = np.float32(np.nan if step == self.nan_at else 1 / step)
+        loss = np.float32(self.bad if step == self.nan_at else 1 / step)
         metrics = {name: loss for name in METRICS}
         sums = jax.device_get(state.epoch_sums)
         new_sums = {name: np.float32(sums[name] + loss) for name in METRICS}
@@ -55,7 +55,7 @@ class Run:
         )
 
     def several_steps(self, state, indices):
-        """What a call of several steps does, one after the other."""
+        """Runs the steps of a call of several steps one by one."""
         all_metrics = []
         for column in np.asarray(jax.device_get(indices))[0].T:
             state, metrics = self.step_fn(state, column)
@@ -142,6 +142,14 @@ def test_divergence_inside_a_call_names_its_step(tmp_path):
     run.nan_at = 5
     with pytest.raises(Diverged, match="step 5"):
         run.go(steps_per_call=3)
+
+
+@pytest.mark.parametrize("bad", [np.inf, -np.inf])
+def test_an_infinite_loss_is_divergence_too(tmp_path, bad):
+    run = Run(tmp_path)
+    run.nan_at, run.bad = 1, bad
+    with pytest.raises(Diverged, match="step 1"):
+        run.go()
 
 
 def test_a_stop_saves_the_state_after_its_call(tmp_path):

@@ -75,6 +75,15 @@ def test_total_adds_stages_and_weight():
     assert loss == pytest.approx(l_model + 0.5 * l_var)
 
 
+@pytest.mark.parametrize(("stage", "index"), [("d1", 0), ("d2", 1), ("d3", 2)])
+def test_d1_is_the_largest_map(stage, index):
+    teacher, student = maps(0), maps(1)
+    _, parts = RDVarLoss(stages=(stage,))(teacher, student)
+    assert parts["loss_var"] == pytest.approx(
+        float(variance_loss(student[index], RDVarLoss())), rel=1e-6
+    )
+
+
 def test_lambda_zero_reports_but_does_not_weigh_the_variance():
     teacher, student = maps(0), maps(1)
     loss, parts = RDVarLoss(lambda_var=0.0)(teacher, student)

@@ -1,4 +1,4 @@
-"""What is kept where: budgets, and settings that contradict one another."""
+"""Placement of the training set: budgets, and contradictory settings."""
 
 import pytest
 
@@ -37,7 +37,7 @@ def test_what_fits_is_kept(settings, in_memory, features_kept):
     ("settings", "message"),
     [
         ({"cache_budget": 7.9}, "needs 8 GB on each device, over train.cache_budget_gb=7.9"),
-        ({"memory": 1.9}, "take 2 GB, over data.memory_budget_gb=1.9; raise that, or use auto"),
+        ({"memory": 1.9}, "memory: 2 GB, over data.memory_budget_gb=1.9; raise the budget"),
     ],
 )
 def test_what_is_asked_for_must_fit(settings, message):
@@ -49,5 +49,5 @@ def test_the_choice_is_logged_with_the_sizes(caplog):
     with caplog.at_level("INFO", "rdvar_jax"):
         choose(memory=1.5)
     assert "stay on disk and are decoded in each epoch" in caplog.text
-    assert "(decoded they take 2 GB, data.memory_budget_gb=1.5)" in caplog.text
+    assert "(2 GB decoded, data.memory_budget_gb=1.5)" in caplog.text
     assert "teacher features computed in every step" in caplog.text

@@ -121,6 +121,41 @@ def test_two_steps_in_a_call_are_two_steps(tiny, mode):
     assert_close(jax.device_get(state.epoch_sums), expected.epoch_sums, 1e-4)
 
 
+def test_a_call_takes_its_batches_in_order():
+    """Several steps of any step function, one device's share [b, K] at a time."""
+
+    def step(seen, teacher_variables, data, indices):
+        return seen * 10 + data[indices].sum() * teacher_variables, indices
+
+    batches = np.array([[0, 1], [2, 3], [4, 0]], np.int32)
+    data = np.array([1, 0, 2, 0, 3], np.int32)
+    seen, metrics = make_several_steps(step)(
+        np.int32(0), np.int32(1), jax.device_put(data), batches.T
+    )
+    assert int(seen) == 124
+    np.testing.assert_array_equal(metrics, batches)
+
+
+def test_the_optimiser_is_torchs_adam():
+    """Against Adam as Kingma and Ba write it, in float64; b1 and b2 differ much in their effect."""
+    rate, b1, b2, epsilon = 0.01, 0.5, 0.9, 1e-8
+    tx = build_optimiser(rate, b1, b2)
+    # The small gradients are those that epsilon would change.
+    gradients = np.array([[3.0, -1e-5], [-1.0, 2e-6], [0.5, 1e-5]], np.float32)
+    params, first, second = np.zeros(2), np.zeros(2), np.zeros(2)
+    ours = jax.device_put(np.zeros(2, np.float32))
+    state = tx.init(ours)
+    for step, gradient in enumerate(gradients, start=1):
+        first = b1 * first + (1 - b1) * gradient.astype(np.float64)
+        second = b2 * second + (1 - b2) * gradient.astype(np.float64) ** 2
+        unbiased = first / (1 - b1**step), second / (1 - b2**step)
+        params -= rate * unbiased[0] / (np.sqrt(unbiased[1]) + epsilon)
+        with jax.numpy_dtype_promotion("standard"):
+            updates, state = tx.update(jax.device_put(gradient), state, ours)
+        ours = ours + updates
+    np.testing.assert_allclose(ours, params, rtol=1e-4)
+
+
 def test_gradients_are_those_of_the_plain_loss(tiny, one_step):
     """Against `jax.grad` of the loss without any mapped axis."""
     student = tiny.student.clone(axis_name=None)

@@ -1,7 +1,8 @@
-"""Stopping together: every process sees the same answer at the same poll."""
+"""Coordinated stops: every process sees the same answer at the same poll."""
 
 import os
 import signal
+import time
 
 import jax
 import pytest
@@ -38,6 +39,15 @@ def test_one_process_needs_no_poll():
         assert stop.signal_number == signal.SIGTERM
         stop.poll()
         assert stop.signal_number == signal.SIGTERM
+
+
+def test_the_second_signal_acts_as_it_would_outside():
+    with StopRequest() as stop:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stop.signal_number == signal.SIGINT
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(1)  # Python hands a signal over between two instructions
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -1,1 +1,1 @@
-"""Results become one HTML page that needs no network and no other file."""
+"""Results as one self-contained HTML page."""

@@ -1,11 +1,11 @@
-"""What the page says: numbers of a run's files in words and rows."""
+"""Texts and table rows of the page, from the numbers in a run's files."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-# The metric, its name, what it means in plain words. The first three stand at the top.
+# Title and plain meaning by metric. The first three are shown at the top.
 METRICS = {
     "image_auroc": (
         "Image AUROC",
@@ -13,7 +13,7 @@ METRICS = {
     ),
     "pixel_auroc": (
         "Pixel AUROC",
-        "The same of single pixels: how often a defective one is hotter than a defect-free one.",
+        "The same for single pixels: how often a defective one is hotter than a defect-free one.",
     ),
     "aupro": (
         "AUPRO",
@@ -26,23 +26,23 @@ METRICS = {
     ),
     "image_f1_max": (
         "Image F1, best threshold",
-        "Of the threshold that suits these images best, chosen with their labels: an upper bound.",
+        "At the threshold that is best for these images, chosen with their labels: an upper bound.",
     ),
     "pixel_ap": ("Pixel average precision", "Average precision of single pixels."),
     "pixel_f1_max": (
         "Pixel F1, best threshold",
-        "Of the map value that suits these masks best: an upper bound.",
+        "At the map value that is best for these masks: an upper bound.",
     ),
     "pro_rd4ad_per_image": (
         "PRO as RD4AD prints it",
-        "Another quantity than AUPRO, only to be compared with numbers of RD4AD's own code.",
+        "Not the same as AUPRO; compare it only with numbers from RD4AD's own code.",
     ),
 }
 NUM_CARDS = 3
 
 
 def metric_rows(metrics: Mapping[str, float | None]) -> list[dict[str, str]]:
-    """Name, value and meaning of each metric, those with a card first."""
+    """Returns name, value and meaning of each metric, those with a card first."""
     return [
         {
             "name": title,
@@ -54,15 +54,15 @@ def metric_rows(metrics: Mapping[str, float | None]) -> list[dict[str, str]]:
 
 
 def threshold_words(stored: Mapping[str, Any]) -> str:
-    """Where the threshold of `threshold.json` comes from and what it promises."""
+    """Describes the origin of the threshold in `threshold.json` and its guarantee."""
     images = {
         "input": "good images that were not trained on",
         "validation": "good images kept from training",
         "train": "training images",
     }.get(stored["split"], stored["split"])
-    words = f"Chosen from the scores of {stored['num_images']} {images}; no defect was looked at."
+    words = f"Chosen from the scores of {stored['num_images']} {images}, without any defect."
     if stored["fpr_bound"] is None:
-        return f"{words} Nothing is promised of new good images."
+        return f"{words} Nothing is guaranteed for new good images."
     return (
         f"{words} At most {100 * stored['fpr_bound']:.3g} % of new good images will be called "
         f"defective, with confidence {100 * stored['confidence']:.3g} %."
@@ -74,8 +74,7 @@ def defect_rows(
     threshold: float | None,
     aurocs: Mapping[str, float | None],
 ) -> list[dict[str, str]]:
-    """One row a kind of image, good ones first: how many, how they score, how many are called
-    defective.
+    """Returns a row per kind of image, good ones first: count, scores, number called defective.
 
     Args:
         rows: `label` (0, 1 or None), `defect` and `score` of each image.
@@ -90,7 +89,7 @@ def defect_rows(
             flagged = f"{np.sum(scores > np.float32(threshold))} of {len(scores)}"
         table.append(
             {
-                "kind": kind or "without a label",
+                "kind": kind or "unlabelled",
                 "count": str(len(scores)),
                 "auroc": "–" if auroc is None else f"{auroc:.3f}",
                 "lowest": f"{scores.min():.4g}",
@@ -107,11 +106,11 @@ def gallery_parts(
     rows: Sequence[Mapping[str, Any]],
     threshold: float | None,
 ) -> list[dict[str, Any]]:
-    """The gallery's parts with their title and what their pictures are called; no empty part."""
+    """Returns the gallery's nonempty parts with their titles, remarks and labelled pictures."""
     titles = {
         1: ("Defective images with the lowest scores", "Lowest first: the hardest to find."),
         0: ("Good images with the highest scores", "Highest first: the closest to a false alarm."),
-        None: ("Images with the highest scores", "Highest first; nothing else is known of them."),
+        None: ("Images with the highest scores", "Highest first; the images are unlabelled."),
     }
     parts = []
     for label, (title, remark) in titles.items():
@@ -126,7 +125,7 @@ def gallery_parts(
 
 
 def _verdict(row: Mapping[str, Any], threshold: float | None) -> dict[str, Any]:
-    """What the threshold makes of an image, as a word, and whether that is an error."""
+    """Returns the verdict on an image as a word, and whether it is an error."""
     if threshold is None:
         return {"verdict": {0: "good", 1: "defective", None: ""}[row["label"]], "error": False}
     flagged = np.float32(row["score"]) > np.float32(threshold)
@@ -143,9 +142,9 @@ def _verdict(row: Mapping[str, Any], threshold: float | None) -> dict[str, Any]:
 
 
 def loss_curves(lines: Sequence[Mapping[str, Any]]) -> dict[str, tuple[list[float], list[float]]]:
-    """L_model and L_var over the epochs, from lines of metrics.jsonl; {} where nothing was logged.
+    """Returns L_model and L_var over the epochs, from lines of metrics.jsonl; {} without lines.
 
-    Of short runs those of single steps, since epochs are too few for a curve.
+    For short runs, with too few epochs for a curve, the losses are those of single steps.
     """
     epochs = [line for line in lines if line["kind"] == "epoch"]
     steps = [line for line in lines if line["kind"] == "train"]

@@ -1,4 +1,4 @@
-"""Plots as SVG inside of a page, in the page's own colours and font."""
+"""Plots as inline SVG in the page's own colours and font."""
 
 import io
 import re
@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-SIZE = 4.0, 2.9  # inches: in the column of a phone letters keep their size
+SIZE = 4.0, 2.9  # inches; small, so that text stays readable in a phone's column
 NUM_BINS = 30
-# matplotlib wants true colours, and the page has others in light and in dark: these stand for
-# variables of its style sheet and are nowhere else in a plot.
+# matplotlib needs literal colours, but the page's depend on light or dark mode: these placeholders
+# are replaced by variables of its style sheet and occur nowhere else in a plot.
 COLORS = {
     "#010101": "--ink",
     "#020202": "--muted",
@@ -42,7 +42,7 @@ SETTINGS: dict[Any, Any] = {
 
 
 def roc_plot(curves: dict[str, Sequence[Sequence[float]] | None]) -> str:
-    """ROC curves by the name that the legend shows; None is left out."""
+    """Draws ROC curves by their name in the legend; None is left out."""
 
     def draw(axes: Any) -> None:
         axes.plot([0, 1], [0, 1], color=LINE, linewidth=1.2, linestyle="--")
@@ -57,7 +57,7 @@ def roc_plot(curves: dict[str, Sequence[Sequence[float]] | None]) -> str:
 
 
 def pro_plot(points: Sequence[Sequence[float]]) -> str:
-    """The PRO curve as far as AUPRO counts it; the area is what AUPRO measures."""
+    """Draws the PRO curve up to AUPRO's limit, with the area that AUPRO measures."""
 
     def draw(axes: Any) -> None:
         x, y = np.transpose(points)
@@ -74,12 +74,12 @@ def pro_plot(points: Sequence[Sequence[float]]) -> str:
 def score_histogram(
     scores: np.ndarray, labels: np.ndarray | None, thresholds: dict[str, float]
 ) -> str:
-    """How often each score occurs, good and defective apart.
+    """Draws histograms of the scores of good and of defective images.
 
     Args:
         scores: float [N].
-        labels: 0/1 [N], or None where nothing is known.
-        thresholds: vertical lines by the name that the legend shows, "oracle ..." dashed.
+        labels: 0/1 [N], or None if unknown.
+        thresholds: vertical lines by their name in the legend, "oracle ..." dashed.
     """
 
     def draw(axes: Any) -> None:
@@ -105,10 +105,10 @@ def score_histogram(
 
 
 def loss_plot(kind: str, epochs: Sequence[float], losses: Sequence[float]) -> str:
-    """One loss over the epochs; logarithmic where it falls far.
+    """Draws one loss over the epochs, on a log scale if it spans more than a factor of 10.
 
     Args:
-        kind: of the loss; makes the plot's own names in the page.
+        kind: of the loss; makes the plot's ids unique in the page.
         epochs, losses: of the same length.
     """
 
@@ -123,7 +123,7 @@ def loss_plot(kind: str, epochs: Sequence[float], losses: Sequence[float]) -> st
 
 
 def _svg(kind: str, draw: Any) -> str:
-    """An <svg> element with the page's colours; `kind` tells its names from other plots'."""
+    """Returns an <svg> element with the page's colours and with ids specific to `kind`."""
     import matplotlib
     from matplotlib.figure import Figure
 
@@ -135,7 +135,7 @@ def _svg(kind: str, draw: Any) -> str:
     text = file.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    # Of all its names only those that it refers to: a page has several plots.
+    # Keep only ids that are referenced: a page has several plots.
     used = set(re.findall(r"#(\w+)", text))
     text = re.sub(r' id="([^"]+)"', lambda m: m[0] if m[1] in used else "", text)
     text = re.sub(

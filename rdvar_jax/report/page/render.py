@@ -1,4 +1,4 @@
-"""The page itself: what a run's files hold, in `page.html` with its style and its script."""
+"""Rendering of a run's files into `page.html` with its style and script."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -26,13 +26,13 @@ def render_page(
     aurocs: Mapping[str, float | None],
     log: Sequence[Mapping[str, Any]],
 ) -> str:
-    """The report as one HTML text.
+    """Renders the report as one HTML text.
 
     Args:
-        results: of `results.json`.
-        evaluation: of `evaluation.json`, written with it.
-        rows: of `scores.csv`, with `label` 0, 1 or None and `score` a number.
-        threshold: of `threshold.json`, if it belongs to these results; else None.
+        results: from `results.json`.
+        evaluation: from `evaluation.json`, written with it.
+        rows: from `scores.csv`, with `label` 0, 1 or None and `score` a number.
+        threshold: from `threshold.json`, if it belongs to these results; else None.
         aurocs: image AUROC of each kind of defect against the good images.
         log: lines of `metrics.jsonl`; may be empty.
     """
@@ -83,7 +83,7 @@ def _roc(curves: Mapping[str, Any]) -> str | None:
 
 
 def _counts(scores: np.ndarray, labels: Sequence[int], threshold: float) -> dict[str, int]:
-    """How many of each class are over the threshold."""
+    """Counts the images of each class above the threshold."""
     flagged = scores.astype(np.float32) > np.float32(threshold)
     defective = np.array(labels) == 1
     return {
@@ -95,7 +95,7 @@ def _counts(scores: np.ndarray, labels: Sequence[int], threshold: float) -> dict
 
 
 def _legend() -> str:
-    """The heat map's colours as they look on grey, from no heat to full heat."""
+    """Draws the heat map's colours over grey, from no heat to full heat."""
     from PIL import Image
 
     ramp = np.broadcast_to(np.linspace(0, 1, 256), (12, 256))

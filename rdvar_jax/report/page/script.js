@@ -1,4 +1,4 @@
-// Layers of the gallery: a button of one picture, or one for all pictures of the section.
+// Toggles a layer of the gallery, in one picture or in all pictures of the section.
 for (const button of document.querySelectorAll("button[data-layer]")) {
   button.addEventListener("click", () => {
     const layer = button.dataset.layer;

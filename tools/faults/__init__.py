@@ -1,0 +1,15 @@
+"""The deliberate faults of `tools/mutations.py`, by what they are in."""
+
+from faults import data, files, models, report, runs, scoring, serving, training, weights
+
+FAULTS = (
+    *training.FAULTS,
+    *models.FAULTS,
+    *scoring.FAULTS,
+    *data.FAULTS,
+    *files.FAULTS,
+    *runs.FAULTS,
+    *weights.FAULTS,
+    *serving.FAULTS,
+    *report.FAULTS,
+)

@@ -1,0 +1,88 @@
+"""Faults in how files become images, masks, labels and batches."""
+
+from faults.fault import Fault
+
+DECODE = "tests/data/pixels/test_decode.py"
+GEOMETRY = "tests/data/pixels/test_geometry.py"
+ORDER = "tests/data/loading/test_sampling_order.py"
+ARRAYS = "tests/data/loading/test_arrays.py"
+
+FAULTS = (
+    Fault(
+        "masks cut at 0.4",
+        "rdvar_jax/data/pixels/decode.py",
+        '{"half": 127, "any": 0}',
+        '{"half": 102, "any": 0}',
+        (f"{DECODE}::test_thresholds",),
+    ),
+    Fault(
+        "masks inverted",
+        "rdvar_jax/data/pixels/decode.py",
+        "geometry.apply_mask(mask) > mask_limit(threshold)",
+        "geometry.apply_mask(mask) <= mask_limit(threshold)",
+        (f"{DECODE}::test_thresholds",),
+    ),
+    Fault(
+        "images decoded as BGR",
+        "rdvar_jax/data/pixels/geometry.py",
+        "return self._apply(image, _MEAN_COLOUR)",
+        "return self._apply(image, _MEAN_COLOUR)[..., ::-1]",
+        (f"{DECODE}::test_pixels_of_every_lossless_format",),
+    ),
+    Fault(
+        "images resized to the nearest pixel",
+        "rdvar_jax/data/pixels/geometry.py",
+        "image.resize(target.size_wh, Image.Resampling.BILINEAR, box=source)",
+        "image.resize(target.size_wh, Image.Resampling.NEAREST, box=source)",
+        (GEOMETRY,),
+    ),
+    Fault(
+        "crop from the corner instead of the middle",
+        "rdvar_jax/data/pixels/geometry.py",
+        "(outer_wh[0] - width) // 2, (outer_wh[1] - height) // 2",
+        "0, 0",
+        (GEOMETRY,),
+    ),
+    Fault(
+        "padded border taken for a part of the image",
+        "rdvar_jax/data/pixels/geometry.py",
+        "valid_mask[self.boxes(size_wh)[1].slices] = True",
+        "valid_mask[:] = True",
+        (f"{ARRAYS}::test_a_border_is_known",),
+    ),
+    Fault(
+        "label from the mask instead of the folder",
+        "rdvar_jax/data/sets/layouts/by_defect.py",
+        "int(defect != GOOD)",
+        "int(mask is not None)",
+        ("tests/data/sets/test_layouts.py",),
+    ),
+    Fault(
+        "seed not used in the order of images",
+        "rdvar_jax/data/loading/sampling_order.py",
+        "np.random.SeedSequence(seed, spawn_key=(epoch,))",
+        "np.random.SeedSequence(0, spawn_key=(epoch,))",
+        (ORDER,),
+    ),
+    Fault(
+        "an epoch's tail is cut off",
+        "rdvar_jax/data/loading/sampling_order.py",
+        "return epoch * num_images // batch_size",
+        "return epoch * (num_images // batch_size)",
+        (ORDER,),
+    ),
+    Fault(
+        "fingerprint of the data without names",
+        "rdvar_jax/data/loading/arrays.py",
+        '        digest.update(os.fsencode(record.name) + b"\\0")\n',
+        "        pass\n",
+        (ARRAYS,),
+    ),
+    Fault(
+        "overlapping tiles weigh alike up to their border",
+        "rdvar_jax/data/loading/tiles.py",
+        "return np.minimum(position + 1, side - position)",
+        "return np.ones_like(position)",
+        ("tests/data/loading/test_tiles.py",),
+    ),
+)

@@ -1,0 +1,34 @@
+"""Faults in pages, lines and exit codes: what people and other programs read."""
+
+from faults.fault import Fault
+
+FAULTS = (
+    Fault(
+        "names not escaped in the page",
+        "rdvar_jax/report/page/templates.py",
+        "autoescape=True,",
+        "autoescape=False,",
+        ("tests/report/test_page_render.py",),
+    ),
+    Fault(
+        "page counts an equal score as found",
+        "rdvar_jax/report/page/render.py",
+        "scores.astype(np.float32) > np.float32(threshold)",
+        "scores.astype(np.float32) >= np.float32(threshold)",
+        ("tests/report/test_page_render.py",),
+    ),
+    Fault(
+        "names not quoted in CSV",
+        "rdvar_jax/report/prediction_files.py",
+        '    csv.writer(text, lineterminator="\\n").writerow(fields)\n',
+        '    text.write(",".join(fields) + "\\n")\n',
+        ("tests/report/test_prediction_files.py",),
+    ),
+    Fault(
+        "what a user can mend ends with another exit code",
+        "rdvar_jax/cli/ending.py",
+        "file=sys.stderr)\n    return 2\n",
+        "file=sys.stderr)\n    return 1\n",
+        ("tests/cli/test_main.py",),
+    ),
+)

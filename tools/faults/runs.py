@@ -1,0 +1,27 @@
+"""Faults in handing the settings of a run to what they are for, and in what a run goes on with."""
+
+from faults.fault import Fault
+
+FAULTS = (
+    Fault(
+        "a run goes on with another seed",
+        "rdvar_jax/runs/config.py",
+        '    "train.epochs",\n',
+        '    "train.epochs",\n    "train.seed",\n',
+        ("tests/runs/test_config.py",),
+    ),
+    Fault(
+        "a run goes on with other images",
+        "rdvar_jax/runs/run.py",
+        'saved.provenance["data"] != provenance["data"]',
+        'not saved.provenance["data"]',
+        ("tests/runs/test_run.py",),
+    ),
+    Fault(
+        "blur of the settings does not reach the scores",
+        "rdvar_jax/runs/run.py",
+        "            sigma=self.config.score.sigma,\n",
+        "",
+        ("tests/runs/test_run.py",),
+    ),
+)
