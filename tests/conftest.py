@@ -1,6 +1,7 @@
 """Shared test settings: four virtual CPU devices, strict JAX, a compilation cache, real data."""
 
 import os
+import signal
 from importlib.metadata import version
 
 # Most of the suite's time is compilation: no LLVM optimisations, and, where it is still there, the
@@ -12,6 +13,10 @@ os.environ.setdefault(
     "--xla_backend_optimization_level=0 --xla_cpu_parallel_codegen_split_count=1"
     + " --xla_cpu_use_fusion_emitters=false" * version("jaxlib").startswith("0.10."),
 )
+
+# A shell starts what runs in its background with SIGINT ignored, and so would be what tests start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 from dataclasses import dataclass
 from pathlib import Path

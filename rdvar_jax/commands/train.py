@@ -17,7 +17,9 @@ from rdvar_jax.models.reverse_distillation import ReverseDistillation
 from rdvar_jax.runs.config import Config
 from rdvar_jax.runs.fitted import Fitted
 from rdvar_jax.runs.recipe import Recipe
-from rdvar_jax.runs.run import Run, tiled
+from rdvar_jax.runs.resume_checks import refuse_if_not_resumable
+from rdvar_jax.runs.run import Run
+from rdvar_jax.runs.saved_run import tiled
 from rdvar_jax.runs.workdir import Workdir
 from rdvar_jax.scoring.all_metrics import evaluate_maps
 from rdvar_jax.scoring.scores import make_score_fn
@@ -48,7 +50,7 @@ def train(config: Config, workdir: Path) -> Fitted:
     recipe = Recipe.for_training(config, all_devices())
     check_agreement("settings", recipe.shared_settings())
     run = Run(recipe, Workdir(workdir.resolve()))
-    run.refuse_if_not_resumable()
+    refuse_if_not_resumable(run.checkpoints.find(), run.workdir)
     computation = recipe.computation(recipe.num_inputs)
     run.make_folder()
     train_set = recipe.load_train(computation.placement.in_memory)

@@ -1,1 +1,1 @@
-"""Devices, processes and memory."""
+"""Devices, processes and malloc."""

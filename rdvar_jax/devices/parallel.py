@@ -1,13 +1,13 @@
-"""Devices, and the two ways to run one per-device function on all of them.
+"""Data parallelism: runs one per-device function on all devices, by pmap or shard_map.
 
-The devices may be those of several processes. Each process then calls the same functions in the
-same order, feeds its own devices' rows of each batch, and holds whatever is replicated on its own
-devices: as arrays of all devices under shard_map, of its own devices under pmap, as pmap wants it.
+The devices may belong to several processes. Each process then calls the same functions in the same
+order, feeds its own devices' rows of each batch, and holds replicated values on its own devices: as
+arrays of all devices under shard_map, of its own devices under pmap, as pmap requires.
 
-A function is written once, for one device's share of the batch, with collectives over `AXIS_NAME`.
-`pmap` and `shard_map` wrap it without a change to its body. Values that every device holds alike
-(state, weights, the data set) are ordinary replicated arrays in both modes, so checkpoints and
-host reads need no care.
+A function is written once, for one device's shard of the batch, with collectives over `AXIS_NAME`.
+`pmap` and `shard_map` wrap it unchanged. Values that are the same on every device (state, weights,
+the data set) are ordinary replicated arrays in both modes, so checkpoints and host reads need no
+special handling.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,10 +26,10 @@ Make = TypeVar("Make", bound=Callable)
 
 
 def made_once(make: Make) -> Make:
-    """Decorates a maker of functions: the same arguments give the same function.
+    """Decorates a maker of functions: the same arguments return the same function.
 
-    JAX knows a function by its identity, so what is made anew is traced and compiled anew. Only the
-    latest few are kept, and nothing where an argument has no hash, such as a list or a tracer.
+    JAX compares functions by identity, so a new one is traced and compiled again. Keeps the 32 most
+    recently used, and none whose arguments have no hash, such as a list or a tracer.
     """
     remembered = lru_cache(maxsize=32)(make)
 
@@ -47,12 +47,12 @@ def made_once(make: Make) -> Make:
 
 @dataclass(frozen=True)
 class Parallel:
-    """Data parallelism over some devices of this process, or all devices of all processes.
+    """Data parallelism over devices of this process, or all devices of all processes.
 
     Attributes:
         mode: "pmap", or "shard_map" with its check that replicated outputs are truly replicated.
-        devices: the devices; the batch is split into equal shares in their order, in which those
-          of one process stand together.
+        devices: the devices; the batch is split into equal shards in their order, in which those
+          of one process are adjacent.
     """
 
     mode: Literal["pmap", "shard_map"]
@@ -80,26 +80,26 @@ class Parallel:
         split_output: bool,
         donate_argnums: tuple[int, ...] = (),
     ) -> Callable:
-        """Makes `fn`, written for one device, run on all of them.
+        """Wraps `fn`, written for one device, to run on all of them.
 
         Args:
-            fn: takes arrays; an argument that is split arrives as one device's share.
+            fn: takes arrays; of a split argument it gets one device's shard.
             split: for each argument, whether its leading axis is split over the devices (made with
               `self.shard_batch`) or every device sees all of it (made with `self.replicate`).
-            split_output: whether the outputs are shares of a batch. If not, `fn` must give the same
-              values on every device.
-            donate_argnums: arguments whose memory the outputs may take over.
+            split_output: whether the outputs are shards of a batch. If not, `fn` must return the
+              same values on every device.
+            donate_argnums: arguments whose memory the outputs may reuse.
 
         Returns:
-            The jitted function, the same one for the same arguments. Split outputs have the global
-            batch in front once they went through `self.gather`.
+            The jitted function, the same one for the same arguments. `self.gather` turns split
+            outputs into arrays of the global batch.
         """
         return _wrapped(self, fn, tuple(split), split_output, donate_argnums)
 
     def replicate(self, tree: Any) -> Any:
-        """Puts host arrays, alike in every process, on every device."""
+        """Puts host arrays, the same in every process, on every device."""
         if self.spans_processes and self.mode == "shard_map":
-            # device_put would compare the processes' values, a whole data set too.
+            # device_put would compare the processes' values, even a whole data set.
             return jax.tree.map(self._put_whole, tree)
         return jax.device_put(tree, self.replicated)
 
@@ -110,12 +110,12 @@ class Parallel:
     def shard_batch(self, batch: np.ndarray) -> jax.Array:
         """Puts a host array [B, ...] on the devices, B / D rows on each.
 
-        With several processes all give the whole batch, and each puts its own rows.
+        With several processes all pass the whole batch, and each puts its own rows.
         """
         return self.shard_own(batch[self.own_rows(len(batch))])
 
     def own_rows(self, batch_size: int) -> slice:
-        """The rows of a batch that the devices of this process take."""
+        """Returns the rows of a batch for the devices of this process."""
         share, rest = divmod(batch_size, self.num_devices)
         if rest:
             raise ValueError(f"{batch_size} rows cannot be split over {self.num_devices} devices")
@@ -123,7 +123,7 @@ class Parallel:
         return slice(first * share, (first + len(self.local_devices)) * share)
 
     def shard_own(self, rows: np.ndarray) -> jax.Array:
-        """As `shard_batch`, given the process's `own_rows` alone."""
+        """Puts a batch on the devices like `shard_batch`, from the process's `own_rows` alone."""
         if self.mode == "pmap":
             rows = rows.reshape(len(self.local_devices), -1, *rows.shape[1:])
         sharding = NamedSharding(self.mesh, PartitionSpec(AXIS_NAME))
@@ -141,19 +141,19 @@ class Parallel:
         return tree
 
     def make_max(self) -> Callable[[int], jax.Array]:
-        """Makes the function of a number that gives the largest of all processes' numbers.
+        """Makes a function that returns the maximum of a number over all processes.
 
-        Every process must call it alike. It does not wait for the result.
+        Every process must call it. It does not wait for the result.
         """
         largest = self.wrap(_largest, split=(True,), split_output=False)
         return lambda value: largest(self.shard_batch(np.full(self.num_devices, value, np.int32)))
 
     def local(self) -> "Parallel":
-        """This process's own devices, for work that it does without the others."""
+        """Returns the parallelism of this process's devices, for work without the others."""
         return Parallel("shard_map", self.local_devices) if self.spans_processes else self
 
     def to_local(self, tree: Any) -> Any:
-        """Replicated arrays as those of `local()`, without a copy."""
+        """Converts replicated arrays to those of `local()`, without a copy."""
         if not self.spans_processes:
             return tree
         sharding = self.local().replicated
@@ -166,12 +166,12 @@ class Parallel:
 
     @property
     def replicated(self) -> NamedSharding:
-        """The sharding of values that every device holds."""
+        """Sharding of values that every device holds."""
         return NamedSharding(self.mesh, PartitionSpec())
 
     @property
     def mesh(self) -> Mesh:
-        """That of the arrays that go into wrapped functions."""
+        """Mesh of the arguments of wrapped functions."""
         devices = self.local_devices if self.mode == "pmap" else self.devices
         return Mesh(np.array(devices), (AXIS_NAME,))
 
@@ -197,7 +197,7 @@ def _wrapped(
             donate_argnums=donate_argnums,
         )
         if parallel.spans_processes:
-            return mapped  # inside a jit it would see this process's devices only
+            return mapped  # inside a jit it would only see this process's devices
         # pmap takes no compiler options; the jit around it does.
         return compile(mapped)
     shards, whole = PartitionSpec(AXIS_NAME), PartitionSpec()
@@ -218,17 +218,17 @@ def _largest(x):
 def _join_shards(
     shape: tuple[int, ...], sharding: NamedSharding, shares: dict[Any, np.ndarray]
 ) -> jax.Array:
-    # Not make_array_from_callback: the transfer guard takes its copies for implicit ones.
+    # Not make_array_from_callback: to the transfer guard its copies are implicit.
     shards = [jax.device_put(share, device) for device, share in shares.items()]
     return jax.make_array_from_single_device_arrays(shape, sharding, shards)
 
 
 def as_varying(tree: Any) -> Any:
-    """Marks replicated values as one device's own, so that gradients are one device's too.
+    """Marks replicated values as device-varying, so that gradients are per device.
 
     Under shard_map's replication check the gradient with respect to replicated values is already
-    summed over the devices; under pmap it is not. Differentiating with respect to the marked
-    values and averaging the gradients is right under both. Has no effect under pmap.
+    summed over the devices; under pmap it is not. Differentiating with respect to the marked values
+    and averaging the gradients is correct under both. Has no effect under pmap.
     """
     return jax.tree.map(_as_varying, tree)
 
@@ -237,15 +237,14 @@ def _as_varying(x: jax.Array) -> jax.Array:
     return jax.lax.pcast(x, AXIS_NAME, to="varying")
 
 
-# Which operations XLA on CPU hands to the library YNNPACK: single matrix products. Not reductions,
-# of which jaxlib 0.10.2 gets some wrong (jax-ml/jax#39103). And not convolutions, which XLA runs
-# through Eigen two to three times faster where they have a stride or are gradients
-# (docs/performance.md).
+# Operations that XLA on CPU runs with the library YNNPACK: single matrix products. Not reductions,
+# some of which jaxlib 0.10.2 gets wrong (jax-ml/jax#39103), and not convolutions, which run two to
+# three times faster with Eigen where they have a stride or are gradients (docs/performance.md).
 CPU_OPTIONS = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"}
 
 
 def compiled(fn: Callable, *, platform: str, **options: Any) -> Callable:
-    """`jax.jit` with the compiler options of a platform; every jit of this package is made here.
+    """Returns `jax.jit(fn)` with the compiler options of a platform; this package has no other jit.
 
     Args:
         fn: the function.
@@ -258,7 +257,7 @@ def compiled(fn: Callable, *, platform: str, **options: Any) -> Callable:
 
 @cache
 def _cpu_options() -> dict[str, str] | None:
-    """`CPU_OPTIONS` for `jax.jit`, or None where this version of XLA knows no such option."""
+    """Returns `CPU_OPTIONS` for `jax.jit`, or None if this version of XLA lacks the option."""
     try:
         jax.jit(lambda: 0, compiler_options=CPU_OPTIONS).lower().compile()
     except jax.errors.JaxRuntimeError:

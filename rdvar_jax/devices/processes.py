@@ -1,8 +1,8 @@
-"""Several processes that train together: joining, agreeing, and leaving when one is lost.
+"""Multi-process training: joining, agreeing, and exiting when a process is lost.
 
-JAX watches over the processes: each sends heartbeats to process 0. When they stop, or process 0
-does, JAX aborts every process from C++, and Python has no say in it. All that is left to do is to
-catch the abort's signal, say in one sentence what it means, and choose the exit code.
+Each process sends heartbeats to process 0. When they stop, or process 0 does, JAX aborts every
+process from C++, bypassing Python. What remains is to catch the abort's signal, explain it in one
+sentence, and set the exit code.
 """
 
 import ctypes
@@ -27,15 +27,15 @@ from rdvar_jax.errors import ConfigError
 
 EXIT_LOST = 3
 
-# How long a process that is done waits for the others to be done.
+# How long a process that has finished waits for the others.
 SHUTDOWN_SECONDS = 60
 
-# Leaving ends the others, if process 0 leaves first: time for them to say what they found.
+# Delay before process 0 exits, which ends the others: time for them to report their errors.
 LINGER_SECONDS = 3
 
 logger = logging.getLogger("rdvar_jax")
 
-_on_abort: Callable | None = None  # ctypes keeps no reference of its own
+_on_abort: Callable | None = None  # ctypes does not keep a reference
 
 
 @contextmanager
@@ -49,19 +49,19 @@ def membership(
     lost_after_seconds: int,
     connect_seconds: int,
 ) -> Iterator[None]:
-    """Joins the other processes for the time of a `with` block. For one process it does nothing.
+    """Joins the other processes for a `with` block. For one process it does nothing.
 
-    Enter before anything asks JAX for devices. An error inside ends this process at once, without
-    the usual way out, on which it would wait for the others.
+    Enter before JAX is asked for devices. An error inside ends this process at once, without the
+    normal shutdown, which would wait for the others.
 
     Args:
-        report: says what an error means and gives the exit code, or raises it again.
+        report: reports an error and returns the exit code, or raises it again.
         coordinator: host:port on which process 0 listens.
         num_processes: of the job.
-        process_id: of this one, from 0.
+        process_id: of this process, from 0.
         auto: take these three from the cluster's environment instead.
-        lost_after_seconds: silence after which a process counts as lost.
-        connect_seconds: time for all processes to arrive.
+        lost_after_seconds: time without a heartbeat after which a process counts as lost.
+        connect_seconds: timeout for all processes to join.
 
     Raises:
         ConfigError: a setting cannot be used, the cluster is not recognised, or process 0 cannot
@@ -79,7 +79,7 @@ def membership(
         "coordinator_address": coordinator,
         "num_processes": num_processes,
         "process_id": process_id,
-        # Else Slurm's environment would choose one device for each process here too.
+        # Otherwise Slurm's environment would choose one device per process here too.
         "cluster_detection_method": "deactivate",
     }
     _join({} if auto else given, lost_after_seconds, connect_seconds)
@@ -90,18 +90,18 @@ def membership(
 
 
 def is_main_process() -> bool:
-    """Whether this is process 0, which writes the files and speaks for all."""
+    """Returns whether this is process 0, which writes the files and logs for all."""
     return jax.process_index() == 0
 
 
 def barrier(name: str) -> None:
-    """Returns when every process has called it with this name."""
+    """Waits until every process has called it with this name."""
     if jax.process_count() > 1:
         multihost_utils.sync_global_devices(name)
 
 
 def all_devices() -> list[Any]:
-    """The devices of all processes, those of each together and in the order of the processes.
+    """Returns the devices of all processes, grouped in the order of the processes.
 
     Raises:
         ConfigError: some processes have more devices than others.
@@ -112,14 +112,14 @@ def all_devices() -> list[Any]:
     if len(set(numbers.values())) > 1:
         each = ", ".join(f"process {index}: {numbers[index]}" for index in sorted(numbers))
         raise ConfigError(
-            f"All processes need the same number of devices ({each}); choose those that each of "
-            "them sees (CUDA_VISIBLE_DEVICES)."
+            f"All processes need the same number of devices ({each}); set those that each one sees "
+            "with CUDA_VISIBLE_DEVICES."
         )
     return sorted(jax.devices(), key=lambda device: (device.process_index, device.id))
 
 
 def check_agreement(what: str, value: str) -> None:
-    """Raises a ConfigError, in every process, where not all have the same value.
+    """Raises a ConfigError, in every process, if their values differ.
 
     Args:
         what: named in the error.
@@ -132,8 +132,8 @@ def check_agreement(what: str, value: str) -> None:
     others = [str(i) for i, other in enumerate(digests) if (other != digests[0]).any()]
     if others:
         raise ConfigError(
-            f"process {', '.join(others)} has other {what} than process 0; give all processes the "
-            "same command but for distributed.process_id, and the same files."
+            f"process {', '.join(others)} has other {what} than process 0; run the same command "
+            "with the same files in all processes, except for distributed.process_id."
         )
 
 
@@ -171,18 +171,18 @@ def _find_problems(
     if not 0 <= process_id < num_processes:
         problems.append(
             f"distributed.process_id={process_id} must be one of 0 to {num_processes - 1} for "
-            f"distributed.num_processes={num_processes}, another for each process."
+            f"distributed.num_processes={num_processes}, different for each process."
         )
     return problems
 
 
 def _join(given: dict, lost_after_seconds: int, connect_seconds: int) -> None:
-    # It would take SIGTERM for itself, from C++; training/stop.py agrees on a stop by other means.
+    # It would handle SIGTERM from C++; training/stop.py agrees on a stop by other means.
     jax.config.update("jax_enable_preemption_service", False)
-    where = given.get("coordinator_address", "the address that the cluster gives")
-    _say_on_abort(
-        f"rdvar: not all processes met at {where} within {connect_seconds} s; start as many as "
-        "distributed.num_processes says, each with an id of its own, where that can be reached.",
+    where = given.get("coordinator_address", "the cluster's address")
+    _handle_abort(
+        f"rdvar: not all processes joined at {where} within {connect_seconds} s; start "
+        "distributed.num_processes of them, each with its own id, where it can be reached.",
         EXIT_LOST,
     )
     try:
@@ -192,19 +192,19 @@ def _join(given: dict, lost_after_seconds: int, connect_seconds: int) -> None:
             heartbeat_timeout_seconds=lost_after_seconds,
             shutdown_timeout_seconds=max(lost_after_seconds, SHUTDOWN_SECONDS),
         )
-    except Exception as error:  # of many kinds, some from the cluster's own tools
+    except Exception as error:  # of many types, some from the cluster's tools
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        mend = (
-            "distributed.auto=True knows Slurm, Open MPI 4 and, with the package `kubernetes`, a "
-            "Kubernetes job; elsewhere give distributed.coordinator, num_processes and process_id"
+        remedy = (
+            "distributed.auto=True supports Slurm, Open MPI 4 and, with the package `kubernetes`, "
+            "Kubernetes jobs; elsewhere set distributed.coordinator, num_processes and process_id"
             if not given
             else f"process 0 listens on distributed.coordinator={where}, which needs a free port"
         )
-        raise ConfigError(f"the processes cannot be joined ({reason}); {mend}.") from error
+        raise ConfigError(f"the processes cannot be joined ({reason}); {remedy}.") from error
     index, count = jax.process_index(), jax.process_count()
-    _say_on_abort(
+    _handle_abort(
         f"rdvar: JAX has ended process {index} of {count}, because it lost another process of the "
-        "job (its message above says which); the same command, on all processes, goes on from the "
+        "job (its message above says which); the same command, on all processes, resumes from the "
         "last checkpoint.",
         EXIT_LOST,
     )
@@ -215,8 +215,8 @@ def _join(given: dict, lost_after_seconds: int, connect_seconds: int) -> None:
     logger.info("%d processes, %d devices", count, jax.device_count())
 
 
-def _say_on_abort(sentence: str, exit_code: int) -> None:
-    """What SIGABRT does from now on. Not by `signal`: abort() does not wait for the main thread."""
+def _handle_abort(sentence: str, exit_code: int) -> None:
+    """Handles SIGABRT from now on. Not by `signal`: abort() does not wait for the main thread."""
     global _on_abort
 
     def on_abort(_: int) -> None:
@@ -234,12 +234,12 @@ def _say_on_abort(sentence: str, exit_code: int) -> None:
 def _leave(
     error: BaseException, report: Callable[[BaseException], int], lost_after_seconds: int
 ) -> None:
-    """Says what happened and ends the process, without waiting for the others."""
+    """Reports an error and ends the process, without waiting for the others."""
     if isinstance(error, jax.errors.JaxRuntimeError):
-        # On CPU the collective fails as soon as the connection does. JAX knows later whether a
-        # process was lost, and then aborts, which says so.
+        # On CPU the collective fails as soon as the connection does. If a process was lost, JAX
+        # notices later and aborts, and the handler reports it.
         reason = (str(error).splitlines() or [""])[0]
-        logger.warning("a step failed (%s); waiting to learn whether a process was lost", reason)
+        logger.warning("a step failed (%s); waiting to see whether a process was lost", reason)
         time.sleep(lost_after_seconds + LINGER_SECONDS)
     try:
         code = report(error)

@@ -2,30 +2,26 @@
 
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from rdvar_jax.data.loading.arrays import TrainSet
-from rdvar_jax.data.loading.tiles import score_in_tiles
-from rdvar_jax.data.pixels.geometry import Geometry
 from rdvar_jax.devices.processes import barrier, is_main_process
 from rdvar_jax.errors import CheckpointError, ConfigError
 from rdvar_jax.models.reverse_distillation import ReverseDistillation, read_teacher
 from rdvar_jax.runs.bundle import describe, make_program, refuse_geometry
 from rdvar_jax.runs.config import BEST_METRICS, Config, determining_settings, resolved
 from rdvar_jax.runs.recipe import Recipe
-from rdvar_jax.runs.saved_run import SavedRun, TrainedRun
+from rdvar_jax.runs.resume_checks import refuse_another
+from rdvar_jax.runs.saved_run import SavedRun, TrainedRun, tiled
 from rdvar_jax.runs.threshold_file import RULE, read_threshold
 from rdvar_jax.runs.workdir import (
     Workdir,
     enter_workdir,
     load_config,
     open_workdir,
-    refuse_other_settings,
     save_config,
     write_skipped,
 )
@@ -153,7 +149,7 @@ class Run:
         """
         found = self.checkpoints.find()
         if found is not None:
-            self._refuse_another(found, provenance)
+            refuse_another(found, provenance, self.workdir)
         if is_main_process():
             self.checkpoints.set_aside_unfinished()
         barrier("unfinished checkpoints")
@@ -191,7 +187,7 @@ class Run:
         assert restored is not None  # otherwise find returned None, or restore raised
         state, saved = restored
         here = {"settings": determining_settings(self.config), "teacher": teacher_sha256}
-        self._refuse_another(saved, here)
+        refuse_another(saved, here, self.workdir)
         return SavedRun(model.with_student(student_of(state)), saved, teacher_sha256)
 
     def load_scorer(self, checkpoint: str = "latest") -> TrainedRun:
@@ -255,50 +251,3 @@ class Run:
             stored = {"threshold": threshold, "rule": RULE, "method": "given"}
         about = describe(self.recipe, found, checkpoint, stored)
         return Detector(about, *make_program(self.recipe, found), batch_size)
-
-    def refuse_if_not_resumable(self) -> None:
-        """Raises a CheckpointError if the saved state cannot be trained further."""
-        saved = self.checkpoints.find()
-        if saved is None:
-            return
-        if "imported" in saved.provenance:
-            source = saved.provenance["imported"]["source"]
-            what = f"was imported from {source} and cannot be trained further, because that file"
-            why = "has neither Adam's moments nor the epoch"
-        elif "own_loss" in saved.provenance:
-            what = f"was trained with the loss {saved.provenance['own_loss']} and cannot be trained"
-            why = "further here, because no setting names that loss"
-        else:
-            return
-        raise CheckpointError(
-            f"{self.workdir.folder} holds a run that {what} {why}; give another --workdir to train "
-            "from the start."
-        )
-
-    def _refuse_another(self, saved: SavedStep, provenance: dict[str, Any]) -> None:
-        """Raises a CheckpointError if a state has other settings, data or weights."""
-        workdir = self.workdir
-        where = f"the checkpoint of step {saved.step} in {workdir.folder}"
-        refuse_other_settings(saved.provenance["settings"], provenance["settings"], where)
-        if saved.provenance["teacher"] != provenance["teacher"]:
-            raise CheckpointError(
-                f"{where} was trained with a different teacher than {workdir.teacher}; restore "
-                "that file, or give another --workdir."
-            )
-        if "data" in provenance and saved.provenance["data"] != provenance["data"]:
-            raise CheckpointError(
-                f"{where} was trained on different images than those now in data.root; restore "
-                "the training images, or give another --workdir."
-            )
-
-
-def tiled(score: Callable, geometry: Geometry) -> Callable:
-    """Wraps a scoring function so that it scores tiled images at their own size."""
-    if not geometry.is_tiled:
-        return score
-    tile = geometry.height, geometry.width
-
-    def score_whole(images: np.ndarray, progress: bool = False) -> tuple[np.ndarray, np.ndarray]:
-        return score_in_tiles(score, images, tile, geometry.overlap, progress)
-
-    return score_whole

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rdvar_jax.data.loading.tiles import score_in_tiles
+from rdvar_jax.data.pixels.geometry import Geometry
 from rdvar_jax.models.reverse_distillation import ReverseDistillation
 from rdvar_jax.training.checkpoint import SavedStep
 
@@ -33,3 +35,15 @@ class TrainedRun:
     score: Callable[..., tuple[np.ndarray, np.ndarray]]
     saved: SavedStep
     teacher_sha256: str
+
+
+def tiled(score: Callable, geometry: Geometry) -> Callable:
+    """Wraps a scoring function so that it scores tiled images at their own size."""
+    if not geometry.is_tiled:
+        return score
+    tile = geometry.height, geometry.width
+
+    def score_whole(images: np.ndarray, progress: bool = False) -> tuple[np.ndarray, np.ndarray]:
+        return score_in_tiles(score, images, tile, geometry.overlap, progress)
+
+    return score_whole

@@ -1,8 +1,8 @@
-"""Photographs of parts that do not exist: a data set that needs no download and no licence.
+"""Synthetic photographs of parts: a data set that needs no download and no licence.
 
-Four categories, each with its own normal variation (light, place, angle, texture, tolerances,
+Four categories, each with its own normal variation (light, position, angle, texture, tolerances,
 noise) and its own defects with exact masks. A part is a height field with materials (`surface`),
-lit (`light`) and photographed (`camera`); defects change the field, and the mask is where they did.
+lit (`light`) and photographed (`camera`); the mask is where a defect changes the field.
 """
 
 from rdvar_jax.synthetic.picture import CATEGORIES, DEFECTS, render

@@ -1,4 +1,4 @@
-"""Four tablets in a blister pack: scored, turned as they fell, on foil and under clear domes."""
+"""Four scored tablets in a blister pack, randomly turned, on foil under clear domes."""
 
 from dataclasses import dataclass
 
@@ -26,7 +26,7 @@ _HALF = 0.455  # of the card's side
 _PITCH = 0.43
 _POCKET, _TABLET = 0.195, 0.145  # radii
 _THICK = 0.05  # of a tablet at its rim
-_EMBOSSING = 0.036  # from one dot of the foil to the next but one
+_EMBOSSING = 0.036  # twice the pitch of the foil's dots
 _TABLE: Colour = (0.035, 0.055, 0.075)
 _COLOUR: Colour = (0.72, 0.38, 0.27)
 _SPOTS: tuple[Colour, ...] = ((0.72, 0.66, 0.52), (0.30, 0.14, 0.08), (0.70, 0.60, 0.16))
@@ -46,7 +46,7 @@ class _Tablet:
 
 
 def draw(shot: Shot) -> tuple[Surface, Light]:
-    """The pack of one image on a table, and the light."""
+    """Draws the pack of one image on a table, and the light."""
     draws, flaw = shot.draws, shot.flaw
     light = Light.drawn(draws, azimuth=-2.1, height=0.95, key=0.9, fill=0.5)
     image = Frame.of_image(shot.size)
@@ -100,7 +100,7 @@ def _table(shot: Shot) -> Surface:
 
 
 def _add_card(surface: Surface, film: np.ndarray, light: Light, frame: Frame, draws: Draws) -> None:
-    """Embossed foil, a little creased, under clear plastic."""
+    """Adds embossed foil, a little creased, under clear plastic."""
     pixel = 1.0 / frame.size
     edge = box(frame, _HALF, _HALF, 0.05)
     solid = smoothstep(pixel, -pixel, edge)
@@ -124,7 +124,7 @@ def _add_dome(
     window: Window,
     pushed: np.ndarray | np.float32,
 ) -> None:
-    """A flat lid with a round shoulder and a steep wall; the foil below it is a little darker."""
+    """Adds a flat lid with a round shoulder and a steep wall; the foil below is a bit darker."""
     radius = np.hypot(near.u, near.v)
     inward = np.clip((np.float32(_POCKET) - radius) / np.float32(0.10), 0, 1)
     height = np.float32(0.006) + np.float32(0.085) * np.sqrt(inward * (2 - inward))
@@ -136,7 +136,7 @@ def _add_dome(
 
 
 def _buckle(near: Frame, shot: Shot) -> tuple[np.ndarray, np.ndarray]:
-    """How far a dome is pushed in, a crater with folds; and how white the plastic got, 0 to 1."""
+    """Returns the depth of a crater with folds in a dome, and the plastic's whitening, 0 to 1."""
     flaw = shot.flaw
     angle, reach = flaw.uniform(0, 2 * np.pi), between(0.11, 0.15, shot.severity)
     place = near.moved(0.07 * np.cos(angle), 0.07 * np.sin(angle), flaw.uniform(0, np.pi))
@@ -154,7 +154,7 @@ def _buckle(near: Frame, shot: Shot) -> tuple[np.ndarray, np.ndarray]:
 def _tablet(
     frame: Frame, window: Window, tone: float, powder: np.ndarray, shot: Shot, defect: str | None
 ) -> _Tablet:
-    """Domed, with a rim, and scored across."""
+    """Makes a domed tablet with a rim, scored across."""
     pixel = 1.0 / shot.size
     powder = powder[window]
     radius = np.hypot(frame.u, frame.v)
@@ -192,7 +192,7 @@ def _lay(surface: Surface, tablets: list[_Tablet], light: Light) -> None:
 
 
 def _break(frame: Frame, powder: np.ndarray, shot: Shot) -> np.ndarray:
-    """Signed distance to the line along which a tablet broke: short, straight, of any depth."""
+    """Signed distance to the line along which a tablet broke."""
     turned = frame.moved(0, 0, shot.flaw.uniform(0, 2 * np.pi))
     left = between(0.095, 0.01, shot.severity)
     teeth = np.interp(turned.v, np.linspace(-0.15, 0.15, 17), 0.008 * shot.flaw.normals(17))

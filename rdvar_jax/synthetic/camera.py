@@ -1,4 +1,4 @@
-"""Lens, sensor and eight bits: light becomes a picture."""
+"""Camera model: lens, sensor and 8-bit quantisation."""
 
 import numpy as np
 from PIL import Image
@@ -8,14 +8,14 @@ from rdvar_jax.synthetic.fields import Frame
 from rdvar_jax.synthetic.light import Light
 
 _GAMMA = 2.2
-_KNEE = 0.8  # above it, a camera's curve bends: highlights run out, they are not cut off
+_KNEE = 0.8  # above it a camera's curve bends: highlights roll off instead of clipping
 _VIGNETTING = 0.3
 
 
 def photograph(radiance: np.ndarray, light: Light, size: int, draws: Draws) -> np.ndarray:
-    """Linear light, [W, W, 3], becomes uint8 [size, size, 3].
+    """Converts linear light [W, W, 3] to uint8 [size, size, 3].
 
-    The exposure is fixed, not measured: a defect must not change the rest of the picture.
+    The exposure is fixed, not measured, so that a defect changes nothing else in the picture.
     """
     image = _through_lens(radiance, size)
     frame = Frame.of_image(size)
@@ -31,8 +31,7 @@ def photograph(radiance: np.ndarray, light: Light, size: int, draws: Draws) -> n
 
 
 def _through_lens(radiance: np.ndarray, size: int) -> np.ndarray:
-    # Pillow's bilinear filter spans two pixels of the result: a lens that is sharp, but no sharper
-    # than its sensor.
+    # Pillow's bilinear filter spans two pixels of the result: a lens as sharp as its sensor.
     channels = np.ascontiguousarray(np.moveaxis(radiance, -1, 0), np.float32)
     lens = Image.Resampling.BILINEAR
     small = [Image.fromarray(channel).resize((size, size), lens) for channel in channels]
@@ -40,7 +39,7 @@ def _through_lens(radiance: np.ndarray, size: int) -> np.ndarray:
 
 
 def _grain(grey: np.ndarray, draws: Draws) -> np.ndarray:
-    """Sensor noise: mostly alike in the three colours, stronger in bright places."""
+    """Makes sensor noise: mostly shared by the three channels, stronger in bright places."""
     size = grey.shape[0]
     common = draws.normals(size, size, 1) * np.float32(0.006)
     coloured = draws.normals(size, size, 3) * np.float32(0.005)

@@ -1,4 +1,4 @@
-"""Plain-woven cloth, seen close: threads that wander, swell and cross over one another."""
+"""Plain-woven cloth in close-up: threads that wander, swell and cross one another."""
 
 from dataclasses import dataclass
 
@@ -19,11 +19,11 @@ from rdvar_jax.synthetic.surface import Colour, Shot, Surface
 DEFECTS = ("foreign_body", "hole", "missing_thread", "pulled", "stain")
 
 _THREADS = 27  # across the image
-_TABLE = 97  # random properties repeat after so many threads
+_TABLE = 97  # threads after which random properties repeat
 _WARP: Colour = (0.155, 0.215, 0.285)
 _WEFT: Colour = (0.46, 0.475, 0.47)
 _BELOW: Colour = (0.05, 0.05, 0.055)  # the table that holes show
-_GONE = np.float32(-1.6)  # the height, in half threads, of a thread that is not there
+_GONE = np.float32(-1.6)  # height of a missing thread, in half threads
 _STAINS: tuple[Colour, ...] = ((0.30, 0.22, 0.13), (0.25, 0.25, 0.27), (0.55, 0.20, 0.16))
 _THREAD_ENDS: tuple[Colour, ...] = ((0.55, 0.05, 0.04), (0.02, 0.02, 0.02), (0.70, 0.50, 0.07))
 
@@ -32,16 +32,16 @@ _THREAD_ENDS: tuple[Colour, ...] = ((0.55, 0.05, 0.04), (0.02, 0.02, 0.02), (0.7
 class _Threads:
     """One of the two sets of threads, each [W, W]."""
 
-    number: np.ndarray  # int32, which thread a pixel belongs to
+    number: np.ndarray  # int32, index of the thread at a pixel
     across: np.ndarray  # -0.5 ... 0.5, from the thread's middle
     along: np.ndarray  # in threads of the other set
     half: np.ndarray  # half the thread's width
     tone: np.ndarray  # colour, relative
-    gone: np.ndarray  # bool, where it is torn or was never there
+    gone: np.ndarray  # bool, where it is torn or missing
 
 
 def draw(shot: Shot) -> tuple[Surface, Light]:
-    """The cloth of one image, and its light."""
+    """Draws the cloth of one image, and its light."""
     light = Light.drawn(shot.draws, azimuth=-2.2, height=0.75, key=0.95, fill=0.42)
     image = Frame.of_image(shot.size)
     place = image.moved(shot.flaw.uniform(0.22, 0.78), shot.flaw.uniform(0.22, 0.78))
@@ -51,7 +51,7 @@ def draw(shot: Shot) -> tuple[Surface, Light]:
     gap = _leave_out(shot, place, warp, weft) if shot.defect == "missing_thread" else None
     surface = _weave(shot, warp, weft)
     if gap is not None:
-        # What crosses the gap has lost its support, and sags into the shade of its neighbours.
+        # Threads across the gap lose their support and sag into the shade of their neighbours.
         shade = np.float32(between(0.65, 0.45, shot.severity))
         surface.visible = surface.visible * np.where(gap, shade, np.float32(1))
         surface.claimed = gap
@@ -104,7 +104,7 @@ def _set_of_threads(draws: Draws, across: np.ndarray, along: np.ndarray) -> _Thr
 
 
 def _along_threads(table: np.ndarray, number: np.ndarray, along: np.ndarray) -> np.ndarray:
-    """Noise that is smooth along a thread and independent from thread to thread."""
+    """Makes noise that is smooth along a thread and independent between threads."""
     floor = np.floor(along)
     part = along - floor
     part = part * part * (3 - 2 * part)
@@ -120,7 +120,7 @@ def _tear(shot: Shot, place: Frame, warp: _Threads, weft: _Threads) -> None:
     turned = place.moved(0, 0, shot.flaw.uniform(0, np.pi))
     distance = np.hypot(turned.u / longer, turned.v) - np.float32(radius)
     for threads in (warp, weft):
-        # Threads tear one by one, each at a length of its own at either side.
+        # Each thread tears at its own length on either side.
         ends = shot.flaw.normals(_TABLE, 2).clip(-1.5, 1)
         side = (threads.along > threads.along[_middle(place)]).astype(int)
         frayed = distance + np.float32(0.35 * radius) * ends[threads.number % _TABLE, side]
@@ -128,7 +128,7 @@ def _tear(shot: Shot, place: Frame, warp: _Threads, weft: _Threads) -> None:
 
 
 def _leave_out(shot: Shot, place: Frame, warp: _Threads, weft: _Threads) -> np.ndarray:
-    """Take a stretch of one thread away; gives where it was, seen or behind another thread."""
+    """Removes a stretch of one thread; returns where it was, visible or hidden."""
     threads = (warp, weft)[shot.flaw.integer(2)]
     middle = _middle(place)
     reach = between(4, 10, shot.severity)
@@ -139,7 +139,7 @@ def _leave_out(shot: Shot, place: Frame, warp: _Threads, weft: _Threads) -> np.n
 
 
 def _middle(place: Frame) -> tuple[int, int]:
-    """The pixel at the origin."""
+    """Returns the pixel at the origin."""
     row, column = np.unravel_index(np.argmin(np.hypot(place.u, place.v)), place.u.shape)
     return int(row), int(column)
 
@@ -165,7 +165,7 @@ def _weave(shot: Shot, warp: _Threads, weft: _Threads) -> Surface:
 
 
 def _thread_height(threads: _Threads, sign: int) -> np.ndarray:
-    """Height in half threads: round across, up and down along."""
+    """Computes height in half threads: round across, a wave along."""
     odd = np.where(threads.number % 2 == 0, np.float32(sign), np.float32(-sign))
     wave = odd * np.cos(np.float32(np.pi) * (threads.along - np.float32(0.5)))
     # Flattened: pressed cloth shows more of its threads than a sine would.
@@ -177,6 +177,6 @@ def _thread_height(threads: _Threads, sign: int) -> np.ndarray:
 
 
 def _fibres(threads: _Threads, fuzz: np.ndarray) -> np.ndarray:
-    """The twist of a yarn: fine slanting lines, none of them quite straight."""
+    """Makes the twist of a yarn: fine slanted lines, none of them quite straight."""
     turn = threads.along * np.float32(16) + threads.across * np.float32(11)
     return np.sin(turn + np.float32(1.7) * threads.number.astype(np.float32) + 2 * fuzz)

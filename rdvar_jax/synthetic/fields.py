@@ -1,6 +1,6 @@
 """Fields over the image: coordinates, smooth noise, distances to shapes.
 
-Lengths are in widths of the image: x to the right, y down, both from 0 to 1, so a scene has no
+Lengths are in image widths: x to the right, y down, both from 0 to 1, so a scene has no
 resolution. W is the side of the work grid, which is finer than the final image.
 """
 
@@ -19,7 +19,7 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class Frame:
-    """Coordinates of a part that lies shifted and turned in the image, each float32 [W, W]."""
+    """Coordinates of a part that is shifted and rotated in the image, each float32 [W, W]."""
 
     u: np.ndarray
     v: np.ndarray
@@ -31,28 +31,28 @@ class Frame:
 
     @classmethod
     def of_image(cls, size: int) -> "Frame":
-        """x and y of the centres of the pixels."""
+        """Makes the frame of the pixel centres."""
         line = (np.arange(size, dtype=np.float32) + np.float32(0.5)) / np.float32(size)
         return cls(*np.meshgrid(line, line))
 
     def moved(self, x: float, y: float, angle: float = 0.0) -> "Frame":
-        """The frame of a part whose origin is at (x, y) of this one, turned by `angle`."""
+        """Returns the frame with its origin at (x, y) of this one, rotated by `angle`."""
         cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))
         du, dv = self.u - np.float32(x), self.v - np.float32(y)
         return Frame(cos * du + sin * dv, cos * dv - sin * du)
 
     def cut(self, window: Window) -> "Frame":
-        """The coordinates within a window of the image."""
+        """Crops the coordinates to a window of the image."""
         return Frame(self.u[window], self.v[window])
 
     def window(self, low: Point, high: Point) -> Window:
-        """The smallest window of the image with all points from (u, v) = `low` to `high`."""
+        """Returns the smallest window with all points from (u, v) = `low` to `high`."""
         inside = (self.u > low[0]) & (self.u < high[0]) & (self.v > low[1]) & (self.v < high[1])
         return bounds(inside)
 
 
 def bounds(region: np.ndarray) -> Window:
-    """The smallest window that holds all True of a bool [W, W]; empty if there is none."""
+    """Returns the smallest window that holds all True of a bool [W, W]; may be empty."""
     rows, columns = np.flatnonzero(region.any(axis=1)), np.flatnonzero(region.any(axis=0))
     if not rows.size:
         return slice(0, 0), slice(0, 0)
@@ -60,22 +60,22 @@ def bounds(region: np.ndarray) -> Window:
 
 
 def resized(field: np.ndarray, size: int) -> np.ndarray:
-    """A coarse field, float32 [h, w], made smooth on the work grid [size, size]."""
+    """Upsamples a coarse field, float32 [h, w], smoothly to the work grid [size, size]."""
     image = Image.fromarray(np.ascontiguousarray(field, np.float32))
     return np.asarray(image.resize((size, size), Image.Resampling.BICUBIC))
 
 
 def blurred(field: np.ndarray, radius: float) -> np.ndarray:
-    """A field [W, W] blurred over about `radius` widths of the image; ends within 2 radii.
+    """Blurs a field [W, W] over about `radius` image widths; the support ends within 2 radii.
 
-    Worked out on a coarse grid: whatever is this smooth needs no finer one.
+    Computed on a coarse grid, which is enough for a result this smooth.
     """
     size = field.shape[0]
     coarse = max(8, min(size, round(4 / radius)))
     image = Image.fromarray(np.ascontiguousarray(field, np.float32))
     small = np.asarray(image.resize((coarse, coarse), Image.Resampling.BOX))
     width = max(1, round(radius * coarse))
-    for _ in range(2):  # two boxes are near enough to a bell, and end where it would not
+    for _ in range(2):  # two boxes approximate a Gaussian, with finite support
         small = ndimage.uniform_filter(small, width, mode="nearest")
     return resized(small, size)
 
@@ -83,29 +83,29 @@ def blurred(field: np.ndarray, radius: float) -> np.ndarray:
 def noise(
     draws: Draws, size: int, cells: float, octaves: int = 1, stretch: float = 1
 ) -> np.ndarray:
-    """Smooth noise with `cells` waves or so across the image, mean 0, deviation near 1.
+    """Makes smooth noise with about `cells` waves across the image, mean 0, deviation near 1.
 
-    Each octave is twice as fine and half as strong; `stretch` makes them longer along x.
+    Each octave is twice as fine and half as strong; `stretch` elongates them along x.
     """
     total = np.zeros((size, size), np.float32)
     for octave in range(octaves):
         rows = max(2, round(cells * 2**octave))
         columns = max(2, round(rows / stretch))
-        # Nothing finer than the grid: it would be lost in the resize, at the price of its draws.
+        # Nothing finer than the grid, which the resize would lose.
         lattice = draws.normals(rows, columns)
         total += resized(lattice[: 2 * size, : 2 * size], size) * np.float32(0.5**octave)
     return total
 
 
 def sampled(texture: np.ndarray, u: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """A texture [h, w] that covers u, v of -0.5 ... 1.5, looked up at a part's coordinates."""
+    """Samples a texture [h, w] that covers u, v of -0.5 ... 1.5 at a part's coordinates."""
     rows = (v + np.float32(0.5)) * np.float32((texture.shape[0] - 1) / 2)
     columns = (u + np.float32(0.5)) * np.float32((texture.shape[1] - 1) / 2)
     return ndimage.map_coordinates(texture, (rows, columns), order=1, mode="reflect")
 
 
 def smoothstep(low: float, high: float, value: np.ndarray) -> np.ndarray:
-    """0 up to `low`, 1 from `high` on, smooth between; `low` may be the greater one."""
+    """Returns 0 up to `low`, 1 from `high` on, smooth between; `low` may be the greater one."""
     part = np.clip((value - np.float32(low)) / np.float32(high - low), 0, 1)
     return part * part * (3 - 2 * part)
 
@@ -113,12 +113,12 @@ def smoothstep(low: float, high: float, value: np.ndarray) -> np.ndarray:
 def mixed(
     low: np.ndarray | np.float32, high: np.ndarray | np.float32, share: np.ndarray
 ) -> np.ndarray:
-    """`low` where share is 0, `high` where it is 1."""
+    """Interpolates from `low`, where share is 0, to `high`, where it is 1."""
     return low + (high - low) * share
 
 
 def between(low: float, high: float, share: float) -> float:
-    """`low` if share is 0, `high` if it is 1."""
+    """Interpolates from `low`, if share is 0, to `high`, if it is 1."""
     return low + (high - low) * share
 
 
@@ -136,11 +136,11 @@ def box(frame: Frame, half_u: float, half_v: float, corner: float = 0.0) -> np.n
 
 
 def hexagon(frame: Frame, radius: float, corner: float = 0.0) -> np.ndarray:
-    """Signed distance to a hexagon whose flats lie `radius` from the origin (rounded corners)."""
+    """Signed distance to a hexagon with flats at `radius` from the origin, rounded corners."""
     across = np.float32(radius - corner)
     half_side = across * np.float32(1 / np.sqrt(3))
     u, v = np.abs(frame.u), np.abs(frame.v)
-    # Folded over the flat at 60 degrees, so that one flat stands for all six.
+    # Folded over the flat at 60 degrees, so that one flat represents all six.
     normal_u, normal_v = np.float32(-np.sqrt(3) / 2), np.float32(0.5)
     fold = 2 * np.minimum(normal_u * u + normal_v * v, 0)
     u, v = u - fold * normal_u, v - fold * normal_v
@@ -150,7 +150,7 @@ def hexagon(frame: Frame, radius: float, corner: float = 0.0) -> np.ndarray:
 
 
 def polyline(frame: Frame, points: Sequence[Point] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Distance to a chain of straight strokes, and how far along it the nearest point is (0-1)."""
+    """Distance to a polyline, and the position of the nearest point along it (0-1)."""
     distance = np.full(frame.u.shape, np.inf, np.float32)
     along = np.zeros(frame.u.shape, np.float32)
     count = len(points) - 1
@@ -168,7 +168,7 @@ def polyline(frame: Frame, points: Sequence[Point] | np.ndarray) -> tuple[np.nda
 
 
 def wandering(draws: Draws, length: float, bend: float, count: int = 18) -> np.ndarray:
-    """Points of a smooth random curve around the origin, [count + 1, 2]; `bend` in radians."""
+    """Draws a smooth random curve around the origin, [count + 1, 2]; `bend` in radians."""
     heading = draws.uniform(0, 2 * np.pi)
     turns = draws.normals(4) * np.float32(bend / 2)
     turn = np.interp(np.linspace(0, 3, count), np.arange(4), turns)
@@ -179,7 +179,7 @@ def wandering(draws: Draws, length: float, bend: float, count: int = 18) -> np.n
 
 
 def blob(draws: Draws, frame: Frame, radius: float, rough: float = 0.35) -> np.ndarray:
-    """Signed distance, roughly, to an irregular spot around the origin; never beyond 2 radii."""
+    """Approximate signed distance to an irregular spot at the origin; never beyond 2 radii."""
     angle = np.arctan2(frame.v, frame.u)
     edge = np.ones_like(angle)
     for order in range(1, 6):

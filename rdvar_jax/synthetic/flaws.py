@@ -1,6 +1,6 @@
-"""Defects that many surfaces can have. Each changes a Surface in place.
+"""Defects that several categories share. Each changes a Surface in place.
 
-`severity` runs from 0, hard to see, to 1, obvious; `frame` has its origin where the defect is.
+`severity` runs from 0, hard to see, to 1, obvious; `frame` has its origin at the defect.
 """
 
 import numpy as np
@@ -31,22 +31,22 @@ def scratch(
     bright: float,
     within: np.ndarray,
 ) -> None:
-    """A groove with raised edges in metal.
+    """Adds a groove with raised edges in metal.
 
     Args:
-        surface: Is changed.
+        surface: Changed in place.
         draws: For its course.
         frame: With its origin in the middle of the scratch.
         severity: 0 to 1.
-        length: In widths of the image.
-        bright: The diffuse grey of what it lays bare.
+        length: In image widths.
+        bright: Diffuse grey of the exposed metal.
         within: Where it can be, 0 to 1, [W, W].
     """
     width = between(0.004, 0.007, severity)
     points = wandering(draws, length * draws.uniform(0.7, 1.2), 0.5, 8)
     window = _around(frame, points, 3 * width)
     distance, along = polyline(frame.cut(window), points)
-    # It comes and goes with the pressure of what made it, and tapers at both ends.
+    # Its width varies with the pressure of the tool, and tapers at both ends.
     pressure = 0.75 + 0.25 * draws.normals(9).clip(-1, 1)
     half = np.float32(width) * np.interp(along, np.linspace(0, 1, 9), pressure)
     half *= smoothstep(0, 0.12, along) * smoothstep(1, 0.88, along)
@@ -70,16 +70,16 @@ def stain(
     opaque: bool = False,
     within: np.ndarray | None = None,
 ) -> None:
-    """A dried spot that tints what is below it, or an opaque crust; densest at its rim.
+    """Adds a dried spot that tints the surface, or an opaque crust; densest at its rim.
 
     Args:
-        surface: Is changed.
+        surface: Changed in place.
         draws: For its shape.
         frame: With its origin in the middle of the spot.
         severity: 0 to 1.
-        radius: In widths of the image.
-        colour: Of the crust, or what passes through the tint.
-        opaque: A crust, and no tint.
+        radius: In image widths.
+        colour: Of the crust, or transmitted by the tint.
+        opaque: A crust instead of a tint.
         within: Where it can be, 0 to 1, [W, W]; anywhere by default.
     """
     ragged = noise(draws, surface.height.shape[0], 1.2 / radius, 3)
@@ -112,16 +112,16 @@ def strand(
     colour: Colour,
     gloss: float = 0.15,
 ) -> None:
-    """A hair, a thread or a chip of swarf that lies on the surface and casts a shadow.
+    """Adds a hair, thread or chip of swarf on the surface, with its shadow.
 
     Args:
-        surface: Is changed.
+        surface: Changed in place.
         light: Casts the shadow.
         draws: For its curve.
         frame: With its origin in the middle of the strand.
         severity: 0 to 1, changes the width.
-        length: In widths of the image.
-        width: In widths of the image.
+        length: In image widths.
+        width: In image widths.
         bend: How much it turns over its length, radians.
         colour: Diffuse.
         gloss: 0 to 1.

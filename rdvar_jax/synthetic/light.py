@@ -1,4 +1,4 @@
-"""Lamps, reflections and shadows: a surface becomes the light that leaves it."""
+"""Shading: a lamp, reflections and shadows on a surface."""
 
 from dataclasses import dataclass
 
@@ -10,22 +10,22 @@ from rdvar_jax.synthetic.surface import Surface, slopes
 
 _Vectors = tuple[np.ndarray, np.ndarray, np.ndarray]
 
-_EYE_HEIGHT = 2.4  # of the camera; only reflections notice that it is not infinitely far
+_EYE_HEIGHT = 2.4  # of the camera; its finite distance matters only for reflections
 _FILM_ROUGH = 0.13
 
 
 @dataclass(frozen=True)
 class Light:
-    """A lamp of some size, and what stands around."""
+    """A lamp and the ambient light."""
 
-    lamp: tuple[float, float, float]  # its place, in widths of the image; z towards the camera
+    lamp: tuple[float, float, float]  # position in image widths; z towards the camera
     key: float  # strength of the lamp
-    fill: float  # light from everywhere
+    fill: float  # ambient light
     warmth: float  # 0 neutral, 0.05 warm, -0.05 cold
 
     @classmethod
     def drawn(cls, draws: Draws, azimuth: float, height: float, key: float, fill: float) -> "Light":
-        """A lamp near the given place; azimuth in radians, 0 to the right, pi / 2 below."""
+        """Draws a lamp near the given position; azimuth in radians, 0 right, pi / 2 below."""
         azimuth += draws.normal(0.16)
         distance = 1.1 + draws.normal(0.07)
         level = 1 + draws.normal(0.05)
@@ -38,14 +38,14 @@ class Light:
         )
 
     def direction(self) -> tuple[float, float]:
-        """Unit vector in the image from its middle towards the lamp."""
+        """Returns the unit vector in the image from its middle towards the lamp."""
         x, y = self.lamp[0] - 0.5, self.lamp[1] - 0.5
         length = float(np.hypot(x, y))
         return x / length, y / length
 
 
 def shade(surface: Surface, light: Light) -> np.ndarray:
-    """The light that reaches the camera, linear float32 [W, W, 3]; 1 is white."""
+    """Computes the light that reaches the camera, linear float32 [W, W, 3]; 1 is white."""
     frame = Frame.of_image(surface.height.shape[0])
     normal = _normals(surface.height)
     to_lamp = _unit(light.lamp[0] - frame.u, light.lamp[1] - frame.v, np.float32(light.lamp[2]))
@@ -63,12 +63,12 @@ def shade(surface: Surface, light: Light) -> np.ndarray:
 
 
 def cast_shadow(cover: np.ndarray, light: Light, height: float, strength: float) -> np.ndarray:
-    """How much light is left, 0 to 1, [W, W], around a thing that is `height` thick.
+    """Computes the remaining light, 0 to 1, [W, W], around an object `height` thick.
 
     Args:
-        cover: Where the thing is, 0 to 1, [W, W].
-        light: The lamp that throws the shadow.
-        height: In widths of the image.
+        cover: Where the object is, 0 to 1, [W, W].
+        light: The lamp that casts the shadow.
+        height: In image widths.
         strength: Of the shadow, 0 to 1.
     """
     size = cover.shape[0]
@@ -81,7 +81,7 @@ def cast_shadow(cover: np.ndarray, light: Light, height: float, strength: float)
 
 
 def _lobe(surface: Surface, normal: _Vectors, half: _Vectors) -> np.ndarray:
-    """The lamp's blurred reflection, drawn out across the grooves if there are any (Ward)."""
+    """Computes the lamp's blurred reflection, stretched across any grooves (Ward)."""
     upright = np.maximum(_dot(normal, half), np.float32(0.05))
     rough2 = surface.rough * surface.rough
     if surface.groove is None:
@@ -96,7 +96,7 @@ def _lobe(surface: Surface, normal: _Vectors, half: _Vectors) -> np.ndarray:
 
 
 def _room(normal: _Vectors, light: Light) -> np.ndarray:
-    """What a mirror of this slope shows of the room: bright on the lamp's side, dark low down."""
+    """Computes the room's reflection: bright on the lamp's side, dark low down."""
     x, y = light.direction()
     lean = 2 * normal[2] * (normal[0] * np.float32(x) + normal[1] * np.float32(y))
     level = 1 + np.float32(0.5) * np.tanh(np.float32(2.2) * lean)
@@ -105,7 +105,7 @@ def _room(normal: _Vectors, light: Light) -> np.ndarray:
 
 
 def _under_film(radiance: np.ndarray, film: np.ndarray, light: Light, half: _Vectors) -> np.ndarray:
-    """Behind clear plastic, which mirrors the lamp everywhere and the room where it is steep."""
+    """Adds clear plastic on top, which mirrors the lamp everywhere and the room where steep."""
     there = np.clip(film / np.float32(0.002), 0, 1)
     normal = _normals(film)
     mirror = np.float32(0.035) + np.float32(0.75) * (1 - normal[2]) ** 2
@@ -116,7 +116,7 @@ def _under_film(radiance: np.ndarray, film: np.ndarray, light: Light, half: _Vec
 
 
 def _moved(field: np.ndarray, rows: int, columns: int) -> np.ndarray:
-    """Shifted within the image; what comes in from outside is 0."""
+    """Shifts within the image, filling with 0."""
     size = field.shape[0]
     padded = np.pad(field, ((max(rows, 0), max(-rows, 0)), (max(columns, 0), max(-columns, 0))))
     top, left = max(-rows, 0), max(-columns, 0)

@@ -1,4 +1,4 @@
-"""A turned and tapped hexagon nut that lies on a mat, anywhere and at any angle."""
+"""A turned and tapped hexagon nut on a mat, near its middle and at any angle."""
 
 from dataclasses import dataclass
 
@@ -22,7 +22,7 @@ DEFECTS = ("bent", "burr", "chipped", "foreign_body", "rust", "scratch")
 
 _FLAT = 0.30  # from the middle to a flat
 _BORE = 0.165  # radius
-_INNER = 0.80  # of the bore's radius is open: the rest is thread
+_INNER = 0.80  # fraction of the bore's radius that is open: the rest is thread
 _CORNER = _FLAT * 2 / np.sqrt(3)  # from the middle to a corner
 _THICK = 0.10
 _MAT: Colour = (0.060, 0.066, 0.075)
@@ -32,19 +32,19 @@ _SWARF: Colour = (0.35, 0.22, 0.06)
 
 @dataclass
 class _Nut:
-    """Where a nut is, all [W, W]."""
+    """Geometry of a nut, all [W, W]."""
 
     frame: Frame
-    whole: np.ndarray  # signed distance to the outline, as it was made
-    edge: np.ndarray  # the same, as it is now
-    broken: np.ndarray  # signed distance to where a corner broke off, negative in what is left
-    sunk: np.ndarray  # how far the top was beaten down
+    whole: np.ndarray  # signed distance to the outline before the defect
+    edge: np.ndarray  # the same after it
+    broken: np.ndarray  # signed distance to where a corner broke off, negative on the nut
+    sunk: np.ndarray  # how far the top was bent down
     middle: np.ndarray  # distance to the axis
     bore: np.ndarray  # the same, in radii of the bore
 
 
 def draw(shot: Shot) -> tuple[Surface, Light]:
-    """The nut of one image on its mat, and the light."""
+    """Draws the nut of one image on its mat, and the light."""
     light = Light.drawn(shot.draws, azimuth=-2.0, height=1.0, key=1.7, fill=0.42)
     surface = _mat(shot)
     nut = _place(shot)
@@ -119,7 +119,7 @@ def _chip(shot: Shot, frame: Frame) -> np.ndarray:
 
 
 def _bend(shot: Shot, frame: Frame) -> tuple[Frame, np.ndarray]:
-    """A corner that was hit: the coordinates of the part as they were pushed, and how far down."""
+    """Bends a corner: returns the pushed coordinates of the part, and how far down it is bent."""
     corner = np.pi / 3 * shot.flaw.integer(6) + shot.flaw.uniform(-0.15, 0.15)
     struck = frame.moved(_CORNER * np.cos(corner), _CORNER * np.sin(corner))
     reach = np.float32(between(0.12, 0.17, shot.severity))
@@ -132,13 +132,13 @@ def _bend(shot: Shot, frame: Frame) -> tuple[Frame, np.ndarray]:
 
 
 def _add_nut(surface: Surface, light: Light, nut: _Nut, shot: Shot) -> np.ndarray:
-    """Gives where the nut is, 0 to 1, [W, W]."""
+    """Returns where the nut is, 0 to 1, [W, W]."""
     pixel = 1.0 / shot.size
     full = smoothstep(_INNER - pixel / _BORE, _INNER + pixel / _BORE, nut.bore)
     outline = smoothstep(pixel, -pixel, nut.edge)
     solid = outline * full
-    # The shadow is that of the nut as it was made: a missing corner's, some way off, would be in
-    # no mask that a person draws.
+    # The shadow is that of the undamaged nut: a person would not mark the change in the shadow of a
+    # missing corner, some way off.
     surface.shadow(cast_shadow(smoothstep(pixel, -pixel, nut.whole), light, _THICK, 0.62), solid)
     well = outline * (1 - full) * smoothstep(_INNER, _INNER - 0.12, nut.bore)
     surface.visible = surface.visible * (1 - np.float32(0.6) * well)
@@ -154,7 +154,7 @@ def _add_nut(surface: Surface, light: Light, nut: _Nut, shot: Shot) -> np.ndarra
 
 
 def _relief(nut: _Nut, wobble: np.ndarray) -> np.ndarray:
-    """Height: chamfered corners, a countersunk bore, marks of the lathe, and the thread."""
+    """Computes height: chamfered corners, a countersunk bore, lathe marks, and the thread."""
     chamfer = np.float32(0.55) * np.maximum(nut.middle - np.float32(0.93 * _FLAT), 0)
     sink = np.float32(0.9 * _BORE) * np.maximum(np.float32(1.17) - nut.bore, 0)
     worn = np.float32(1.2) * np.maximum(nut.edge + np.float32(0.006), 0)
@@ -179,7 +179,7 @@ def _add_steel(
     surface.rough = mixed(surface.rough, np.float32(0.40), solid)
     surface.visible = surface.visible * (1 - np.float32(0.45) * wall * solid)
     surface.tint = (0.98, 1.0, 1.0)
-    # Grooves run around the middle: at right angles to the way out from it, in image coordinates.
+    # Grooves run around the middle, perpendicular to the radius, in image coordinates.
     out = np.hypot(nut.frame.u, nut.frame.v)
     out_x, out_y = np.gradient(out, axis=1), np.gradient(out, axis=0)
     length = np.maximum(np.hypot(out_x, out_y), np.float32(1e-6))
@@ -188,7 +188,7 @@ def _add_steel(
 
 
 def _add_burr(surface: Surface, nut: _Nut, patches: np.ndarray, shot: Shot) -> None:
-    """A ragged lip of metal that the drill left standing into the bore."""
+    """Adds a ragged lip of metal that the drill left in the bore."""
     angle, radius = shot.flaw.uniform(0, 2 * np.pi), between(0.035, 0.065, shot.severity)
     rim = 0.95 * _INNER * _BORE
     place = nut.frame.moved(rim * np.cos(angle), rim * np.sin(angle))
@@ -202,7 +202,7 @@ def _add_burr(surface: Surface, nut: _Nut, patches: np.ndarray, shot: Shot) -> N
 
 
 def _lay_bare(surface: Surface, nut: _Nut, patches: np.ndarray, solid: np.ndarray) -> None:
-    """The face of the break slopes down to the mat, grey and grainy."""
+    """Adds the face of the break: it slopes down to the mat, grey and grainy."""
     face = solid * smoothstep(-0.020, -0.014, nut.broken)
     drop = np.maximum(nut.broken + np.float32(0.020), 0)
     surface.height = surface.height - face * (drop - np.float32(0.0012) * patches)

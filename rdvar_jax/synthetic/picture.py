@@ -1,4 +1,4 @@
-"""One image with its mask: a surface is lit, photographed, and compared with its twin."""
+"""One image with its mask: a surface is lit, photographed, and compared with the good one."""
 
 from collections.abc import Callable
 
@@ -30,12 +30,12 @@ DEFECTS: dict[str, tuple[str, ...]] = {
 }
 """The kinds of defect of each category, sorted."""
 
-MIN_SIZE = 32  # smaller, there is nothing to recognise
+MIN_SIZE = 32  # smaller images show nothing recognisable
 
-# A fine grid is drawn, and the lens takes the mean: edges without steps.
+# The work grid is finer than the image, against aliased edges.
 _FINER = 2
 _FINER_IF_SMALL, _SMALL = 3, 96
-_GAP = 0.012  # widths of the image: parts of a defect that are nearer to one another are one
+_GAP = 0.012  # image widths: parts of a defect that are closer than this are merged
 _GOLDEN = 0.6180339887498949
 
 
@@ -49,30 +49,29 @@ def render(
     size: int = 256,
     repaired: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Draw one image. It depends on the arguments alone, never on other images.
+    """Draws one image, which depends on the arguments alone.
 
-    The scene has no resolution: another size shows the same part, apart from the sensor's noise.
-    The severity of a defect, from hard to see to obvious, follows from `index`: any few neighbours
-    cover the range evenly.
+    The scene has no resolution: another size shows the same part, apart from the sensor noise. The
+    severity of a defect, from hard to see to obvious, follows from `index`: a few consecutive
+    indices cover the range evenly.
 
     Args:
         category: One of `CATEGORIES`.
         defect: One of `DEFECTS[category]`, or None for a good part.
-        split: "train", "test" or any other word: another word, other images.
+        split: "train", "test" or any other name; each has different images.
         index: The image's number within its split and defect, from 0.
-        seed: From 0.
+        seed: Non-negative.
         size: Side of the image in pixels, S, at least 32.
-        repaired: Draw what would have been photographed without the defect: same part, same light,
-            same noise of the sensor. The mask is then empty.
+        repaired: Draw the same photograph without the defect: same part, light and sensor noise.
+            The mask is then empty.
 
     Returns:
         The image, uint8 [S, S, 3], and its mask, bool [S, S], True where the defect is. The mask
-        follows from the shapes: it holds every pixel in which the defect has changed the surface,
-        its material or a shadow near it, and, of what lies hidden, what a person would include.
+        follows from the geometry: every pixel where the defect changes the surface, its material or
+        a shadow near it, and, of hidden parts, what a person would include.
 
     Raises:
-        ValueError: There is no such category or defect, `size` is too small, or a number is
-            negative.
+        ValueError: The category or defect is unknown, `size` is too small, or a number is negative.
     """
     if category not in _DRAW:
         raise ValueError(f"category must be one of {', '.join(CATEGORIES)}, not {category!r}")
@@ -96,16 +95,16 @@ def render(
 
 
 def severity(index: int) -> float:
-    """0 to 1; steps of the golden ratio spread any number of images evenly."""
+    """Returns 0 to 1; steps of the golden ratio spread any number of images evenly."""
     return (0.62 + index * _GOLDEN) % 1.0
 
 
 def _mask(change: np.ndarray, size: int) -> np.ndarray:
-    """From the work grid to the image: what fills a good part of a pixel; small gaps are closed."""
+    """Downsamples a change from the work grid to the image, and closes small gaps."""
     finer = change.shape[0] // size
     share = change.reshape(size, finer, size, finer).mean(axis=(1, 3))
     steps = max(1, round(_GAP * size))
-    # Closed with a margin, or the image's edge would be eaten away.
+    # Padded, or the closing would erode the mask at the image's edge.
     wide = np.pad(share >= 0.4, steps)
     closed = ndimage.binary_closing(wide, iterations=steps)[steps:-steps, steps:-steps]
     return closed

@@ -1,4 +1,4 @@
-"""A name plate of brushed aluminium: printed, drilled at its ends, on a workbench."""
+"""A name plate of brushed aluminium, printed and drilled, on a workbench."""
 
 from collections.abc import Callable
 
@@ -23,7 +23,7 @@ from rdvar_jax.synthetic.text import text_distance, text_width
 DEFECTS = ("dent", "missing_hole", "scratch", "shifted_print", "smeared_print", "stain")
 
 _HALF_U, _HALF_V = 0.415, 0.30
-_HOLE_U, _HOLE = 0.355, 0.026  # where they are, and their radius
+_HOLE_U, _HOLE = 0.355, 0.026  # position and radius of the holes
 _BENCH: Colour = (0.30, 0.19, 0.105)
 _BLACK: Colour = (0.022, 0.024, 0.028)
 _BLUE: Colour = (0.015, 0.05, 0.16)
@@ -38,7 +38,7 @@ _CODE = np.array([int(bit) for bit in "10110010100011011010001100101110100101100
 
 
 def draw(shot: Shot) -> tuple[Surface, Light]:
-    """The plate of one image on its bench, and the light."""
+    """Draws the plate of one image on its bench, and the light."""
     draws, flaw = shot.draws, shot.flaw
     light = Light.drawn(draws, azimuth=-1.75, height=1.0, key=1.5, fill=0.55)
     surface = _bench(shot)
@@ -59,7 +59,7 @@ def draw(shot: Shot) -> tuple[Surface, Light]:
 
 
 def _bench(shot: Shot) -> Surface:
-    """Oiled wood, its grain across the image."""
+    """Makes oiled wood with its grain across the image."""
     surface = Surface.plain(shot.size, _BENCH, 0.03, 0.4)
     fibres = noise(shot.draws, shot.size, 150, stretch=16)
     grain = noise(shot.draws, shot.size, 40, 2, stretch=14)
@@ -72,7 +72,7 @@ def _bench(shot: Shot) -> Surface:
 def _add_plate(
     surface: Surface, light: Light, frame: Frame, angle: float, shot: Shot
 ) -> np.ndarray:
-    """Gives where the plate is, 0 to 1, [W, W]."""
+    """Returns where the plate is, 0 to 1, [W, W]."""
     pixel = 1.0 / shot.size
     undrilled = shot.flaw.sign() if shot.defect == "missing_hole" else 0
     edge = box(frame, _HALF_U, _HALF_V, 0.035)
@@ -97,14 +97,14 @@ def _add_plate(
 
 
 def _brushed(draws: Draws, frame: Frame) -> np.ndarray:
-    """Long fine scratches along u, in coarser bands."""
+    """Makes long fine scratches along u, in coarser bands."""
     fine = draws.normals(1024, 10)
     coarse = np.repeat(draws.normals(128, 10), 8, axis=0)
     return sampled(fine + np.float32(0.5) * coarse, frame.u, frame.v)
 
 
 def _add_print(surface: Surface, frame: Frame, solid: np.ndarray, shot: Shot) -> None:
-    """Two inks; a print is never quite in the same place, or equally dense."""
+    """Prints two inks; position and density vary slightly."""
     draws, flaw = shot.draws, shot.flaw
     frame = frame.moved(draws.normal(0.0025), draws.normal(0.0025), draws.normal(0.002))
     name = frame
@@ -122,7 +122,7 @@ def _add_print(surface: Surface, frame: Frame, solid: np.ndarray, shot: Shot) ->
 
 
 def _black(frame: Frame, name: Frame) -> np.ndarray:
-    """Cover of the black ink, 0 to 1, [W, W]."""
+    """Computes the cover of the black ink, 0 to 1, [W, W]."""
     cover = _stroke(np.abs(box(frame, 0.31, 0.245, 0.02)), 0.003, 1.0 / frame.size)
     _write(cover, name.moved(*_NAME), "RDVAR", 0.072, 0.0085)
     for u, v, line in _LINES:
@@ -133,7 +133,7 @@ def _black(frame: Frame, name: Frame) -> np.ndarray:
 
 
 def _blue(frame: Frame, name: Frame) -> np.ndarray:
-    """Cover of the blue ink, 0 to 1, [W, W]: an emblem, and a mark with a ring."""
+    """Computes the cover of the blue ink, 0 to 1, [W, W]: an emblem, and a mark with a ring."""
     cover = np.zeros_like(frame.u)
     _stamp(cover, name.moved(*_EMBLEM), 0.06, 0.06, _emblem)
     mark = frame.moved(*_MARK)
@@ -146,12 +146,12 @@ def _bar_code(near: Frame) -> np.ndarray:
     position = near.u / np.float32(_BAR) + np.float32(_CODE.size / 2)
     cell = np.clip(np.floor(position), 0, _CODE.size - 1).astype(np.int32)
     outside = np.maximum(np.abs(near.v) - np.float32(0.045), -_BAR)
-    # A step, not a distance: bars have sharp sides at any size.
+    # A step instead of a distance: bars have sharp sides at any size.
     return np.where(_CODE[cell] == 1, outside, np.float32(1))
 
 
 def _emblem(near: Frame) -> np.ndarray:
-    """A disc with a bolt of lightning left open."""
+    """Distance to a disc with a lightning bolt cut out."""
     slanted = np.abs(near.v + np.float32(0.9) * near.u) - np.float32(0.012)
     bolt = np.maximum(np.abs(near.u) - np.float32(0.020), slanted)
     bolt = np.minimum(bolt, np.maximum(np.abs(near.v) - 0.034, np.abs(near.u) - 0.008))
@@ -176,21 +176,21 @@ def _stamp(
     half_v: float,
     distance: Callable[[Frame], np.ndarray],
 ) -> None:
-    """Add a shape to `cover`; only the window that holds it is worked out."""
+    """Adds a shape to `cover`; only its window is computed."""
     window = frame.window((-half_u, -half_v), (half_u, half_v))
     ink = _stroke(distance(frame.cut(window)), 0, 1.0 / cover.shape[0])
     cover[window] = np.maximum(cover[window], ink)
 
 
 def _stroke(distance: np.ndarray, half: float, pixel: float) -> np.ndarray:
-    """Cover of a line that is `half` wide to either side, as soft as a pixel."""
+    """Computes the cover of a line `half` wide to either side, with edges one pixel soft."""
     return smoothstep(half + pixel, half - pixel, distance)
 
 
 def _smeared(
     black: np.ndarray, blue: np.ndarray, frame: Frame, shot: Shot
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Both inks after something has dragged them aside in one place, while they were wet."""
+    """Smears both inks in one place, as if touched while wet."""
     flaw = shot.flaw
     places = (_NAME, _EMBLEM, _BARS, *((u, v) for u, v, _ in _LINES))
     u, v = places[flaw.integer(len(places))]

@@ -1,6 +1,6 @@
-"""A few letters and figures drawn with straight strokes, as an engraving machine does.
+"""Letters and digits drawn with straight strokes, like an engraving machine's.
 
-No font file: another version of a font would make other images from the same seed.
+No font file: another version of a font would change the images of a seed.
 """
 
 import numpy as np
@@ -41,7 +41,7 @@ _ADVANCE = 5.6  # from one letter to the next, on that grid
 
 
 def text_width(text: str, height: float) -> float:
-    """How long a line of text of this height is."""
+    """Returns the width of a line of text of this height."""
     return (len(text) * _ADVANCE - (_ADVANCE - 4)) * height / 6
 
 
@@ -49,7 +49,7 @@ def text_distance(frame: Frame, text: str, height: float) -> np.ndarray:
     """Distance to the middle of the strokes of a text centred on the origin; inf far away.
 
     Raises:
-        KeyError: the text has a letter that is not drawn here.
+        KeyError: the text has a letter without a glyph.
     """
     unit = height / 6
     left, top = -text_width(text, height) / 2, -height / 2

@@ -1,4 +1,4 @@
-"""A whole data set of drawn images, in the layout that `rdvar_jax.data.sets.folder` reads."""
+"""Writes a data set of drawn images, in the layout that `rdvar_jax.data.sets.folder` reads."""
 
 import json
 import logging
@@ -18,10 +18,10 @@ from rdvar_jax.errors import ConfigError, DataError
 from rdvar_jax.synthetic.picture import CATEGORIES, DEFECTS, MIN_SIZE, render
 
 RECIPE = 1
-"""Counts the changes to what is drawn: a folder of an older recipe is not taken for a new one."""
+"""Version of the drawings: a folder of an older recipe does not pass for a new one."""
 
 RECORD = "synthetic.json"
-"""The file in the root that says what the folder was made with."""
+"""File in the root with the settings of the folder."""
 
 _logger = logging.getLogger("rdvar_jax")
 
@@ -36,7 +36,7 @@ class _Job:
     index: int
 
     def paths(self) -> list[str]:
-        """Of the image and, if it is defective, its mask; relative to the root."""
+        """Returns the paths of the image and of any mask, relative to the root."""
         name = f"{self.index:03}"
         image = f"{self.category}/{self.split}/{self.defect or GOOD}/{name}.png"
         if self.defect is None:
@@ -46,7 +46,7 @@ class _Job:
 
 @dataclass(frozen=True)
 class _Plan:
-    """Everything that the files depend on; written beside them."""
+    """All settings of the files; written beside them."""
 
     categories: tuple[str, ...]
     size: int
@@ -67,7 +67,7 @@ class _Plan:
             raise ConfigError(f"size: {self.size} is too small; set it to {MIN_SIZE} or more.")
         if self.seed < 0:
             raise ConfigError(f"seed: {self.seed} is negative; set it to 0 or more.")
-        # Without training images, or without any to test, the folder could not be read.
+        # Without training images, or without test images, the folder could not be read.
         if self.num_train < 1 or self.num_test_good < 0 or self.num_per_defect < 0:
             raise ConfigError(
                 f"num_train={self.num_train}, num_test_good={self.num_test_good}, "
@@ -104,18 +104,17 @@ def generate(
     num_workers: int | None = None,
     progress: bool = True,
 ) -> None:
-    """Writes drawn images and their masks to ROOT, as MVTec AD lays them out.
+    """Writes drawn images and their masks to ROOT, in the layout of MVTec AD.
 
     The same arguments give the same bytes in every file, whatever the number of workers, on one
     machine with one set of library versions. The random numbers are the same everywhere; the last
     bit of a sine or of a compressed file is not, so elsewhere a pixel may differ by one grey level.
-    Each image depends on the seed and on its own place alone: more images, or other categories,
-    change none of the others.
+    Each image depends on the seed and its own path alone: more images, or other categories, change
+    none of the others.
 
-    ROOT appears only when it is complete. A run that is interrupted leaves no ROOT, and what was
-    killed outright leaves a hidden folder `.NAME.*.partial` beside it, to be deleted. If
-    ROOT holds exactly what would be written (by its record, synthetic.json, and the names of its
-    files), nothing is done.
+    ROOT appears only when it is complete. An interrupted run leaves no ROOT, and a killed one
+    leaves a hidden folder `.NAME.*.partial` beside it, to be deleted. If ROOT already holds exactly
+    these files (by its record, synthetic.json, and their names), nothing is done.
 
     Args:
         root: The folder to make; it may exist if it is empty.
@@ -124,12 +123,12 @@ def generate(
         num_train: Good training images of each category.
         num_test_good: Good test images of each category.
         num_per_defect: Defective test images of each kind of defect, from hard to see to obvious.
-        seed: From 0.
-        num_workers: Threads; None takes one for each usable CPU.
-        progress: Draw a progress bar, if standard error is a terminal.
+        seed: Non-negative.
+        num_workers: Threads; None for one per usable CPU.
+        progress: Show a progress bar, if standard error is a terminal.
 
     Raises:
-        ConfigError: There is no such category, or a number is out of range.
+        ConfigError: A category is unknown, or a number is out of range.
         DataError: `root` is a file, or holds other files.
         OSError: The images cannot be written.
 
@@ -143,11 +142,11 @@ def generate(
     plan = _Plan(names, size, num_train, num_test_good, num_per_defect, seed)
     plan.check()
     if _is_done(root, plan):
-        _logger.info("%s: already there, drawn with the same settings", root)
+        _logger.info("%s: already exists, drawn with the same settings", root)
         return
     root.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=f".{root.name}.", suffix=".partial", dir=root.parent) as holder:
-        # A folder within: the holder itself can be read by its owner only.
+        # A folder inside: only its owner can read the holder itself.
         partial = Path(holder, root.name)
         partial.mkdir()
         _write_all(partial, plan, num_workers, progress)
@@ -158,7 +157,7 @@ def generate(
 
 
 def _is_done(root: Path, plan: _Plan) -> bool:
-    """Whether `root` is what would be written; False if it is still to be made."""
+    """Returns whether `root` already holds these files."""
     if not root.exists():
         return False
     if not root.is_dir():
@@ -192,7 +191,7 @@ def _write_all(folder: Path, plan: _Plan, num_workers: int | None, progress: boo
             size=plan.size,
         )
         for path, pixels in zip(job.paths(), (image, mask.astype(np.uint8) * 255), strict=False):
-            # Compression is named: a later Pillow may have another default.
+            # Compression is explicit: a later Pillow may have another default.
             Image.fromarray(pixels).save(folder / path, format="PNG", compress_level=6)
 
     executor = ThreadPoolExecutor(num_workers if num_workers is not None else num_usable_cpus())

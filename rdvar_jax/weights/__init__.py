@@ -1,1 +1,1 @@
-"""Torch and safetensors files become the trees of arrays that the models take."""
+"""Weight files: torch and safetensors, mapped to the trees of arrays that the models take."""

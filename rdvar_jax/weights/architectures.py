@@ -1,6 +1,6 @@
-"""Backbones: what each is made of, and how the shapes of its weights tell it.
+"""Backbones: the only list of them, and their detection from weight shapes.
 
-The only list of them. Without JAX, so that settings can be checked before it is loaded.
+Without JAX, so that settings can be checked before it is loaded.
 """
 
 import re
@@ -16,7 +16,7 @@ IMAGENET_WIDTH = 64
 
 @dataclass(frozen=True)
 class Architecture:
-    """One backbone, and what follows from it for the bottleneck and the decoder.
+    """A backbone, which also determines the bottleneck and the decoder.
 
     Attributes:
         block: residual block: "basic" (two 3x3 convolutions) or "bottleneck" (1x1, 3x3, 1x1).
@@ -39,12 +39,12 @@ class Architecture:
 
     @property
     def expansion(self) -> int:
-        """Channels out of a block per plane."""
+        """Output channels of a block per plane."""
         return 4 if self.block == "bottleneck" else 1
 
     @property
     def name(self) -> str:
-        """Name in `ARCHITECTURES`, or else one that spells the backbone out.
+        """Name in `ARCHITECTURES`, or one that spells the backbone out.
 
         `find_architecture` reads both, so any backbone can be a setting (`teacher.arch`).
         """
@@ -56,7 +56,7 @@ class Architecture:
         return f"{self.block}-{blocks}-ocbe{self.ocbe_blocks}{width}"
 
     def num_features(self, stem_width: int, num_pixels: int) -> int:
-        """Values in the teacher's three maps of an image of so many pixels."""
+        """Counts the values in the teacher's three maps of an image of `num_pixels`."""
         channels = stem_width * self.expansion
         # [H/4, W/4, C], [H/8, W/8, 2C], [H/16, W/16, 4C]
         return sum(num_pixels // 16 // 4**k * channels * 2**k for k in range(3))
@@ -70,7 +70,7 @@ ARCHITECTURES = {
     "wide_resnet101_2": Architecture("bottleneck", (3, 4, 23), ocbe_blocks=3, width_factor=2),
 }
 
-# Known by their weights, so that a message can name them; RD4AD has no bottleneck for these.
+# Recognised by their weights, so that a message can name them; RD4AD has no bottleneck for these.
 _ONLY_BY_WEIGHTS = {
     ("bottleneck", (3, 4, 23), 1): "resnet101",
     ("bottleneck", (3, 8, 36), 1): "resnet152",
@@ -82,7 +82,7 @@ _SPELLED_OUT = re.compile(
 
 
 def find_architecture(name: str) -> Architecture | None:
-    """Backbone of a name: one of `ARCHITECTURES`, or one that `Architecture.name` spells out."""
+    """Finds the backbone of a name in `ARCHITECTURES`, or of a name that spells it out."""
     if name in ARCHITECTURES:
         return ARCHITECTURES[name]
     spelled = _SPELLED_OUT.fullmatch(name)
@@ -95,7 +95,7 @@ def find_architecture(name: str) -> Architecture | None:
 
 
 def get_architecture(arch: str | Architecture) -> Architecture:
-    """Backbone of a name, or the one given.
+    """Finds the backbone of a name; returns an `Architecture` unchanged.
 
     Raises:
         ConfigError: there is no backbone of that name.
@@ -110,11 +110,11 @@ def get_architecture(arch: str | Architecture) -> Architecture:
 
 
 def architecture_of_shapes(shapes: Mapping[str, tuple[int, ...]]) -> str | None:
-    """torchvision's name for the network that these weights belong to, or None.
+    """Recognises a network by its weights; returns torchvision's name, or None.
 
     Args:
         shapes: torch's names to shapes in torch's layouts: `[O, I, kh, kw]` and so on. layer4 is
-          not looked at: a teacher does not need it.
+          ignored: a teacher does not need it.
     """
     if shapes.get("conv1.weight") != (IMAGENET_WIDTH, 3, 7, 7):
         return None

@@ -1,7 +1,7 @@
-"""Where torchvision's ImageNet weights are, which ones are right, and where copies are kept.
+"""Catalogue of torchvision's ImageNet weights: URLs, hashes and the cache.
 
-torchvision puts the first eight hex digits of a file's sha256 into its name, and so do we check
-them. Names and hashes: `torchvision/models/resnet.py`, entries `IMAGENET1K_V1`; BSD-3-Clause.
+Files are checked by the first eight hex digits of their sha256, which torchvision puts into the
+name. Names and hashes: `torchvision/models/resnet.py`, entries `IMAGENET1K_V1`; BSD-3-Clause.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ from rdvar_jax.errors import WeightsError
 from rdvar_jax.files import replacing
 
 BASE_URL = "https://download.pytorch.org/models/"
-TIMEOUT_SECONDS = 30.0  # of silence, not in all
+TIMEOUT_SECONDS = 30.0  # without data, not in total
 _CHUNK = 2**20
 
 
@@ -49,8 +49,8 @@ CATALOGUE = {
     )
 }
 
-# IMAGENET1K_V2, which torchvision calls DEFAULT: trained by another recipe, whose features give
-# reverse distillation almost nothing to tell defects by.
+# IMAGENET1K_V2, torchvision's DEFAULT: trained by another recipe, whose features hardly let reverse
+# distillation detect defects.
 REFUSED = (
     CatalogueFile("resnet50", "11ad3fa6"),
     CatalogueFile("wide_resnet50_2", "9ba9bcbe"),
@@ -59,14 +59,14 @@ REFUSED = (
 
 
 def fetch(arch: str) -> Path:
-    """The catalogue's weight file for `arch`: out of a cache, or downloaded into ours.
+    """Returns the catalogue's weight file for `arch`, from a cache or downloaded to `cache_dir()`.
 
-    Ours is `cache_dir()`; torch's own cache is looked at too, and never written to. Every file
-    is checked by its hash, and a wrong one is never overwritten or deleted.
+    torch's own cache is searched too, but never written to. Every file is checked by its hash, and
+    a wrong one is never overwritten or deleted.
 
     Raises:
-        WeightsError: `arch` is not in the catalogue, a file has another hash than it should, the
-            download fails or the cache folder cannot be written to.
+        WeightsError: `arch` is not in the catalogue, a file's hash is wrong, the download fails or
+            the cache folder cannot be written to.
     """
     if arch not in CATALOGUE:
         raise WeightsError(
@@ -83,13 +83,13 @@ def fetch(arch: str) -> Path:
         if os.path.isfile(of_torch) and sha256_of(of_torch).startswith(file.sha256_prefix):
             return of_torch
     except WeightsError:
-        pass  # unreadable: as good as not there
+        pass  # unreadable: treated as missing
     _download(file, cached)
     return cached
 
 
 def cache_dir() -> Path:
-    """`$RDVAR_CACHE/weights`, else `$XDG_CACHE_HOME/rdvar_jax/weights`, else in `~/.cache`."""
+    """Returns `$RDVAR_CACHE/weights`, or `rdvar_jax/weights` in `$XDG_CACHE_HOME` or `~/.cache`."""
     own = os.environ.get("RDVAR_CACHE")
     return _expanded(own) / "weights" if own else _user_cache_dir() / "rdvar_jax" / "weights"
 
@@ -105,11 +105,11 @@ def _user_cache_dir() -> Path:
 
 
 def _expanded(path: str) -> Path:
-    return Path(os.path.expanduser(path))  # Path.expanduser raises where there is no home
+    return Path(os.path.expanduser(path))  # Path.expanduser raises without a home
 
 
 def sha256_of(path: Path) -> str:
-    """The hex digest of a file's content.
+    """Returns the sha256 of a file's content in hex.
 
     Raises:
         WeightsError: the file is missing, a folder, or cannot be opened.
@@ -127,11 +127,11 @@ def sha256_of(path: Path) -> str:
 
 
 def refuse_v2(path: Path, sha256: str) -> None:
-    """Refuses torchvision's IMAGENET1K_V2 files, known by their name or by their content.
+    """Refuses torchvision's IMAGENET1K_V2 files, recognised by name or hash.
 
     Args:
         path: the file.
-        sha256: the digest of the file, or of the one that it was converted from.
+        sha256: of the file, or of the one that it was converted from.
 
     Raises:
         WeightsError: it is one of them.
@@ -139,8 +139,8 @@ def refuse_v2(path: Path, sha256: str) -> None:
     for file in REFUSED:
         if sha256.startswith(file.sha256_prefix) or file.sha256_prefix in path.name:
             raise WeightsError(
-                f"{path} is torchvision's IMAGENET1K_V2 file {file.name}, whose features are "
-                f"others and give results near chance; leave teacher.weights empty to take the "
+                f"{path} is torchvision's IMAGENET1K_V2 file {file.name}, whose different features "
+                f"lead to results near chance; leave teacher.weights empty to use the "
                 f"IMAGENET1K_V1 file {CATALOGUE[file.arch].name}"
             )
 
@@ -150,7 +150,7 @@ def _check_hash(file: CatalogueFile, path: Path) -> None:
     if not found.startswith(file.sha256_prefix):
         raise WeightsError(
             f"{path} is damaged or another file: its sha256 should begin with "
-            f"{file.sha256_prefix} and begins with {found[:8]}; move it away to download it again"
+            f"{file.sha256_prefix} but begins with {found[:8]}; move it away to download it again"
         )
 
 
@@ -162,13 +162,13 @@ def _download(file: CatalogueFile, target: Path) -> None:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with replacing(target, shared=True) as part:
-            part.touch()  # before the network is asked: can the folder be written to?
+            part.touch()  # fails before the download if the folder is not writable
             try:
                 _copy_from_url(file, part)
             except (OSError, http.client.HTTPException) as error:
                 if isinstance(error, urllib.error.HTTPError):
                     error.close()  # it holds the connection
-                # URLError wraps the reason; a broken connection or a full disk arrive as they are.
+                # URLError wraps the reason; a broken connection or a full disk are raised directly.
                 reason = getattr(error, "reason", None) or error or type(error).__name__
                 raise WeightsError(
                     f"{file.name} could not be downloaded ({reason}); {by_hand}"
@@ -177,7 +177,7 @@ def _download(file: CatalogueFile, target: Path) -> None:
             if not found.startswith(file.sha256_prefix):
                 raise WeightsError(
                     f"{file.url} sent something else: its sha256 should begin with "
-                    f"{file.sha256_prefix} and begins with {found[:8]}; try again, or {by_hand}"
+                    f"{file.sha256_prefix} but begins with {found[:8]}; try again, or {by_hand}"
                 )
     except OSError as error:
         raise WeightsError(
@@ -191,8 +191,8 @@ def _copy_from_url(file: CatalogueFile, part: Path) -> None:
         urllib.request.urlopen(file.url, timeout=TIMEOUT_SECONDS) as response,
         part.open("wb") as out,
     ):
-        total = response.length  # None if the server does not tell
-        # disable=None: no bar where the output is not a terminal
+        total = response.length  # None if the server does not send it
+        # disable=None: no bar unless the output is a terminal
         with tqdm(total=total, unit="B", unit_scale=True, desc=file.name, disable=None) as bar:
             while chunk := response.read(_CHUNK):
                 out.write(chunk)

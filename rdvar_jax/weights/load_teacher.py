@@ -1,4 +1,4 @@
-"""Finds a teacher's weights, checks them and brings them into the teacher's tree."""
+"""Finds a teacher's weights, checks them and maps them to the teacher's tree."""
 
 import os
 from collections.abc import Mapping
@@ -17,14 +17,14 @@ from rdvar_jax.weights.torch_format.reader import read_torch_file
 
 @dataclass(frozen=True)
 class TeacherSource:
-    """Where a teacher's weights came from, to be kept with what is trained on them.
+    """Origin of a teacher's weights, kept with everything trained on them.
 
     Attributes:
         arch: the teacher's architecture.
         name: the file's name.
         sha256: the hex digest of the whole file: the identity of the weights.
-        origin: the URL of a catalogue file; for others what the file says of itself (the
-            `source` in a safetensors file's metadata), or else its path.
+        origin: the URL of a catalogue file; for others the `source` in a safetensors file's
+            metadata, or else the path.
     """
 
     arch: str
@@ -40,15 +40,14 @@ def load_teacher(
 
     Args:
         arch: one of the catalogue's names, such as `"wide_resnet50_2"`.
-        weights: `""` for the catalogue's file, `"procedural"` for the one in the package, or the
-            path (`~` is expanded) of a `.pth`, `.pt`
-            or safetensors file with torchvision's names and layouts; the content tells which. A
-            safetensors file's metadata may name its `source` and the `source_sha256` of the file
-            that it was converted from.
+        weights: `""` for the catalogue's file, `"procedural"` for the packaged one, or the path
+            (`~` is expanded) of a `.pth`, `.pt` or safetensors file with torchvision's names and
+            layouts, recognised by content. A safetensors file's metadata may name its `source` and
+            the `source_sha256` of the file that it was converted from.
         expected: `{"params": ..., "batch_stats": ...}`, nested dicts whose leaves have a `.shape`.
 
     Returns:
-        Nested dicts like `expected`, of float32 arrays, and where they came from.
+        Nested dicts like `expected`, of float32 arrays, and their origin.
 
     Raises:
         WeightsError: no such file or architecture, a failed download, a damaged file, torchvision's
@@ -74,7 +73,7 @@ def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
 
 
 def _is_safetensors(path: Path) -> bool:
-    """A safetensors file begins with the length of its header, 8 bytes, and the header, JSON."""
+    """Checks for 8 bytes of header length and a JSON header, as safetensors files begin."""
     with path.open("rb") as file:
         head = file.read(9)
     length = int.from_bytes(head[:8], "little")

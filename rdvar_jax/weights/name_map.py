@@ -1,4 +1,4 @@
-"""One two-way rule between torch's names and layouts and those of the Flax trees.
+"""Two-way map between torch's names and layouts and those of the Flax trees.
 
 | torch                        | Flax                                         |
 |------------------------------|----------------------------------------------|
@@ -11,7 +11,7 @@
 | Conv2d `[O, I, kh, kw]`      | `[kh, kw, I, O]`                             |
 | ConvTranspose2d `[I, O, kh, kw]` | `[kh, kw, I, O]`                         |
 
-Names do not tell a transposed convolution from an ordinary one, so the caller lists them.
+Names do not distinguish transposed convolutions, so the caller lists them.
 """
 
 import re
@@ -41,7 +41,7 @@ _NORM_LEAVES = {
 _CONV_LEAVES = {"weight": ("params", "kernel"), "bias": ("params", "bias")}
 _COPY_AGAIN = "download or copy it again"
 
-# numpy's transpose order: torch's axes in our order, and back.
+# Axes for np.transpose, from torch to Flax and back.
 _CONV_TO_FLAX = (2, 3, 1, 0)
 _CONV_TO_TORCH = (3, 2, 0, 1)
 _DECONV = (2, 3, 0, 1)  # its own inverse
@@ -55,7 +55,7 @@ def flax_path(name: str) -> tuple[str, ...]:
     """
     path = _to_path(name)
     if path is None or _to_name(path) != name:
-        raise ValueError(f"{name!r} is no name of a weight in a torch residual network")
+        raise ValueError(f"{name!r} is not the name of a weight in a torch residual network")
     return path
 
 
@@ -111,17 +111,17 @@ def to_flax(
     ignore_prefixes: tuple[str, ...] = ("layer4.", "fc."),
     deconv_names: Collection[str] = frozenset(),
 ) -> dict[str, Any]:
-    """Brings torch's tensors into the tree that a model takes.
+    """Maps torch's tensors to the tree that a model takes.
 
-    Every leaf of `expected` must be found, with its shape, and every tensor must have a leaf,
-    except those under `ignore_prefixes` and BatchNorm's counters `num_batches_tracked`.
+    Every leaf of `expected` must have a tensor of its shape, and every tensor a leaf, except those
+    under `ignore_prefixes` and BatchNorm's counters `num_batches_tracked`.
 
     Args:
-        tensors: torch's names to arrays in torch's layouts, of any float type.
+        tensors: torch's names to arrays in torch's layouts, of any float dtype.
         expected: `{"params": ..., "batch_stats": ...}`, nested dicts whose leaves have a `.shape`,
             such as `jax.eval_shape` of the model's `init`.
-        source: the file's name, for the messages.
-        ignore_prefixes: torch names beginning so are skipped.
+        source: the file's name, for messages.
+        ignore_prefixes: torch names that start with these are skipped.
         deconv_names: the torch names of the transposed convolutions' weights.
 
     Returns:
@@ -129,7 +129,7 @@ def to_flax(
 
     Raises:
         WeightsError: the tensors are of another architecture, some are missing, unknown or of
-            another shape, or hold values that are not finite numbers.
+            another shape, or hold values that are not finite.
     """
     wanted = dict(_walk(expected))
     shapes = {
@@ -154,7 +154,7 @@ def to_torch(
     variables: Mapping[str, Any],
     deconv_paths: Collection[tuple[str, ...]] = frozenset(),
 ) -> dict[str, np.ndarray]:
-    """The way back, bit for bit: torch's names to new arrays in torch's layouts.
+    """Maps back, bit for bit: torch's names to new arrays in torch's layouts.
 
     Args:
         variables: `{"params": ..., "batch_stats": ...}`, nested dicts of arrays.
@@ -226,7 +226,7 @@ def _check_fit(
         looks = f" (it looks like {found})" if found else ""
         raise WeightsError(
             f"{source}{looks} does not fit the model, with {len(shapes)} tensors expected: "
-            f"{', '.join(faults)}; give a file that was saved for this very model"
+            f"{', '.join(faults)}; use a file that was saved for exactly this model"
         )
 
 
@@ -234,15 +234,15 @@ def _to_float32(tensor: np.ndarray, name: str, source: str) -> np.ndarray:
     if not np.issubdtype(tensor.dtype, np.floating):
         raise WeightsError(
             f"{source} holds {printable(name)} as {tensor.dtype} instead of floats; "
-            f"give the weights as they were before quantisation"
+            f"use the weights from before quantisation"
         )
     with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinite, seen below
         array = tensor.astype(np.float32)
     bad = np.count_nonzero(~np.isfinite(array))
     if bad:
         raise WeightsError(
-            f"{source} holds {bad} values in {printable(name)} that are not finite numbers; "
-            f"give weights of a training that did not diverge"
+            f"{source} holds {bad} values in {printable(name)} that are not finite; "
+            f"use weights of a training that did not diverge"
         )
     if name.endswith(".running_var") and (array < 0).any():
         raise WeightsError(f"{source} holds negative variances in {printable(name)}; {_COPY_AGAIN}")

@@ -1,16 +1,16 @@
-"""The small teacher that comes with the package: no download, no photograph in its training.
+"""The small teacher that comes with the package: no download, trained without photographs.
 
-It is no substitute for ImageNet weights where those can be had; docs/teacher_card.md says what it
-reaches. `tools/pretrain_teacher.py` makes it.
+It is not a substitute for ImageNet weights where those are available; docs/teacher_card.md has its
+results. `tools/pretrain_teacher.py` makes it.
 """
 
 from pathlib import Path
 
-PROCEDURAL = "procedural"  # what teacher.weights calls it
+PROCEDURAL = "procedural"  # its name in teacher.weights
 ARCH = "resnet18"
 STEM_WIDTH = 32
 
 
 def procedural_path() -> Path:
-    """The packaged safetensors file, with torchvision's names."""
+    """Returns the packaged safetensors file, with torchvision's names."""
     return Path(__file__).parent / "data" / "procedural_resnet18.safetensors"

@@ -1,8 +1,8 @@
 """Checkpoints of RD4AD's PyTorch code: `{"bn": ..., "decoder": ...}`, two state dicts.
 
-`bn` is the one-class bottleneck, `ocbe` in this library's tree; within each of the two the rule of
-`name_map` holds. RD4AD builds and saves a convolution in `bn` that it never runs, `conv4` with
-`bn4`: it is skipped on the way in, and filled in on the way out, so that names load strictly.
+`bn` is the one-class bottleneck, `ocbe` in this library's tree; within both the rule of `name_map`
+applies. RD4AD builds and saves a convolution in `bn` that it never runs, `conv4` with `bn4`: it is
+skipped on import and filled in on export, so that RD4AD can load the names strictly.
 """
 
 import os
@@ -24,11 +24,11 @@ States = dict[str, dict[str, np.ndarray]]
 
 
 class RD4ADCheckpoint(NamedTuple):
-    """What a checkpoint says.
+    """Content of an RD4AD checkpoint.
 
     Attributes:
         variables: the student's, `{"params": ..., "batch_stats": ...}`, float32.
-        step: train steps done, as the batch normalisations counted them; 0 where none did.
+        step: train steps as counted by batch normalisation; 0 without a count.
     """
 
     variables: dict[str, Any]
@@ -39,12 +39,12 @@ def read_rd4ad(path: str | os.PathLike[str], expected: Mapping[str, Any]) -> RD4
     """Reads a checkpoint that RD4AD's code saved.
 
     Args:
-        path: the `.pth` file, in either of torch's formats.
+        path: the `.pth` file, in either torch format.
         expected: the student's variables, nested dicts whose leaves have a `.shape`.
 
     Raises:
-        WeightsError: the file cannot be read, or holds something unknown, missing or of another
-            shape; the sentence has its name.
+        WeightsError: the file cannot be read, or a tensor is unknown, missing or of another shape;
+            the message names it.
     """
     states = _read_states(path)
     steps = [_steps_of(tensors, f"{path} ({part})") for part, tensors in states.items()]
@@ -54,10 +54,10 @@ def read_rd4ad(path: str | os.PathLike[str], expected: Mapping[str, Any]) -> RD4
 def student_from_rd4ad(
     states: Mapping[str, Mapping[str, np.ndarray]], expected: Mapping[str, Any], source: str
 ) -> dict[str, Any]:
-    """The student's variables, shaped as `expected`, from both state dicts.
+    """Converts both state dicts to the student's variables, shaped as `expected`.
 
     Raises:
-        WeightsError: as `read_rd4ad`; `source` is named.
+        WeightsError: see `read_rd4ad`; the message names `source`.
     """
     variables: dict[str, Any] = {"params": {}, "batch_stats": {}}
     for theirs, ours in PARTS.items():
@@ -75,10 +75,10 @@ def student_from_rd4ad(
 
 
 def student_to_rd4ad(variables: Mapping[str, Any]) -> States:
-    """The way back, bit for bit, without what the student does not have.
+    """Converts back, bit for bit, without tensors that the student lacks.
 
     Args:
-        variables: collections of the student's, or trees shaped like them, such as gradients.
+        variables: the student's collections, or trees shaped like them, such as gradients.
     """
     states = {}
     for theirs, ours in PARTS.items():
@@ -88,11 +88,10 @@ def student_to_rd4ad(variables: Mapping[str, Any]) -> States:
 
 
 def with_unused(states: Mapping[str, Mapping[str, np.ndarray]], step: int) -> States:
-    """Adds what RD4AD's modules have beside it, so that their names load strictly.
+    """Adds the other tensors of RD4AD's modules, so that it can load the names strictly.
 
-    The unused convolution is all zeros, which no training leaves behind; its batch normalisation
-    is as it begins: 1 and 0, mean 0, variance 1, no batch counted. All others have counted `step`
-    batches.
+    The unused convolution is all zeros, unlike any trained one; its batch normalisation has its
+    initial values: 1 and 0, mean 0, variance 1, no batch counted. All others count `step` batches.
     """
     filled = {part: dict(tensors) for part, tensors in states.items()}
     for tensors in filled.values():
@@ -113,15 +112,15 @@ def with_unused(states: Mapping[str, Mapping[str, np.ndarray]], step: int) -> St
 
 def _read_states(path: str | os.PathLike[str]) -> States:
     top = read_torch_object(path)
-    mend = 'give a file that RD4AD\'s code saved, {"bn": ..., "decoder": ...}'
+    remedy = 'pass a file that RD4AD\'s code saved, {"bn": ..., "decoder": ...}'
     if not isinstance(top, dict):
-        raise WeightsError(f"{path} holds no dict; {mend}")
+        raise WeightsError(f"{path} does not hold a dict; {remedy}")
     missing = [part for part in PARTS if part not in top]
     if missing:
-        raise WeightsError(f"{path} holds no {' and no '.join(map(repr, missing))}; {mend}")
+        raise WeightsError(f"{path} lacks {' and '.join(map(repr, missing))}; {remedy}")
     unknown = [name for name in top if name not in PARTS]
     if unknown:
-        raise WeightsError(f"{path} holds unknown entries ({printable_list(unknown)}); {mend}")
+        raise WeightsError(f"{path} holds unknown entries ({printable_list(unknown)}); {remedy}")
     for part, tensors in top.items():
         others = (
             [name for name, value in tensors.items() if not _is_named_tensor(name, value)]
@@ -130,7 +129,8 @@ def _read_states(path: str | os.PathLike[str]) -> States:
         )
         if others:
             raise WeightsError(
-                f"{path} ({part}) is no state dict, because of {printable_list(others)}; {mend}"
+                f"{path} ({part}) is not a state dict, because of {printable_list(others)}; "
+                f"{remedy}"
             )
     return top
 
@@ -144,7 +144,7 @@ def _is_mean(name: str) -> bool:
 
 
 def _steps_of(tensors: Mapping[str, np.ndarray], source: str) -> int:
-    """The largest count of batches; 0 where torch did not count them yet (before 0.4.1)."""
+    """Returns the largest count of batches; 0 if torch did not count them yet (before 0.4.1)."""
     steps = 0
     for name, tensor in tensors.items():
         module, _, leaf = name.rpartition(".")
@@ -152,8 +152,8 @@ def _steps_of(tensors: Mapping[str, np.ndarray], source: str) -> int:
             continue
         if f"{module}.running_mean" not in tensors:
             raise WeightsError(
-                f"{source} holds {printable(name)}, of no batch normalisation; save the checkpoint "
-                "again from RD4AD's modules"
+                f"{source} holds {printable(name)} without a batch normalisation; save the "
+                "checkpoint again from RD4AD's modules"
             )
         if tensor.shape != () or tensor.dtype.kind not in "iu" or not 0 <= tensor < 2**31:
             raise WeightsError(
@@ -165,7 +165,7 @@ def _steps_of(tensors: Mapping[str, np.ndarray], source: str) -> int:
 
 
 def _deconv_paths(tree: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple]:
-    """Only transposed convolutions have 2x2 kernels."""
+    """Yields paths of 2x2 kernels, which only transposed convolutions have."""
     for key, value in tree.items():
         if isinstance(value, Mapping):
             yield from _deconv_paths(value, (*path, key))

@@ -1,4 +1,4 @@
-"""Reads and writes safetensors files: named arrays and a small dict of text about them."""
+"""Reads and writes safetensors files: named arrays and a dict of text metadata."""
 
 import json
 import os
@@ -31,17 +31,17 @@ def read_safetensors(
 ) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """Reads every tensor, and the metadata (empty if there is none).
 
-    bfloat16, which numpy lacks, becomes float32, exactly; all other types stay as they are.
+    bfloat16, which numpy lacks, becomes float32, exactly; all other dtypes are kept.
 
     Raises:
-        WeightsError: the file is missing, unreadable, damaged or holds a type that numpy lacks.
+        WeightsError: the file is missing, unreadable, damaged or holds a dtype that numpy lacks.
     """
     path = Path(path)
     try:
         if path.exists() and not path.is_file():
             raise WeightsError(f"{path} is not a file; give the path of a safetensors file")
         raw_tensors = safetensors.deserialize(path.read_bytes())
-        # numpy's own reader fails on bfloat16, so only the metadata is taken from it.
+        # The library's numpy reader fails on bfloat16, so only the metadata is taken from it.
         with safetensors.safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
     except FileNotFoundError:
@@ -51,8 +51,8 @@ def read_safetensors(
         raise WeightsError(f"{path} cannot be opened ({reason}); check its permissions") from error
     except (safetensors.SafetensorError, ValueError) as error:
         raise WeightsError(
-            f"{path} is not a whole safetensors file ({printable(error)}); download or copy it "
-            "again"
+            f"{path} is not a complete safetensors file ({printable(error)}); download or copy "
+            "it again"
         ) from error
     tensors = {name: _to_array(path, name, tensor) for name, tensor in raw_tensors}
     return tensors, metadata
@@ -82,7 +82,7 @@ def write_safetensors(
     Args:
         path: the file; its folder must exist.
         tensors: arrays of any layout; they are written in C order.
-        metadata: text to text. The same tensors and metadata always give the same bytes.
+        metadata: text to text. The bytes depend on tensors and metadata alone.
 
     Raises:
         WeightsError: the folder is missing or cannot be written to, or the disk is full.
@@ -94,18 +94,18 @@ def write_safetensors(
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise WeightsError(
-            f"{path} cannot be written ({reason}); check its folder and the space on the disk"
+            f"{path} cannot be written ({reason}); check its folder and the free disk space"
         ) from error
 
 
 def safetensors_bytes(tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> bytes:
-    """What `write_safetensors` writes."""
+    """Returns the content that `write_safetensors` writes."""
     in_order = {name: np.asarray(array, order="C") for name, array in tensors.items()}
     return _with_metadata(safetensors.numpy.save(in_order), metadata)
 
 
 def _with_metadata(content: bytes, metadata: Mapping[str, str]) -> bytes:
-    # The library writes metadata in a random order, and with it the file's hash would change.
+    # The library writes metadata in random order, which would change the file's hash.
     length = int.from_bytes(content[:8], "little")
     header = {"__metadata__": dict(sorted(metadata.items()))}
     header |= json.loads(content[8 : 8 + length])

@@ -154,7 +154,7 @@ def test_the_layout_and_what_tells_it(data):
     (data / "tile/train/good").rename(data / "plain")
     found = inspect(data, "plain")
     assert "layout folder (detected: images are directly in it)" in found.text
-    assert "can be trained on, and not evaluated" in found.text
+    assert "can be trained on but not evaluated" in found.text
     assert found.problems == []
     (problem,) = inspect(data, "nothing").problems
     assert "there is no category 'nothing'" in problem

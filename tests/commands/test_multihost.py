@@ -230,7 +230,7 @@ def test_a_process_that_does_not_come(rdvar, tmp_path):
     with Job(rdvar, tmp_path / "run", *settings) as job:
         for done in job.wait(timeout=60):
             assert done.returncode == 3, done.stderr
-            assert "rdvar: not all processes met at localhost" in done.stderr.splitlines()[-1]
+            assert "rdvar: not all processes joined at localhost" in done.stderr.splitlines()[-1]
 
 
 @pytest.mark.slow

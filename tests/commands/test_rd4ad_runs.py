@@ -143,7 +143,7 @@ def config_for(files: Path, **data):
 def test_what_cannot_be_imported_leaves_nothing(files, tmp_path):
     checkpoint, workdir = files / "checkpoint.pth", tmp_path / "w"
     for config, source, words in (
-        (config_for(files), files / "teacher.pth", "holds no 'bn'"),
+        (config_for(files), files / "teacher.pth", "lacks 'bn'"),
         (config_for(files), files / "no.pth", "does not exist"),
         (config_for(files, image_size=65), checkpoint, "multiple of 32"),
         (config_for(files, root=str(files), category="no"), checkpoint, "no"),

@@ -1,4 +1,4 @@
-"""Freed memory: whether it comes back without the system's help."""
+"""Freed memory is reused without page faults."""
 
 import os
 import subprocess
@@ -22,7 +22,7 @@ for _ in range(3):
 
 def run(**environment):
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("MALLOC_", "GLIBC_"))}
-    # The system's own large pages would hide the small ones.
+    # Transparent huge pages would hide the small ones.
     done = subprocess.run(
         [sys.executable, "-c", CODE],
         env={**clean, "NUMPY_MADVISE_HUGEPAGE": "0", **environment},

@@ -20,7 +20,7 @@ TWO = {"coordinator": "host:1234", "num_processes": 2, "process_id": 0}
 
 
 def enter(**settings):
-    """Enters with these settings where nothing can be reached or waited for."""
+    """Enters with these settings, without connecting or waiting."""
     with membership(lambda error: 1, **{**default_config().distributed, **settings}):
         pass
 
@@ -57,7 +57,7 @@ def test_one_process_does_nothing(settings):
 
 
 def commands(path: Path) -> list[str]:
-    """What stands behind `rdvar` in a job file."""
+    """Arguments of `rdvar` in a job file."""
     text = path.read_text()
     if path.suffix == ".yaml":
         job = yaml.safe_load_all(text)

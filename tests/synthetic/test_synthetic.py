@@ -1,4 +1,4 @@
-"""Drawn images: the same bytes from the same seed, exact masks, a folder that can be read."""
+"""Synthetic images: the same bytes from the same seed, exact masks, a readable folder."""
 
 import json
 from collections.abc import Iterator
@@ -58,7 +58,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_draws_are_pinned():
-    """These may never change: they hold on every machine and with every version of numpy."""
+    """Fixed values on every machine and with every version of numpy."""
     draws = Draws(7, "cloth", "test", 3)
     assert [draws.integer(1000) for _ in range(4)] == [752, 778, 460, 561]
     np.testing.assert_array_equal(
@@ -176,7 +176,7 @@ def test_another_size_shows_the_same_part(category: str):
 
 @pytest.mark.parametrize(("category", "defect"), COMBINATIONS)
 def test_surfaces_are_float32(category: str, defect: str):
-    """float64 would come in silently with one unlucky scalar and double the time."""
+    """One float64 scalar would silently promote all arrays and double the time."""
     shot = Shot(SIZE, defect, Draws(0, "scene"), Draws(0, "defect"), 0.5)
     surface, _ = getattr(synthetic, category).draw(shot)
     for name in ("height", "diffuse", "gloss", "rough", "visible"):
@@ -260,7 +260,7 @@ def test_another_seed_gives_other_images(drawn: Path, tmp_path: Path):
 
 
 def test_files_hold_pixels_only(drawn: Path):
-    """No date, no program's name: such would differ from run to run."""
+    """No date or program name, which could differ between runs."""
     for path in islice(drawn.rglob("*.png"), 5):
         with Image.open(path) as image:
             assert image.info == {}

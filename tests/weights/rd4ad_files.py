@@ -1,4 +1,4 @@
-"""RD4AD's checkpoints for tests: what PyTorch gave for the golden files, written without torch."""
+"""RD4AD checkpoints for tests: PyTorch's tensors of the golden files, written without torch."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ STEPS = 4000
 
 
 def rd4ad_states(golden: Golden, steps: int = STEPS) -> dict[str, dict[str, np.ndarray]]:
-    """Both state dicts as RD4AD's training leaves them, with counters and the unused tensors."""
+    """Makes both state dicts as RD4AD's training does, with counters and the unused tensors."""
     rng = np.random.default_rng(0)
     states = {}
     for part in ("bn", "decoder"):

@@ -21,7 +21,7 @@ def _norm(name: str, channels: int) -> Iterator[tuple[str, tuple[int, ...]]]:
 
 
 def torch_shapes(arch: str) -> dict[str, tuple[int, ...]]:
-    """torch's names to shapes, counters included."""
+    """Returns torch's names to shapes, counters included."""
     blocks, is_bottleneck, width = NETWORKS[arch]
     shapes: dict[str, tuple[int, ...]] = {"conv1.weight": (64, 3, 7, 7)}
     shapes.update(_norm("bn1", 64))
@@ -45,13 +45,13 @@ def torch_shapes(arch: str) -> dict[str, tuple[int, ...]]:
 
 
 def empty_tensors(arch: str) -> dict[str, np.ndarray]:
-    """torch's names to arrays of the right shapes that take no memory."""
+    """Returns torch's names to arrays of the right shapes that take no memory."""
     value = np.float32(0.5)
     return {name: np.broadcast_to(value, shape) for name, shape in torch_shapes(arch).items()}
 
 
 def random_tensors(arch: str, seed: int) -> dict[str, np.ndarray]:
-    """Weights of the right shapes: odd values, positive variances."""
+    """Makes weights of the right shapes: odd values, positive variances."""
     rng = np.random.default_rng(seed)
     tensors = {}
     for name, shape in torch_shapes(arch).items():

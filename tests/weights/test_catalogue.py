@@ -16,7 +16,7 @@ FILE = CatalogueFile("resnet18", hashlib.sha256(CONTENT).hexdigest()[:8])
 
 
 class Server:
-    """A web server on this machine: what it sends, and how often it was asked."""
+    """A local web server: the content that it sends, and its request count."""
 
     def __init__(self):
         self.content = CONTENT
@@ -43,12 +43,12 @@ class Server:
 
 @pytest.fixture
 def folders(tmp_path, monkeypatch):
-    """All caches under `tmp_path`, and the catalogue's resnet18 replaced by `FILE`."""
+    """Puts all caches under `tmp_path`, and replaces the catalogue's resnet18 by `FILE`."""
     monkeypatch.setenv("RDVAR_CACHE", str(tmp_path / "ours"))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     monkeypatch.setitem(catalogue.CATALOGUE, "resnet18", FILE)
-    monkeypatch.setattr(catalogue, "BASE_URL", "http://127.0.0.1:9/")  # nobody answers there
+    monkeypatch.setattr(catalogue, "BASE_URL", "http://127.0.0.1:9/")  # nothing listens there
     return tmp_path
 
 
@@ -119,7 +119,7 @@ def test_a_wrong_download_is_not_kept(server):
     server.content = b"something else".ljust(len(CONTENT))
     message = refused()
     found = hashlib.sha256(server.content).hexdigest()[:8]
-    assert f"should begin with {FILE.sha256_prefix} and begins with {found}" in message
+    assert f"should begin with {FILE.sha256_prefix} but begins with {found}" in message
     assert not (cache_dir() / FILE.name).exists()
 
 

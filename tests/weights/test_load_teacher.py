@@ -50,7 +50,7 @@ def write(form: str, path: Path, tensors: dict[str, np.ndarray], **metadata: str
     return path
 
 
-# The suffix tells nothing: each format under the others' names.
+# The suffix is ignored: each format under the others' names.
 @pytest.mark.parametrize(
     ("form", "name"), [("zip", "a.safetensors"), ("legacy", "a.pt"), ("safetensors", "a.pth")]
 )
@@ -122,7 +122,7 @@ def test_another_architecture(tmp_path, expected):
         (b"{}", "a text file"),
         (b'{"abcd":{}}', "a text file"),
         (b"\x02\0\0\0\0\0\0\0{}", "does not fit"),
-        (b"\x05\0\0\0\0\0\0\0{...}", "not a whole safetensors file"),
+        (b"\x05\0\0\0\0\0\0\0{...}", "not a complete safetensors file"),
         (b"PK\x03\x04", "cut short"),
     ],
 )

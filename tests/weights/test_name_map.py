@@ -54,7 +54,7 @@ def test_names_both_ways(theirs, ours):
     ],
 )
 def test_names_outside_the_rule(name):
-    with pytest.raises(ValueError, match="no name of a weight"):
+    with pytest.raises(ValueError, match="not the name of a weight"):
         flax_path(name)
 
 

@@ -1,4 +1,4 @@
-"""The teacher in the package: small, whole, and described by its card."""
+"""The packaged teacher: small, complete, and described by its card."""
 
 import re
 from pathlib import Path

@@ -79,7 +79,7 @@ def put(part, name, value):
         (put("bn", "conv5.weight", np.zeros((2, 2, 1, 1))), "1 unknown (conv5.weight)"),
         (put("decoder", "conv4.weight", np.zeros(2)), "(decoder) .*1 unknown (conv4.weight)"),
         (put("bn", "layer4.0.conv1.weight", np.zeros(2)), "1 unknown (layer4.0.conv1.weight)"),
-        (put("bn", "bn9.num_batches_tracked", 3), "bn9.num_batches_tracked, of no"),
+        (put("bn", "bn9.num_batches_tracked", 3), "bn9.num_batches_tracked without a batch"),
         (put("bn", "bn1.num_batches_tracked", -3), "bn1.num_batches_tracked that is not a count"),
         (put("bn", "bn1.num_batches_tracked", 0.5), "bn1.num_batches_tracked that is not a count"),
         (
@@ -87,7 +87,7 @@ def put(part, name, value):
             "bn1.num_batches_tracked that is not a count",
         ),
         (put("bn", "bn1.weight", np.zeros(3, np.float32)), "bn1.weight is [3] instead of [8]"),
-        (lambda states: states.pop("decoder"), "holds no 'decoder'"),
+        (lambda states: states.pop("decoder"), "lacks 'decoder'"),
         (lambda states: states.update(memory={}), "unknown entries (memory)"),
     ],
 )

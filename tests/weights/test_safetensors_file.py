@@ -15,7 +15,7 @@ METADATA = {"source": "resnet18-f37072fd.pth", "license": "BSD-3-Clause"}
 
 
 def by_hand(path: Path, dtype: str, shape: list[int], raw: bytes) -> Path:
-    """Writes one tensor, `a`, as the format's description says."""
+    """Writes one tensor, `a`, by the format's specification."""
     header = {"a": {"dtype": dtype, "shape": shape, "data_offsets": [0, len(raw)]}}
     text = json.dumps(header).encode()
     path.write_bytes(struct.pack("<Q", len(text)) + text + raw)
@@ -95,7 +95,7 @@ def test_writing_replaces_in_one_step(tmp_path, monkeypatch):
     before = path.read_bytes()
 
     def full_disk(source, target):
-        # a rename is atomic only within one file system: the new file must lie beside the old
+        # a rename is atomic only within one file system: the new file must be beside the old
         assert target == path and tmp_path in Path(source).parents
         raise OSError(28, "No space left on device")
 
@@ -118,7 +118,7 @@ def test_writing_into_a_missing_folder(tmp_path):
 def test_bad_content(tmp_path, content):
     path = tmp_path / "a"
     path.write_bytes(content)
-    assert "not a whole safetensors file" in refused(path)
+    assert "not a complete safetensors file" in refused(path)
 
 
 def test_bad_paths(tmp_path, monkeypatch):

@@ -68,7 +68,7 @@ class Tensor:
 
 
 def tensor(array: np.ndarray, **fields: Any) -> Tensor:
-    """A contiguous tensor with a storage of its own."""
+    """A contiguous tensor with its own storage."""
     array = np.asarray(array)
     strides = [stride // array.itemsize for stride in np.empty(array.shape, array.dtype).strides]
     return Tensor(Storage(array.reshape(-1)), 0, array.shape, tuple(strides), **fields)

@@ -12,7 +12,7 @@ FAULTS = (
     ),
     Fault(
         "a run goes on with other images",
-        "rdvar_jax/runs/run.py",
+        "rdvar_jax/runs/resume_checks.py",
         'saved.provenance["data"] != provenance["data"]',
         'not saved.provenance["data"]',
         ("tests/runs/test_run.py",),

@@ -90,7 +90,7 @@ def _missing(facts: dict[str, list[ImageStats]]) -> list[str]:
     records = [one.record for one in facts.get("test", [])]
     labels = {record.label for record in records}
     if not records:
-        return ["There are no test images: the set can be trained on, and not evaluated."]
+        return ["There are no test images: the set can be trained on but not evaluated."]
     if UNLABELLED in labels:
         return ["The test images have no labels: they get scores and no metrics."]
     if 1 not in labels:

@@ -33,7 +33,7 @@ def decode_image(path: ImageFile, size: Size) -> np.ndarray:
     Files of several pages are refused: taking the first would be a silent guess.
 
     Raises:
-        DataError: the file cannot be read as such an image; the message says why.
+        DataError: the file cannot be read as an image; the message says why.
     """
     return _decode(path, as_geometry(size))[0]
 
@@ -42,7 +42,7 @@ def decode_original(path: Path) -> np.ndarray:
     """Decodes one image at its own size, upright, to RGB, uint8 [H, W, 3]; see `decode_image`.
 
     Raises:
-        DataError: the file cannot be read as such an image; the message says why.
+        DataError: the file cannot be read as an image; the message says why.
     """
     return np.array(as_8_bit(load_image(path), path, "RGB"))
 

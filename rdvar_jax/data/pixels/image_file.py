@@ -14,7 +14,7 @@ from rdvar_jax.errors import DataError
 _FORMATS = ("PNG", "JPEG", "BMP", "TIFF")
 _EIGHT_BIT_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
 _GREY_16_MODES = ("I;16", "I;16B", "I;16L", "I;16N", "I")
-_ORIENTATIONS_ON_THE_SIDE = (5, 6, 7, 8)  # EXIF: width and height are swapped
+_SIDEWAYS_ORIENTATIONS = (5, 6, 7, 8)  # EXIF: width and height are swapped
 
 
 def load_image(path: ImageFile) -> Image.Image:
@@ -81,7 +81,7 @@ def image_dimensions(path: ImageFile) -> tuple[int, int]:
         if width == height or image.format == "TIFF":
             return width, height
         orientation = image.getexif().get(ExifTags.Base.Orientation)
-        return (height, width) if orientation in _ORIENTATIONS_ON_THE_SIDE else (width, height)
+        return (height, width) if orientation in _SIDEWAYS_ORIENTATIONS else (width, height)
 
 
 def _open(path: ImageFile) -> Image.Image:

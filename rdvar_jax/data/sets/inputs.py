@@ -144,7 +144,7 @@ def _matches(pattern: Path) -> list[InputImage]:
     """Returns the images that match a pattern."""
     base, rest = _literal_folder(pattern)
     files = sorted((path for path in _expand(base, rest) if not path.is_dir()), key=str)
-    files = [path for path in files if not _is_round_trip(base, path)]
+    files = [path for path in files if not _is_in_link_cycle(base, path)]
     images = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
     if not images:
         raise DataError(
@@ -181,7 +181,7 @@ def _expand(base: Path, parts: Sequence[str]) -> list[Path]:
     return found
 
 
-def _is_round_trip(base: Path, path: Path) -> bool:
+def _is_in_link_cycle(base: Path, path: Path) -> bool:
     """Whether a link between `base` and the file points to a folder above it."""
     if not any(folder.is_symlink() for folder in path.parents):
         return False

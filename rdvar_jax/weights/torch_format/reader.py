@@ -1,17 +1,17 @@
-"""Reads torch's `.pth` and `.pt` files without torch, and without running what is in them.
+"""Reads torch's `.pth` and `.pt` files without torch, and without running code in them.
 
-Two formats are written by `torch.save` (`torch/serialization.py`):
+`torch.save` (`torch/serialization.py`) writes two formats:
 
-- the zip archive, since torch 1.6: `<top>/data.pkl` is a pickle in which each tensor names its
+- the zip archive, since torch 1.6: `<top>/data.pkl` is a pickle in which each tensor refers to its
   storage by a persistent id `("storage", type, key, location, number of values)`; the values are
-  the raw bytes of `<top>/data/<key>`, in the order of bytes that `<top>/byteorder` names;
-- the stream before it: the pickles of a magic number, the protocol version, facts about the
-  machine, the object and the list of its storages' keys, then for each key a little-endian int64
-  number of values and the values, little-endian too.
+  the raw bytes of `<top>/data/<key>`, in the byte order that `<top>/byteorder` names;
+- the legacy stream: the pickles of a magic number, the protocol version, facts about the machine,
+  the object and the list of its storages' keys, then for each key a little-endian int64 number of
+  values and the values, also little-endian.
 
 The pickles go through `restricted_pickle`, so nothing that they name is imported or called. All
-sizes are compared with the file before anything is allocated: reading takes memory in proportion
-to the file's size, whatever the file claims.
+sizes are checked against the file before anything is allocated: memory is proportional to the
+file's size, whatever the file claims.
 """
 
 import os
@@ -36,7 +36,7 @@ from rdvar_jax.weights.torch_format.tensors import (
 
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY_PROTOCOL = 1001
-# The pickle of a state dict takes some hundred bytes a tensor. More than this is something else.
+# The pickle of a state dict takes some hundred bytes per tensor; a larger one is something else.
 _LARGEST_PICKLE = 4 * 2**20
 _COPY_AGAIN = "download or copy it again"
 _SAVE_WEIGHTS = "save the weights alone with torch.save(model.state_dict(), file)"
@@ -45,12 +45,12 @@ _SAVE_WEIGHTS = "save the weights alone with torch.save(model.state_dict(), file
 def read_torch_file(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     """Reads a state dict: torch's names to arrays in torch's layouts and order.
 
-    A checkpoint `{"state_dict": ...}` gives its state dict. bfloat16 becomes float32, exactly;
-    all other types stay as they are. The arrays are read-only views: a tensor keeps the strides
-    that it was saved with, and tensors that shared a storage still do.
+    Of a checkpoint `{"state_dict": ...}` it returns the state dict. bfloat16 becomes float32,
+    exactly; all other dtypes are kept. The arrays are read-only views: a tensor keeps its strides,
+    and tensors that shared a storage still do.
 
     Raises:
-        WeightsError: the file is missing, unreadable, damaged, of another kind, would run code,
+        WeightsError: the file is missing, unreadable, damaged, in another format, would run code,
             or holds something other than one flat state dict.
     """
     top = read_torch_object(path)
@@ -75,12 +75,12 @@ def read_torch_file(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
 
 
 def read_torch_object(path: str | os.PathLike[str]) -> Any:
-    """Reads whatever plain data `torch.save` wrote: dicts, lists, tuples, numbers and tensors.
+    """Reads any plain data that `torch.save` wrote: dicts, lists, tuples, numbers and tensors.
 
     OrderedDicts become dicts, parameters and tensors become arrays as in `read_torch_file`.
 
     Raises:
-        WeightsError: the file is missing, unreadable, damaged, of another kind or would run code.
+        WeightsError: the file is missing, unreadable, damaged, in another format or would run code.
     """
     path = Path(path)
     try:
@@ -106,9 +106,9 @@ def read_torch_object(path: str | os.PathLike[str]) -> Any:
         raise WeightsError(f"{path} cannot be read: {error}; {error.mend}") from error
     if not head:
         raise WeightsError(f"{path} is empty (0 bytes); {_COPY_AGAIN}")
-    kind = "a text file" if _is_text(head) else "of an unknown kind"
+    kind = "a text file" if _is_text(head) else "in an unknown format"
     raise WeightsError(
-        f"{path} is {kind}, not a file that torch.save wrote; {_COPY_AGAIN}, and see that it is "
+        f"{path} is {kind}, not a file that torch.save wrote; {_COPY_AGAIN}, and check that it is "
         f"not a web page or a Git LFS pointer"
     )
 
@@ -132,7 +132,7 @@ def _read_zip(path: Path, size: int) -> Any:
         if f"{top}/byteorder" in archive.namelist():
             byteorder = _read_entry(archive, f"{top}/byteorder", largest=16)
         if byteorder not in (b"little", b"big"):
-            raise BadPickle("its order of bytes is neither little nor big")
+            raise BadPickle("its byte order is neither little nor big")
 
         storages: dict[str, tuple[StorageType, np.ndarray]] = {}
 
@@ -151,7 +151,7 @@ def _read_zip(path: Path, size: int) -> Any:
 
 
 def _check_archive(archive: zipfile.ZipFile, size: int) -> str:
-    """The archive's one top folder, once it is known to be a harmless archive of torch's."""
+    """Checks that it is a harmless archive of torch's; returns its one top folder."""
     entries = archive.infolist()
     names = {entry.filename for entry in entries}
     tops = [name.split("/")[0] for name in names if re.fullmatch(r"[^/]+/data\.pkl", name)]
@@ -165,10 +165,10 @@ def _check_archive(archive: zipfile.ZipFile, size: int) -> str:
     if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
         raise BadPickle(
             "its archive is compressed, which torch never does",
-            mend="give the file as torch.save wrote it",
+            mend="use the file as torch.save wrote it",
         )
     # Without compression, entries can only add up to more than the file if they overlap or lie. An
-    # entry has two sizes, and zipfile allocates by the one and returns by the other.
+    # entry has two sizes: zipfile allocates by one and returns by the other.
     if (
         len(names) != len(entries)
         or any(entry.compress_size != entry.file_size for entry in entries)
@@ -183,7 +183,7 @@ def _read_entry(archive: zipfile.ZipFile, name: str, largest: int) -> bytes:
         entry = archive.getinfo(name)
         if entry.file_size > largest:
             raise BadPickle(f"{printable(name)} in its archive is too large")
-        raw = archive.read(entry)  # compares the checksum
+        raw = archive.read(entry)  # verifies the checksum
     except KeyError:
         raise BadPickle(f"{printable(name)} is missing from its archive") from None
     except BadPickle:
@@ -208,7 +208,7 @@ def _read_legacy(data: bytes) -> Any:
         if known_type is not storage_type or known_count != count:
             raise BadPickle("one storage is declared in two ways")
 
-    # The values come after the pickles, so the object is run twice: first to learn its storages.
+    # The values follow the pickles, so the object is run twice: first to learn its storages.
     dry = allowed_globals(lambda *_: None)
     magic, position = load_pickle(pickles, 0, dry, note_storage)
     if magic != _LEGACY_MAGIC:

@@ -1,11 +1,11 @@
-"""A pickle interpreter that can build plain data and nothing else.
+"""A pickle interpreter that builds plain data and nothing else.
 
-A pickle is a small program. Python's own unpickler can import and call anything, set attributes
-on what it finds, and be asked for gigabytes by five bytes. State dicts need about forty of its
-instructions, so only these are known here (protocols 2 to 5, and Python 2's strings): dicts,
-lists, tuples, numbers, strings, and calls of the few functions that the caller hands in. Every
-other instruction or name is refused. Time and memory grow linearly with the bytes that
-are read, as long as the functions handed in see to their own arguments.
+A pickle is a small program. Python's own unpickler can import and call anything, set attributes on
+the results, and allocate gigabytes for five bytes. State dicts need about forty of its
+instructions, so only these are supported (protocols 2 to 5, and Python 2's strings): dicts, lists,
+tuples, numbers, strings, and calls of the few functions that the caller passes. Every other
+instruction or name is refused. Time and memory are linear in the bytes read, as long as the passed
+functions check their arguments.
 
 The instructions are documented in the standard library's `pickletools`; torch restricts its own
 `torch.load(weights_only=True)` in the same way (`torch/_weights_only_unpickler.py`).
@@ -21,7 +21,7 @@ _LONGEST_GLOBAL = 1024
 
 
 class BadPickle(Exception):
-    """The bytes are no pickle, are damaged, or do something that a state dict never needs."""
+    """The bytes are not a pickle, are damaged, or do something that a state dict never needs."""
 
     def __init__(self, reason: str, mend: str = "download or copy it again"):
         super().__init__(reason)
@@ -29,7 +29,7 @@ class BadPickle(Exception):
 
 
 class RefusedGlobal(BadPickle):
-    """The pickle asks for a function or a class that is not on the caller's list."""
+    """The pickle names a function or class that the caller does not allow."""
 
     def __init__(self, name: str):
         super().__init__(name)
@@ -45,17 +45,17 @@ def load_pickle(
     """Runs the pickle that begins at `data[start]`.
 
     Args:
-        data: the bytes; nothing beyond the pickle's STOP is looked at.
+        data: the bytes; those after the pickle's STOP are not read.
         start: where the pickle begins.
-        allowed: the only globals, `"module.name"` to the object that stands for it. Those that
-            are callable may be called, with arguments out of the pickle.
+        allowed: the only globals, `"module.name"` to its replacement. Callables may be called, with
+            arguments from the pickle.
         persistent_load: turns a persistent id (torch: a storage) into an object.
 
     Returns:
         The object and the position just behind the pickle.
 
     Raises:
-        RefusedGlobal: a name that is not in `allowed`, with that name.
+        RefusedGlobal: it names something that is not in `allowed`.
         BadPickle: anything else that is wrong.
     """
     try:
@@ -72,8 +72,8 @@ class _Machine:
         self.allowed: Mapping[str, Any] = allowed
         self.persistent_load: Callable[[Any], Any] = persistent_load
         self.stack: list[Any] = []
-        self.outer_stacks: list[list[Any]] = []  # those below each open MARK
-        self.memo: dict[int, Any] = {}  # a dict: a list would let one index ask for gigabytes
+        self.outer_stacks: list[list[Any]] = []  # stacks below each open MARK
+        self.memo: dict[int, Any] = {}  # a list would let one index allocate gigabytes
 
     def take(self, count: int) -> bytes:
         chunk = self.data[self.position : self.position + count]
@@ -112,7 +112,7 @@ class _Machine:
         return self.allowed[full_name]
 
     def call(self, function: Any, arguments: Any) -> Any:
-        # Nothing callable reaches the stack but what `allowed` holds.
+        # The only callables on the stack are those in `allowed`.
         if not callable(function) or not isinstance(arguments, tuple):
             raise BadPickle("its pickle calls what cannot be called")
         return function(*arguments)
@@ -147,7 +147,7 @@ class _Machine:
             case b"\x80":  # PROTO
                 if self.number("<B") > 5:
                     raise BadPickle("its pickle protocol is not known")
-            case b"\x95":  # FRAME, a hint for readers of streams
+            case b"\x95":  # FRAME, a hint for stream readers
                 self.take(8)
             case b"(":  # MARK
                 self.outer_stacks.append(self.stack)
@@ -218,7 +218,7 @@ class _Machine:
 
 
 def plain_key(key: Any) -> str | int:
-    """`key` if it may be a dict's key: hashing a nested tuple can take for ever."""
+    """Returns `key` if it is a str or int: hashing a nested tuple can take exponential time."""
     if not isinstance(key, str | int):
         raise BadPickle(f"a dict has a key of type {printable(type(key).__name__)}")
     return key

@@ -1,7 +1,7 @@
-"""What the pickle of a torch state dict may name: tensors, their storages, and OrderedDict.
+"""Globals that the pickle of a torch state dict may name: tensors, storages, and OrderedDict.
 
-A storage is a flat run of values; a tensor is an offset, a shape and strides into one
-(`torch/_utils.py`). Nothing here trusts the numbers that a file gives.
+A storage is a flat array of values; a tensor is an offset, a shape and strides into one
+(`torch/_utils.py`). No number from the file is trusted.
 """
 
 import math
@@ -42,7 +42,7 @@ _STORAGE_TYPES = {
 
 
 def allowed_globals(rebuild_tensor: Callable[..., Any]) -> Mapping[str, Any]:
-    """Every global that `torch.save` writes for a state dict; nothing else may be named."""
+    """Returns every global that `torch.save` writes for a state dict."""
     return {
         "collections.OrderedDict": _rebuild_dict,
         "torch._utils._rebuild_tensor_v2": rebuild_tensor,
@@ -52,19 +52,19 @@ def allowed_globals(rebuild_tensor: Callable[..., Any]) -> Mapping[str, Any]:
 
 
 def _rebuild_dict(*arguments: Any) -> dict[str | int, Any]:
-    # Python 3 makes an empty dict and fills it; Python 2 gave a list of pairs.
+    # Python 3 makes an empty dict and fills it; Python 2 passes a list of pairs.
     if not arguments:
         return {}
     (pairs,) = arguments
     if not isinstance(pairs, list):
         raise BadPickle("its pickle makes a dict out of what is not a list")
     made = {plain_key(key): value for key, value in pairs}
-    pairs.clear()  # one long list could otherwise be made into thousands of long dicts
+    pairs.clear()  # otherwise one long list could become thousands of long dicts
     return made
 
 
 def check_storage_id(persistent_id: Any) -> tuple[StorageType, str, int]:
-    """(type, key, number of values) of a storage's persistent id."""
+    """Returns (type, key, number of values) of a storage's persistent id."""
     if not isinstance(persistent_id, tuple) or len(persistent_id) not in (5, 6):
         raise BadPickle("it refers to something other than a storage")
     kind, storage_type, key, _, count, *view = persistent_id
@@ -73,12 +73,12 @@ def check_storage_id(persistent_id: Any) -> tuple[StorageType, str, int]:
     if not isinstance(key, str) or not isinstance(count, int) or count < 0:
         raise BadPickle("the description of a storage is damaged")
     if view and view[0] is not None:  # the stream format's sixth part
-        raise BadPickle("it uses views of storages, which torch gave up before version 1.0")
+        raise BadPickle("it uses views of storages, which torch dropped before version 1.0")
     return storage_type, key, count
 
 
 def decode_storage(raw: bytes, storage_type: StorageType, count: int, swapped=False) -> np.ndarray:
-    """A storage's bytes as `count` values in this machine's order of bytes: [count]."""
+    """Decodes a storage's bytes to `count` values in native byte order: [count]."""
     dtype = storage_type.dtype.newbyteorder(">") if swapped else storage_type.dtype
     if len(raw) != count * dtype.itemsize:
         raise BadPickle("a storage has another size than declared")
@@ -93,7 +93,7 @@ def decode_storage(raw: bytes, storage_type: StorageType, count: int, swapped=Fa
 
 
 def tensor_builder(file_size: int) -> Callable[..., np.ndarray]:
-    """`torch._utils._rebuild_tensor_v2` for arrays, in a file of `file_size` bytes."""
+    """Makes `torch._utils._rebuild_tensor_v2` for arrays, for a file of `file_size` bytes."""
 
     def rebuild_tensor(
         storage: Any,
@@ -120,14 +120,14 @@ def tensor_builder(file_size: int) -> Callable[..., np.ndarray]:
         last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
         if last >= len(storage):
             raise BadPickle("a tensor reaches beyond its storage")
-        # A stride of 0 repeats values: a few bytes could stand for any number of them.
+        # A stride of 0 repeats values: a few bytes could expand to any number of them.
         if math.prod(size) > file_size:
             mend = "save tensor.contiguous() in its place"
             raise BadPickle("a tensor has more values than the file has bytes", mend)
         return np.lib.stride_tricks.as_strided(
             storage[offset:],
             size,
-            # The stride along one single value is never used and may be any number.
+            # The stride of an axis of length 1 is never used and may be any number.
             [step * storage.itemsize if n > 1 else 0 for n, step in zip(size, stride, strict=True)],
             writeable=False,
         )

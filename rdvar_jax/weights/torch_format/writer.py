@@ -1,8 +1,8 @@
 """Writes torch's zip format without torch, for `torch.load(file, weights_only=True)`.
 
-The layout is described in `torch_file.py`. The pickle has only instructions that torch's restricted
-unpickler takes (`torch/_weights_only_unpickler.py`): dicts of strings, and contiguous tensors with
-a storage of their own.
+`reader.py` describes the layout. The pickle has only instructions that torch's restricted unpickler
+accepts (`torch/_weights_only_unpickler.py`): dicts of strings, and contiguous tensors, each with
+its own storage.
 """
 
 import os
@@ -25,7 +25,7 @@ _STORAGE_OF = {
     "int32": "IntStorage",
     "uint8": "ByteStorage",
 }
-_ALIGNMENT = 64  # of the values in the file, as torch's: it may map them into memory
+_ALIGNMENT = 64  # of the values in the file, as in torch, which may memory-map them
 _TOP = "archive"
 
 
@@ -34,12 +34,12 @@ def write_torch_file(path: str | os.PathLike[str], content: Mapping[str, Any]) -
 
     Args:
         path: the file; its folder must exist.
-        content: names to arrays in torch's layouts, or to dicts of them. The same content always
-            gives the same bytes.
+        content: names to arrays in torch's layouts, or to dicts of them. The bytes depend on the
+            content alone.
 
     Raises:
         WeightsError: the folder is missing or cannot be written to, or the disk is full.
-        TypeError: something that is neither a dict nor an array of a type that torch has.
+        TypeError: a value is neither a dict nor an array of a dtype that torch has.
     """
     path = Path(path)
     storages: list[np.ndarray] = []
@@ -54,14 +54,14 @@ def write_torch_file(path: str | os.PathLike[str], content: Mapping[str, Any]) -
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise WeightsError(
-            f"{path} cannot be written ({reason}); check its folder and the space on the disk"
+            f"{path} cannot be written ({reason}); check its folder and the free disk space"
         ) from error
 
 
 def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
-    entry = zipfile.ZipInfo(f"{_TOP}/{name}")  # its date is always the same
+    entry = zipfile.ZipInfo(f"{_TOP}/{name}")  # with a fixed date
     assert archive.fp is not None
-    # The header's 30 bytes, the name and this field, of at least 4 bytes, precede the values.
+    # The header's 30 bytes, the name and this field of at least 4 bytes precede the values.
     before = archive.fp.tell() + 30 + len(entry.filename) + 4
     padding = -before % _ALIGNMENT
     entry.extra = b"FB" + struct.pack("<H", padding) + b"Z" * padding
@@ -83,7 +83,7 @@ def _value(value: Any, storages: list[np.ndarray]) -> bytes:
 
 
 def _tensor(array: np.ndarray, storages: list[np.ndarray]) -> bytes:
-    """A call of `_rebuild_tensor_v2(storage, offset, size, stride, requires_grad, hooks)`."""
+    """Pickles `_rebuild_tensor_v2(storage, offset, size, stride, requires_grad, hooks)`."""
     key = str(len(storages))
     storages.append(np.asarray(array, array.dtype.newbyteorder("<"), order="C"))
     strides = [int(np.prod(array.shape[axis + 1 :])) for axis in range(array.ndim)]

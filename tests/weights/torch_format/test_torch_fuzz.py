@@ -1,4 +1,4 @@
-"""Thousands of damaged and crafted weight files: the reader refuses them, or reads them rightly.
+"""Thousands of damaged and crafted weight files: the reader refuses them, or reads them correctly.
 
 Whatever the bytes are, nothing but a `WeightsError` comes out, memory stays in proportion to the
 file, and every array that is read lies inside of a storage that the file holds. Bytes are changed
@@ -29,8 +29,8 @@ from rdvar_jax.weights.torch_format.reader import read_torch_object
 # An archive costs the zip reader some kB a file; a pickle's instructions some hundred bytes each.
 FIXED_BYTES, BYTES_PER_BYTE = 256 * 2**10, 200
 
-# What an instruction may be replaced by: numbers at the ends of their types, and calls, names and
-# stack operations in places where nobody expects them.
+# Replacements of an instruction: numbers at the limits of their types, and calls, names and stack
+# operations in unexpected places.
 INSTRUCTIONS = [
     *(b"\x8a" + bytes([len(raw)]) + raw for raw in (b"", b"\xff" * 8, b"\xff" * 7 + b"\x7f")),
     b"\x8a\xff" + b"\x7f" * 255,  # a number of 2040 bits
@@ -56,7 +56,7 @@ INSTRUCTIONS = [
 
 @cache
 def seeds(form: str) -> tuple[bytes, ...]:
-    """Files that are right: torch's own, and two that hold much in little."""
+    """Makes valid files: torch's own, and two that expand to much from little."""
     values = np.arange(6, dtype=np.float32)
     shared = Storage(values)
     halves = Storage(np.array([0x3F80, 0x7FC0], np.uint16), "BFloat16Storage")
@@ -82,7 +82,7 @@ def seeds(form: str) -> tuple[bytes, ...]:
 
 
 def change_bytes(content: bytes, rng: random.Random, form: str) -> bytes:
-    """Flips, overwrites, deletes and inserts; numbers become the ends of their types."""
+    """Flips, overwrites, deletes and inserts bytes; numbers become the limits of their types."""
     mutated = bytearray(content)
     for _ in range(rng.choice([1, 1, 2, 8, 40])):
         place = rng.randrange(len(mutated))
@@ -104,7 +104,7 @@ def change_bytes(content: bytes, rng: random.Random, form: str) -> bytes:
 
 
 def splice(content: bytes, rng: random.Random, form: str) -> bytes:
-    """Pieces of this file or of others, of both formats, in the place of its own; or cut short.
+    """Replaces pieces with those of this or other files, of both formats; or cuts the file short.
 
     In an archive it is often the pickle that they are put into, under a new checksum.
     """
@@ -128,7 +128,7 @@ def splice(content: bytes, rng: random.Random, form: str) -> bytes:
 
 
 def change_instructions(content: bytes, rng: random.Random, form: str) -> bytes:
-    """Pickle instructions replaced, doubled, moved, left out, or taken from other files."""
+    """Replaces, doubles, moves or drops pickle instructions, or takes them from other files."""
     if form == "legacy":
         instructions, values = _instructions(content, pickles=5)
         return b"".join(_changed(instructions, rng)) + values
@@ -139,7 +139,7 @@ def change_instructions(content: bytes, rng: random.Random, form: str) -> bytes:
 
 
 def change_entries(content: bytes, rng: random.Random, form: str) -> bytes:
-    """What is around the pickles: entries of the archive, or the values behind the stream."""
+    """Damages what surrounds the pickles: entries of the archive, or the stream's values."""
     if form == "legacy":
         instructions, values = _instructions(content, pickles=5)
         return b"".join(instructions) + change_bytes(values, rng, form)
@@ -189,7 +189,7 @@ def _changed(instructions: list[bytes], rng: random.Random) -> list[bytes]:
 
 
 def _instructions(content: bytes, pickles: int) -> tuple[list[bytes], bytes]:
-    """The instructions of that many pickles at the start, and what comes behind them."""
+    """Returns the instructions of that many pickles at the start, and the rest."""
     file = io.BytesIO(content)
     starts = [place for _ in range(pickles) for _, _, place in pickletools.genops(file)]
     ends = [*starts[1:], file.tell()]
@@ -215,11 +215,11 @@ def _archive(entries: dict[str, bytes]) -> bytes:
     return file.getvalue()
 
 
-# --- what must hold -----------------------------------------------------------------------------
+# --- invariants ---------------------------------------------------------------------------------
 
 
 def outcome(path: Path) -> str:
-    """Reads the file: "read", or the reason for which it is refused, without names and numbers."""
+    """Reads the file; returns "read" or the reason of the refusal, without names and numbers."""
     size = path.stat().st_size
     tracemalloc.start()
     try:
@@ -240,7 +240,7 @@ def outcome(path: Path) -> str:
 
 
 def check_inside_storages(made: object) -> None:
-    """Each array's memory is a part of what was allocated for its storage."""
+    """Checks that each array's memory is within that of its storage."""
     pending, seen = [made], set()
     while pending:
         value = pending.pop()
@@ -258,18 +258,18 @@ def check_inside_storages(made: object) -> None:
 
 
 def allocated(array: np.ndarray) -> tuple[int, int]:
-    """Address and end of the memory that an array is a view of, through any number of views."""
+    """Returns start and end of the memory below any number of views."""
     owner, base = array, array
     while (base := getattr(base, "base", None)) is not None:
         if isinstance(base, bytes):
             owner = np.frombuffer(base, np.uint8)
-        elif isinstance(base, np.ndarray):  # numpy puts objects of its own between views
+        elif isinstance(base, np.ndarray):  # numpy puts its own objects between views
             owner = base
     return np.lib.array_utils.byte_bounds(owner)
 
 
 def fuzz(folder: Path, form: str, mutation: str, seed: int, count: int) -> Counter:
-    """How often each outcome came about; a failure names the seed and keeps the file."""
+    """Counts each outcome; a failure names the seed and keeps the file."""
     mutate, outcomes = MUTATIONS[mutation], Counter()
     for number in range(count):
         rng = random.Random(f"{form} {mutation} {seed} {number}")
@@ -299,7 +299,7 @@ def test_damaged_files_are_refused_or_read_rightly(tmp_path, form, mutation):
 @pytest.mark.slow
 @CASES
 def test_many_damaged_files(tmp_path, form, mutation):
-    # Other files every time: what breaks one names the seed and the number that make it again.
+    # Other files each time: a failure names the seed and number that reproduce it.
     fuzz(tmp_path, form, mutation, seed=random.randrange(2**32), count=2000)
 
 

@@ -18,7 +18,7 @@ FORMATS = pytest.mark.parametrize("form", ["zip", "legacy"])
 
 
 def refused(path: Path) -> str:
-    """The message with which the reader refuses `path`: one sentence that names the file."""
+    """Returns the message with which the reader refuses `path`, one sentence that names it."""
     with pytest.raises(WeightsError) as caught:
         read_torch_file(path)
     message = str(caught.value)
@@ -33,7 +33,7 @@ def assert_same(got: np.ndarray, want: np.ndarray) -> None:
     assert got.tobytes() == want.tobytes()
 
 
-# --- right files --------------------------------------------------------------------------------
+# --- valid files --------------------------------------------------------------------------------
 
 
 @FORMATS
@@ -241,7 +241,7 @@ def test_a_hostile_name_stays_one_short_line(tmp_path):
 
 
 def peak_bytes(path: Path) -> int:
-    """Memory that refusing `path` takes at most."""
+    """Returns the peak memory of refusing `path`."""
     tracemalloc.start()
     try:
         refused(path)
@@ -390,7 +390,7 @@ def test_no_permission(tmp_path, monkeypatch):
         (b"", "is empty"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a", "is a text file"),
         (b"<!DOCTYPE html><html>not found</html>", "is a text file"),
-        (b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR", "of an unknown kind"),
+        (b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR", "in an unknown format"),
         (b"PK\x03\x04", "cut short or damaged"),
         (b"\x80\x02", "cut short"),
         (pickle.dumps([1, 2], 2), "torch did not write"),
@@ -407,7 +407,7 @@ def test_other_zip_archives(tmp_path):
         archive.writestr("readme.txt", "hello")
     assert "without torch's data.pkl" in refused(tmp_path / "a.zip")
     path = write_zip(tmp_path / "a.pth", {}, byteorder="middle")
-    assert "order of bytes" in refused(path)
+    assert "byte order" in refused(path)
 
 
 def test_torchscript(tmp_path):

@@ -1,4 +1,4 @@
-"""That torch reads these files is tested in tests/parity/test_live_torch.py."""
+"""Files of the torch writer; tests/parity/test_live_torch.py reads them with torch."""
 
 import pickletools
 import zipfile

@@ -56,8 +56,8 @@ def training_images(folder: Path, names: Names, complain: Complain) -> tuple[Ima
         complain(f"The folder {good} does not exist{way_out}.")
         return ()
     beside = folder_entries(good.parent)
-    strangers = [path for path in beside.folders if path not in found]
-    warn_of_strangers(good.parent, beside.images, strangers, beside.others, names)
+    other_folders = [path for path in beside.folders if path not in found]
+    warn_of_unknown(good.parent, beside.images, other_folders, beside.others, names)
     return good_images(folder, found, names, complain)
 
 
@@ -66,7 +66,7 @@ def good_folders(parent: Path, names: Sequence[str]) -> list[Path]:
     return [parent / name for name in names if (parent / name).is_dir()]
 
 
-def warn_of_strangers(
+def warn_of_unknown(
     parent: Path, images: list[Path], folders: list[Path], others: list[Path], names: Names
 ) -> None:
     """Warns about what is beside the good images, and asks about folders that look good."""

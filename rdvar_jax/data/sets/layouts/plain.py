@@ -46,7 +46,7 @@ def _training_images(
         or by_defect.good_folders(folder, names.all_good)
     )
     entries = folder_entries(folder)
-    _warn_of_strangers(folder, good, entries.folders, names)
+    _warn_of_unknown_folders(folder, good, entries.folders, names)
     if not good and not entries.images:
         alike = lookalikes(entries.folders, names.all_good)
         complain(
@@ -64,18 +64,18 @@ def _training_images(
     return by_defect.good_images(folder, good, names, complain)
 
 
-def _warn_of_strangers(
+def _warn_of_unknown_folders(
     folder: Path, good: list[Path], folders: list[Path], names: by_defect.Names
 ) -> None:
     """Warns about folders that have no meaning here, such as `bad` beside `good`."""
     known = {"test", *MASKS} if (folder / "test").is_dir() else set()
     known.update(path.relative_to(folder).parts[0] for path in good)
-    strangers = [path for path in folders if path.name not in known]
-    by_defect.warn_of_strangers(folder, [], strangers, [], names)
+    other_folders = [path for path in folders if path.name not in known]
+    by_defect.warn_of_unknown(folder, [], other_folders, [], names)
     if good and good[0].parent != folder:
         beside = folder_entries(good[0].parent)
-        strangers = [path for path in beside.folders if path not in good]
-        by_defect.warn_of_strangers(good[0].parent, beside.images, strangers, [], names)
+        other_folders = [path for path in beside.folders if path not in good]
+        by_defect.warn_of_unknown(good[0].parent, beside.images, other_folders, [], names)
 
 
 def _test_images(
