@@ -79,8 +79,8 @@ BAD_IMAGES: dict[str, tuple[Callable[[Path], object], list[str], str]] = {
     ),
     "pipe.png": (os.mkfifo, ["is a pipe or a device, not a file"], "remove it"),
     "bomb.png": (bomb, ["claims more pixels than Pillow's safety limit"], "make the image smaller"),
-    "pages.tif": (two_pages, ["holds 2 pages"], "save each as a separate file"),
-    "animated.png": (two_pages, ["holds 2 pages"], "save each as a separate file"),
+    "pages.tif": (two_pages, ["holds more than one page"], "save each as a separate file"),
+    "animated.png": (two_pages, ["holds more than one picture"], "save each as a separate file"),
     "floats.tif": (
         floats,
         ["TIFF of 32-bit float grey"],

@@ -13,6 +13,7 @@ from rdvar_jax.data.pixels.tiff_layout import (
     check_tiff_layout,
     check_unread_tiff,
 )
+from rdvar_jax.data.pixels.tiff_pages import check_one_page
 from rdvar_jax.data.sets.records import ImageFile
 from rdvar_jax.errors import DataError
 
@@ -45,13 +46,13 @@ def load_image(path: ImageFile) -> Image.Image:
     def load(image: Image.Image) -> Image.Image:
         if isinstance(image, TiffImagePlugin.TiffImageFile):
             check_tiff_layout(image.tag_v2, path)
-        pages = getattr(image, "n_frames", 1)
+            check_one_page(image, path)
         # "MPO" is a JPEG of a phone or stereo camera: the first picture is the photograph, the
         # others are previews and gain maps.
-        if pages > 1 and image.format != "MPO":
+        elif getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
             raise DataError(
-                f"{path} holds {pages} pages, and it is unclear which one is meant; save each as "
-                "a separate file."
+                f"{path} holds more than one picture, and it is unclear which one is meant; save "
+                "each as a separate file."
             )
         image.load()
         if isinstance(image, TiffImagePlugin.TiffImageFile):
