@@ -1,6 +1,8 @@
 """One image file as upright 8-bit grey or RGB pixels; every failure is a DataError."""
 
 from collections.abc import Callable
+from contextlib import suppress
+from io import BytesIO
 from pathlib import Path
 from typing import TypeVar
 
@@ -8,6 +10,7 @@ import numpy as np
 from PIL import ExifTags, Image, TiffImagePlugin, UnidentifiedImageError
 
 from rdvar_jax.data.pixels.file_errors import explaining_errors
+from rdvar_jax.data.pixels.png_chunks import ORIENTATION_KEYWORDS, without_remarks
 from rdvar_jax.data.pixels.tiff_layout import (
     check_alpha,
     check_tiff_layout,
@@ -121,7 +124,18 @@ def _with_image(path: ImageFile, use: Callable[[Image.Image], _T]) -> _T:
         try:
             with _open(path) as image:
                 return use(image)
-        except UnidentifiedImageError:
+        except (ValueError, SyntaxError, UnidentifiedImageError):
+            # A text or profile over Pillow's limits, or a malformed chunk that says nothing about
+            # pixels. Texts may hold the orientation, so these are tried first.
+            with path.open("rb") as file:
+                content = file.read() if file.read(4) == b"\x89PNG" and not file.seek(0) else b""
+            for keywords in (ORIENTATION_KEYWORDS, ()):
+                whole = without_remarks(content, keywords)
+                if whole is None:
+                    continue
+                with suppress(ValueError, SyntaxError, UnidentifiedImageError):
+                    with Image.open(BytesIO(whole), formats=("PNG",)) as image:
+                        return use(image)
             with path.open("rb") as file:
                 check_unread_tiff(file, path)
             raise
@@ -134,7 +148,11 @@ def _open(path: ImageFile) -> Image.Image:
 def _orientation(image: Image.Image) -> int:
     if image.format == "PNG":
         image.load()  # the EXIF block may follow the pixels
-    return image.getexif().get(ExifTags.Base.Orientation, 1)
+    # An invalid block says nothing, and raises whatever its bytes lead to; the pixels are whole.
+    try:
+        return image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:
+        return 1
 
 
 def _to_8_bit(image: Image.Image, name: ImageFile | str, nonzero: bool) -> Image.Image:
