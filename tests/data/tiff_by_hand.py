@@ -268,19 +268,40 @@ def _of_other_codecs() -> Iterator[tuple[str, Variant]]:
                 picture.save(path, compression=codec, tiffinfo={262: photometric})
 
             yield f"{codec}-photometric{photometric}", Variant(save, None, grey(bits * 255), True)
-    flat = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
-    flat[:] = 200, 30, 90
-    for name, samples, options in (
-        ("grey", flat[..., 0], {"photometric": "minisblack"}),
-        ("rgb", flat, {"photometric": "rgb", "compressionargs": {"outcolorspace": "rgb"}}),
-        ("ycbcr", flat, {"photometric": "rgb"}),
+    ramp = np.stack(np.meshgrid(np.arange(WIDTH) * 9, np.arange(HEIGHT) * 12), -1)
+    colours = np.dstack([ramp, 255 - ramp[..., :1]]).clip(0, 255).astype(np.uint8)
+    planes = np.ascontiguousarray(np.moveaxis(colours, -1, 0))
+    grey_options = {"photometric": "minisblack"}
+    rgb = {"photometric": "rgb"}
+    as_planes = rgb | {"planarconfig": "separate"}
+    subsampled = rgb | {"subsampling": (2, 2)}
+    tiled = {"tile": (16, 16)}
+    for name, samples, options, is_read in (
+        ("jpeg-grey", colours[..., 0], grey_options | {"compression": "jpeg"}, True),
+        ("jpeg-grey-tiled", colours[..., 0], grey_options | tiled | {"compression": "jpeg"}, True),
+        ("jpeg-ycbcr", colours, rgb | {"compression": "jpeg"}, True),
+        ("jpeg-subsampled", colours, subsampled | {"compression": "jpeg"}, True),
+        ("jpeg-subsampled-tiled", colours, subsampled | tiled | {"compression": "jpeg"}, True),
+        ("jpeg-planes", planes, as_planes | {"compression": "jpeg"}, True),
+        ("lzma", colours, rgb | {"compression": "lzma"}, True),
+        ("lzma-planes-tiled", planes, as_planes | tiled | {"compression": "lzma"}, True),
+        ("old-deflate", colours, rgb | {"compression": 32946, "predictor": True}, True),
+        ("webp", colours, rgb | {"compression": "webp"}, False),
+        ("jpeg-2000", colours, rgb | {"compression": "jpeg2000"}, False),
+        ("lerc", colours, rgb | {"compression": "lerc"}, False),
     ):
+        buffer = io.BytesIO()
+        tifffile.imwrite(buffer, samples, metadata=None, **options)
+        content = buffer.getvalue()
+        # Of a lossy file, the pixels are what another reader says.
+        decoded = tifffile.imread(io.BytesIO(content))
+        shown = np.moveaxis(decoded, 0, -1) if samples is planes else decoded
+        shown = grey(shown) if shown.ndim == 2 else shown
 
-        def by_jpeg(path: Path, samples=samples, options=options) -> None:
-            tifffile.imwrite(path, samples, compression="jpeg", metadata=None, **options)
+        def put(path: Path, content=content) -> None:
+            path.write_bytes(content)
 
-        shown = grey(samples) if samples.ndim == 2 else samples
-        yield f"jpeg-{name}", Variant(by_jpeg, None, shown, True, 2)
+        yield name, Variant(put, decoded, shown, is_read)
     for order in "<>":
 
         def big(path: Path, order=order) -> None:

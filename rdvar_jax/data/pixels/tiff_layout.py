@@ -273,7 +273,7 @@ def _describe(layout: _Layout) -> str:
     if layout.predictor != 1:
         parts.append(f"predictor {layout.predictor}")
     if layout.compression != _RAW:
-        name = _COMPRESSIONS.get(layout.compression, f"number {layout.compression}")
+        name = _COMPRESSIONS.get(layout.compression, f"number {layout.compression} as")
         parts.append(f"{name} compression")
     if layout.has_small_colours:
         parts.append("colours of 8 bits instead of 16")
