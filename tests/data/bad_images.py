@@ -56,8 +56,16 @@ BAD_IMAGES: dict[str, tuple[Callable[[Path], object], list[str], str]] = {
     "text.png": (lambda p: p.write_text("not an image\n"), *UNKNOWN),
     "header_only.png": (lambda p: p.write_bytes(b"\x89PNG\r\n\x1a\n"), *UNKNOWN),
     "bad_header.png": (bad_header, *UNKNOWN),
-    "really_a.png": (lambda p: Image.new("RGB", (S, S)).save(p, format="GIF"), *UNKNOWN),
-    "really_b.png": (lambda p: Image.new("RGB", (S, S)).save(p, format="WEBP"), *UNKNOWN),
+    "really_a.png": (
+        lambda p: Image.new("RGB", (S, S)).save(p, format="GIF"),
+        [*UNKNOWN[0], "it is a GIF image"],
+        UNKNOWN[1],
+    ),
+    "really_b.png": (
+        lambda p: Image.new("RGB", (S, S)).save(p, format="WEBP"),
+        [*UNKNOWN[0], "it is a WebP image"],
+        UNKNOWN[1],
+    ),
     "script.png": (lambda p: p.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n"), *UNKNOWN),
     "link.png": (
         lambda p: p.symlink_to("gone.png"),
@@ -71,10 +79,19 @@ BAD_IMAGES: dict[str, tuple[Callable[[Path], object], list[str], str]] = {
     ),
     "pipe.png": (os.mkfifo, ["is a pipe or a device, not a file"], "remove it"),
     "bomb.png": (bomb, ["claims more pixels than Pillow's safety limit"], "make the image smaller"),
-    "pages.tif": (two_pages, ["holds 2 pages"], "save each as a separate file"),
-    "animated.png": (two_pages, ["holds 2 pages"], "save each as a separate file"),
-    "floats.tif": (floats, ["Pillow's mode F"], "save it with 8 or 16 bits in grey or RGB"),
-    "lab.tif": (lambda p: Image.new("LAB", (S, S)).save(p), ["mode LAB"], "in grey or RGB"),
+    "pages.tif": (two_pages, ["holds more than one page"], "save each as a separate file"),
+    "animated.png": (two_pages, ["holds more than one picture"], "save each as a separate file"),
+    "floats.tif": (
+        floats,
+        ["TIFF of 32-bit float grey"],
+        "save it with 8 or 16 bits in grey or RGB",
+    ),
+    "lab.tif": (lambda p: Image.new("LAB", (S, S)).save(p), ["CIE Lab"], "in grey or RGB"),
+    "signed_8.tif": (
+        lambda p: write_tiff(p, (L - 100).astype("i1").tobytes(), (8,), 1, signed=True),
+        ["is a TIFF of 8-bit signed grey"],
+        "save it with 8 or 16 bits in grey or RGB, unsigned",
+    ),
     "signed.tif": (
         lambda p: write_tiff(p, (L - 100).astype("<i2").tobytes(), (16,), 1, signed=True),
         ["grey values from -", "outside 0 to 65535"],

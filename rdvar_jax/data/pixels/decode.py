@@ -30,7 +30,8 @@ def decode_image(path: ImageFile, size: Size) -> np.ndarray:
     Reads PNG, JPEG, BMP and TIFF; grey, 1-bit, palette, RGB, CMYK, with or without alpha (dropped),
     8 or 16 bits. 16-bit grey is divided by 257 and rounded, where Pillow's own conversion would
     clip it to white; of 16-bit colour Pillow returns the high byte. EXIF orientation is applied.
-    Files of several pages are refused: taking the first would be a silent guess.
+    Files of several pages are refused: taking the first would be a silent guess. So are layouts of
+    TIFF that Pillow is not known to read right (`tiff_layout.py`).
 
     Raises:
         DataError: the file cannot be read as an image; the message says why.

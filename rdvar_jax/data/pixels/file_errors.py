@@ -13,6 +13,13 @@ from PIL import Image, UnidentifiedImageError
 from rdvar_jax.data.sets.records import ImageFile
 from rdvar_jax.errors import DataError
 
+_OTHER_FORMATS = {
+    b"GIF8": "a GIF image",
+    b"\x00\x00\x00\x0cjP": "a JPEG 2000 image",
+    b"\xffO\xffQ": "a JPEG 2000 image",
+    b"\xff\xd8": "a damaged JPEG, or one that Pillow does not decode, such as of 12 bits",
+}
+
 
 @contextmanager
 def explaining_errors(path: ImageFile) -> Iterator[None]:
@@ -53,16 +60,38 @@ def _explain(path: ImageFile, error: Exception) -> str:
             )
         case UnidentifiedImageError() if _is_empty(path):
             return f"{path} is empty (0 bytes); copy it again from its source or remove it."
+        case UnidentifiedImageError() if (kind := _other_format(path)) is not None:
+            return (
+                f"{path} cannot be recognised as a PNG, JPEG, BMP or TIFF image, because it is "
+                f"{kind}; save it as one of these, or remove it."
+            )
         case UnidentifiedImageError():
             return (
                 f"{path} cannot be recognised as a PNG, JPEG, BMP or TIFF image, because it is "
                 "damaged or its suffix is wrong; save it as one of these, or remove it."
+            )
+        case OSError() if str(error).startswith("Unsupported BMP"):
+            return (
+                f"{path} is a BMP of a kind that Pillow does not decode ({error}); save it as PNG "
+                "or as BMP with 24 bits."
             )
         case _:
             return (
                 f"{path} is damaged or cannot be decoded ({error or type(error).__name__}); copy "
                 "it again from its source or remove it."
             )
+
+
+def _other_format(path: ImageFile) -> str | None:
+    """Returns the name of another format by the file's first bytes."""
+    with path.open("rb") as file:
+        start = file.read(12)
+    if start.startswith(b"RIFF") and start.endswith(b"WEBP"):
+        return "a WebP image"
+    for signature, kind in _OTHER_FORMATS.items():
+        if start.startswith(signature):
+            return kind
+    return None
 
 
 def _is_empty(path: ImageFile) -> bool:

@@ -1,19 +1,41 @@
 """One image file as upright 8-bit grey or RGB pixels; every failure is a DataError."""
 
+from collections.abc import Callable
+from contextlib import suppress
+from io import BytesIO
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps, TiffImagePlugin
+from PIL import ExifTags, Image, TiffImagePlugin, UnidentifiedImageError
 
 from rdvar_jax.data.pixels.file_errors import explaining_errors
+from rdvar_jax.data.pixels.png_chunks import ORIENTATION_KEYWORDS, without_remarks
+from rdvar_jax.data.pixels.tiff_layout import (
+    check_alpha,
+    check_tiff_layout,
+    check_unread_tiff,
+)
+from rdvar_jax.data.pixels.tiff_pages import check_one_page
 from rdvar_jax.data.sets.records import ImageFile
 from rdvar_jax.errors import DataError
+
+_T = TypeVar("_T")
 
 # Only these: otherwise Pillow tries some forty formats on a file, whatever its suffix, and runs
 # Ghostscript for one of them.
 _FORMATS = ("PNG", "JPEG", "BMP", "TIFF")
 _EIGHT_BIT_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
 _GREY_16_MODES = ("I;16", "I;16B", "I;16L", "I;16N", "I")
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}  # by EXIF orientation
 _SIDEWAYS_ORIENTATIONS = (5, 6, 7, 8)  # EXIF: width and height are swapped
 
 
@@ -23,17 +45,26 @@ def load_image(path: ImageFile) -> Image.Image:
     Raises:
         DataError: the file cannot be read; the message says why.
     """
-    with explaining_errors(path), _open(path) as image:
-        pages = getattr(image, "n_frames", 1)
+
+    def load(image: Image.Image) -> Image.Image:
+        if isinstance(image, TiffImagePlugin.TiffImageFile):
+            check_tiff_layout(image.tag_v2, path)
+            check_one_page(image, path)
         # "MPO" is a JPEG of a phone or stereo camera: the first picture is the photograph, the
         # others are previews and gain maps.
-        if pages > 1 and image.format != "MPO":
+        elif getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
             raise DataError(
-                f"{path} holds {pages} pages, and it is unclear which one is meant; save each as "
-                "a separate file."
+                f"{path} holds more than one picture, and it is unclear which one is meant; save "
+                "each as a separate file."
             )
-        ImageOps.exif_transpose(image, in_place=True)
-    return image
+        image.load()
+        if isinstance(image, TiffImagePlugin.TiffImageFile):
+            check_alpha(image, path)
+            return image  # Pillow has turned it already
+        turn = _TURNS.get(_orientation(image))
+        return image if turn is None else image.transpose(turn)
+
+    return _with_image(path, load)
 
 
 def as_8_bit(
@@ -75,17 +106,53 @@ def image_dimensions(path: ImageFile) -> tuple[int, int]:
     Raises:
         DataError: the file cannot be read.
     """
-    with explaining_errors(path), _open(path) as image:
+
+    def dimensions(image: Image.Image) -> tuple[int, int]:
         width, height = image.size
         # Pillow's size of a TIFF is already upright.
         if width == height or image.format == "TIFF":
             return width, height
-        orientation = image.getexif().get(ExifTags.Base.Orientation)
-        return (height, width) if orientation in _SIDEWAYS_ORIENTATIONS else (width, height)
+        is_on_the_side = _orientation(image) in _SIDEWAYS_ORIENTATIONS
+        return (height, width) if is_on_the_side else (width, height)
+
+    return _with_image(path, dimensions)
+
+
+def _with_image(path: ImageFile, use: Callable[[Image.Image], _T]) -> _T:
+    """Returns what `use` makes of the opened image."""
+    with explaining_errors(path):
+        try:
+            with _open(path) as image:
+                return use(image)
+        except (ValueError, SyntaxError, UnidentifiedImageError):
+            # A text or profile over Pillow's limits, or a malformed chunk that says nothing about
+            # pixels. Texts may hold the orientation, so these are tried first.
+            with path.open("rb") as file:
+                content = file.read() if file.read(4) == b"\x89PNG" and not file.seek(0) else b""
+            for keywords in (ORIENTATION_KEYWORDS, ()):
+                whole = without_remarks(content, keywords)
+                if whole is None:
+                    continue
+                with suppress(ValueError, SyntaxError, UnidentifiedImageError):
+                    with Image.open(BytesIO(whole), formats=("PNG",)) as image:
+                        return use(image)
+            with path.open("rb") as file:
+                check_unread_tiff(file, path)
+            raise
 
 
 def _open(path: ImageFile) -> Image.Image:
     return Image.open(path if isinstance(path, Path) else path.open("rb"), formats=_FORMATS)
+
+
+def _orientation(image: Image.Image) -> int:
+    if image.format == "PNG":
+        image.load()  # the EXIF block may follow the pixels
+    # An invalid block says nothing, and raises whatever its bytes lead to; the pixels are whole.
+    try:
+        return image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:
+        return 1
 
 
 def _to_8_bit(image: Image.Image, name: ImageFile | str, nonzero: bool) -> Image.Image:

@@ -7,7 +7,7 @@ import io
 import logging
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -132,7 +132,8 @@ def as_stored(path: Path, mode: str, nonzero: bool = False) -> bytes:
         DataError: see `load_image` and `as_8_bit`.
     """
     picture = as_8_bit(load_image(path), path, mode, nonzero)
-    with Image.open(path) as plain:
+    # Other readers may refuse what `load_image` reads all the same.
+    with suppress(ValueError, SyntaxError, OSError), Image.open(path) as plain:
         is_common = plain.format in ("PNG", "JPEG")
         if is_common and plain.mode == mode and plain.tobytes() == picture.tobytes():
             return path.read_bytes()

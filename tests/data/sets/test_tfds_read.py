@@ -6,13 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from plain_variants import chunk, pixels, png
 
 from rdvar_jax.data.loading.arrays import load_test, load_train
 from rdvar_jax.data.pixels.image_file import as_8_bit, image_dimensions, load_image
 from rdvar_jax.data.sets.folder import find_category
 from rdvar_jax.data.sets.source import find_images
 from rdvar_jax.data.sets.tfds_read import find_packed, import_tfds, packed_folder
-from rdvar_jax.data.sets.tfds_write import build_tfds
+from rdvar_jax.data.sets.tfds_write import as_stored, build_tfds
 from rdvar_jax.errors import ConfigError, DataError
 
 SIZE = 32
@@ -154,3 +155,13 @@ def test_errors_name_the_set_and_the_way_out(made, tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "tensorflow_datasets", None)
     with pytest.raises(ConfigError, match=r"install rdvar-jax\[tfds\], or read the images"):
         import_tfds()
+
+
+def test_a_file_that_other_readers_refuse_is_stored_as_another(tmp_path):
+    values = pixels(3)
+    path = tmp_path / "a.png"
+    path.write_bytes(png(values, 8, 2, chunk(b"zTXt", b"Comment\0\7 of an unknown compression")))
+    stored = tmp_path / "stored.png"
+    stored.write_bytes(as_stored(path, "RGB"))
+    with Image.open(stored) as image:
+        np.testing.assert_array_equal(np.asarray(image), values)
