@@ -12,7 +12,7 @@ from rdvar_jax.data.pixels.image_file import image_dimensions
 from rdvar_jax.data.sets.inputs import InputImage
 from rdvar_jax.errors import ConfigError
 from rdvar_jax.report.prediction import save_heat_map, save_mask, save_overlay
-from rdvar_jax.report.prediction_files import DEFECTIVE, GOOD, Prediction, exact
+from rdvar_jax.report.prediction_files import DEFECTIVE, GOOD, ImageResult, exact
 from rdvar_jax.scoring.defects import Defect, above_threshold, find_defects
 
 HEAT_MAPS, OVERLAYS, MASKS, MAPS = "heat_maps", "overlays", "masks", "maps"
@@ -74,7 +74,7 @@ class ImageWriter:
 
     def write(
         self, image: InputImage, pixels: np.ndarray, anomaly_map: np.ndarray, score: np.float32
-    ) -> Prediction:
+    ) -> ImageResult:
         """Writes one image's files.
 
         Args:
@@ -100,12 +100,12 @@ class ImageWriter:
         if limit is not None:
             verdict = DEFECTIVE if score > np.float32(limit) else GOOD
         if defects is None:
-            return Prediction(image.name, float(score), limit, verdict)
+            return ImageResult(image.name, float(score), limit, verdict)
         regions = [
             {"box": d.box, "area": d.area, "score": float(exact(d.score))}
             for d in defects[:MAX_REGIONS]
         ]
-        return Prediction(image.name, float(score), limit, verdict, len(defects), regions)
+        return ImageResult(image.name, float(score), limit, verdict, len(defects), regions)
 
     def _write_at_full_size(
         self, image: InputImage, anomaly_map: np.ndarray, score: np.float32

@@ -24,7 +24,7 @@ GOOD, DEFECTIVE = "good", "defective"
 
 
 @dataclass(frozen=True)
-class Prediction:
+class ImageResult:
     """One image's row.
 
     Attributes:
@@ -75,7 +75,7 @@ class ScoreLines:
         self._csv, self._jsonl = csv_file, jsonl_file
         self._writer = csv.writer(csv_file, lineterminator="\n")
 
-    def add(self, prediction: Prediction) -> None:
+    def add(self, prediction: ImageResult) -> None:
         """Appends a row to both files and flushes it."""
         # The CSV last: resuming relies on its rows being complete.
         self._jsonl.write(prediction.json_line())

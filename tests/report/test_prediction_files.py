@@ -10,7 +10,7 @@ import pytest
 
 from rdvar_jax.report.prediction_files import (
     COLUMNS,
-    Prediction,
+    ImageResult,
     add_skipped,
     continued_scores,
     new_scores,
@@ -19,11 +19,11 @@ from rdvar_jax.report.prediction_files import (
 THIRD = float(np.float32(1) / np.float32(3))
 REGION = {"box": (1, 2, 3, 4), "area": 3, "score": 0.5}
 PREDICTIONS = [
-    Prediction('a "quoted", ü.png', THIRD, 0.25, "defective", 120, [REGION]),
-    Prediction("bytes \udcff.png", 0.1),
-    Prediction("c.png", 1e-7, 0.25, "good", 0, []),
-    Prediction("line\nbreak, 漢字.png", 123456.79),
-    Prediction("raw/e.png", -0.5),
+    ImageResult('a "quoted", ü.png', THIRD, 0.25, "defective", 120, [REGION]),
+    ImageResult("bytes \udcff.png", 0.1),
+    ImageResult("c.png", 1e-7, 0.25, "good", 0, []),
+    ImageResult("line\nbreak, 漢字.png", 123456.79),
+    ImageResult("raw/e.png", -0.5),
 ]
 
 
