@@ -12,7 +12,7 @@ import numpy as np
 
 from rdvar_jax.devices.parallel import AXIS_NAME, compiled
 from rdvar_jax.models.build import build_student, build_teacher, feature_shapes, image_shape
-from rdvar_jax.models.image_size import SIZE_MULTIPLE
+from rdvar_jax.models.image_size import SIZE_MULTIPLE, check_images
 from rdvar_jax.models.initialise import abstract_variables, init_variables
 from rdvar_jax.models.precision import compute_dtype, with_precision
 from rdvar_jax.models.student import Student
@@ -156,6 +156,7 @@ class ReverseDistillation:
             batch_size: images per call, at most.
             precision: "float32", "tf32" or "bfloat16".
         """
+        check_images(images)
         networks: Any = (self.teacher, self.student)  # hashable: Flax modules hash by fields
         compute = _make_features_fn(*networks, precision)
         batches = []

@@ -176,6 +176,9 @@ def fit(
     height, width = images.images.shape[1:3]
     config.data.image_size = height if height == width else (height, width)
     config.data.update(images.settings)
+    if isinstance(images.images, np.ndarray):  # in memory already, whatever the budget
+        needed = images.images.nbytes / 1e9
+        config.data.memory_budget_gb = max(config.data.memory_budget_gb, needed)
     config.teacher.arch = model.architecture.name
     config.teacher.stem_width = model.stem_width
     config.teacher.weights = "" if model.weights == IMAGENET else model.weights

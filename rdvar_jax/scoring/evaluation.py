@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from rdvar_jax.devices.parallel import Parallel
-from rdvar_jax.models.image_size import ImageSize
+from rdvar_jax.models.image_size import ImageSize, check_images
 from rdvar_jax.models.reverse_distillation import ReverseDistillation
 from rdvar_jax.scoring.all_metrics import evaluate_maps
 from rdvar_jax.scoring.maps import SIGMA
@@ -118,11 +118,15 @@ def score(
     Returns:
         Maps [N, H, W] and scores [N], float32, raw: higher is more unusual.
 
+    Raises:
+        DataError: the images are of another dtype or shape.
+
     Example:
         >>> maps, scores = score(fitted, parts.test.images)
     """
     if not isinstance(model, ReverseDistillation):
         model = model.model
+    check_images(images)
     parallel = Parallel(mode, tuple(devices or jax.local_devices()))
     if batch_size % parallel.num_devices:
         raise ValueError(

@@ -1,5 +1,6 @@
 """The Python API: fit equals `rdvar train`, a loss and a backbone of one's own, saved runs."""
 
+import dataclasses
 from pathlib import Path
 
 import jax
@@ -169,8 +170,10 @@ def test_a_wrong_loss_is_one_sentence(model, parts, loss, message):
     ],
 )
 def test_wrong_images_are_one_sentence(model, images, message):
-    with pytest.raises(DataError, match=message):
-        fit(model, images, **SETTINGS)
+    for take in (lambda: fit(model, images, **SETTINGS), lambda: score(model, images),
+                 lambda: model.features(images)):  # fmt: skip
+        with pytest.raises(DataError, match=message):
+            take()
 
 
 def test_wrong_settings_are_said_together(model, parts):
@@ -185,6 +188,14 @@ def test_arrays_and_images_that_are_not_square(model, tmp_path):
     fitted = fit(model, images, epochs=1, batch_size=4, progress=False)
     assert fitted.model.features(images[:1]).student[0].shape == (1, 8, 16, 4)
     assert load_config(fitted.save(tmp_path / "run").workdir).data.image_size == (32, 64)
+
+
+def test_images_at_hand_may_be_over_the_memory_budget(fitted, model, parts):
+    images = dataclasses.replace(
+        parts.train, settings={**parts.train.settings, "memory_budget_gb": 0.0}
+    )
+    again = fit(model, images, devices=jax.local_devices()[:1], **SETTINGS)
+    assert_same_arrays(again.state, fitted.state)
 
 
 def test_features_are_those_of_both_networks(fitted, parts):
