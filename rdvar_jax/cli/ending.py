@@ -1,5 +1,6 @@
 """Exit code and message of a command that failed."""
 
+import os
 import signal
 import sys
 
@@ -13,6 +14,10 @@ def report_error(error: BaseException) -> int:
         # In training, only a second Ctrl-C gets this far.
         print("rdvar: stopped by Ctrl-C; files saved before are intact", file=sys.stderr)
         return 128 + signal.SIGINT
+    if isinstance(error, BrokenPipeError):
+        # As in `rdvar settings | head`. Python would complain again when it closes stdout.
+        sys.stdout = open(os.devnull, "w")
+        return 128 + signal.SIGPIPE
     if isinstance(error, UserError):
         lines = str(error).splitlines()
     elif isinstance(error, OSError) and error.filename is not None:

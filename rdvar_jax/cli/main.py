@@ -63,7 +63,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: arguments after the program's name; by default those of the process.
     """
     try:
-        return _run(list(sys.argv[1:] if argv is None else argv))
+        code = _run(list(sys.argv[1:] if argv is None else argv))
+        sys.stdout.flush()  # here, where a closed pipe still has an answer
+        return code
     except (Exception, KeyboardInterrupt) as error:
         return report_error(error)
 

@@ -1,6 +1,7 @@
 """Commands, their help, and exit codes."""
 
 import shlex
+import signal
 import subprocess
 import sys
 
@@ -151,6 +152,15 @@ def test_a_command_gets_its_flags_and_settings(monkeypatch):
     assert settings == [("score.batch_size", "4")]
     assert list(map(str, args.input)) == ["a.png", "b.png"]
     assert (args.threshold, args.color_scale, args.heat_maps) == (-0.5, (-1, 2), True)
+
+
+def test_a_reader_that_has_seen_enough_is_no_error():
+    # A process, since it is about the standard output of one.
+    command = [sys.executable, "-m", "rdvar_jax", "settings"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 128 + signal.SIGPIPE
 
 
 def test_version(capsys):
