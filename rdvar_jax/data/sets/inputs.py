@@ -46,7 +46,8 @@ def find_inputs(inputs: Sequence[Path]) -> list[InputImage]:
     they are written are literal. Matching images are named relative to the last folder before the
     first part that is not.
 
-    A file that is found twice is taken once. Images of one folder have different `result_name`s.
+    A file that is found twice is taken once. In one folder no two images have the same
+    `result_name`.
 
     Raises:
         DataError: a path does not exist, or a folder or pattern has no image.
