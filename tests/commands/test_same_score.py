@@ -13,7 +13,7 @@ from rdvar_jax.data.pixels.decode import decode_image
 pytestmark = [pytest.mark.slow, pytest.mark.real_data]
 
 
-@pytest.fixture(params=["screw", "leather_tiles"])
+@pytest.fixture(params=[pytest.param("screw", marks=pytest.mark.nightly), "leather_tiles"])
 def run(request, real, resnet18_weights, tmp_path) -> tuple[Path, Path, int]:
     """A run with its scores of the test set, the category's folder, and the images' size."""
     category = request.param

@@ -55,7 +55,7 @@ def test_evaluation_and_streaming_read_it_too(rdvar, without_tensorflow, trained
     assert scores[0] == scores[1]
 
 
-@pytest.mark.slow
+@pytest.mark.nightly  # as the toy set's test above, for minutes
 @pytest.mark.real_data
 def test_screw_gives_the_same_weights(rdvar, shared, tmp_path):
     folders = shared / "data" / "mvtec_256"

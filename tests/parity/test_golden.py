@@ -90,8 +90,8 @@ def test_three_steps_in_float64(arch):
         assert_close(named(ours, prefix), named(values, prefix), DOUBLE_TOLERANCE)
 
 
-# After three steps through bottlenecks the statistics, too, show where float32 strayed. At published
-# depths a ReLU that rounding switches moves them by more, and other processors switch another.
+# After three steps through bottlenecks the statistics, too, show where float32 strayed. At
+# published depths a ReLU that rounding switches moves them by more, on each processor another one.
 @pytest.mark.parametrize(
     ("arch", "statistics_tolerance"),
     [

@@ -44,8 +44,15 @@ def test_images_that_are_not_square():
     check_backbone("resnet18", width=4, size=(32, 64), count=2)
 
 
+# Each kind of block once among the slow tests, the other depths at night.
 @pytest.mark.slow
-@pytest.mark.parametrize("arch", sorted(ARCHITECTURES))
+@pytest.mark.parametrize(
+    "arch",
+    [
+        pytest.param(arch, marks=() if arch in ("resnet18", "resnet50") else pytest.mark.nightly)
+        for arch in sorted(ARCHITECTURES)
+    ],
+)
 def test_every_backbone_at_full_width(arch):
     check_backbone(arch, IMAGENET_WIDTH, size=64, count=2)
 

@@ -296,7 +296,7 @@ def test_damaged_files_are_refused_or_read_rightly(tmp_path, form, mutation):
     assert len(outcomes) >= 3, f"the mutations all end at the same place: {outcomes}"
 
 
-@pytest.mark.slow
+@pytest.mark.nightly  # the test above with five times the files
 @CASES
 def test_many_damaged_files(tmp_path, form, mutation):
     # Other files each time: a failure names the seed and number that reproduce it.
