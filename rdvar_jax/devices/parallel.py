@@ -41,6 +41,7 @@ def made_once(make: Make) -> Make:
             return make(*args, **kwargs)
         return remembered(*args, **kwargs)
 
+    # Types know neither attributes of functions nor that wraps keeps the signature.
     make_or_remember.forget = remembered.cache_clear  # type: ignore[attr-defined]
     return make_or_remember  # type: ignore[return-value]
 

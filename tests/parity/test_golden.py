@@ -90,8 +90,8 @@ def test_three_steps_in_float64(arch):
         assert_close(named(ours, prefix), named(values, prefix), DOUBLE_TOLERANCE)
 
 
-# After three steps through bottlenecks the statistics, too, show where float32 strayed. At
-# published depths a ReLU that rounding switches moves them by more, on each processor another one.
+# After three steps through bottlenecks the statistics, too, show where float32 strayed: by 1.5e-3
+# in wide_resnet50_2 on one processor, where float64 agrees to `DOUBLE_TOLERANCE`.
 @pytest.mark.parametrize(
     ("arch", "statistics_tolerance"),
     [
@@ -99,7 +99,7 @@ def test_three_steps_in_float64(arch):
         ("bottleneck", 1e-3),
         ("wide_bottleneck", 1e-3),
         pytest.param("resnet18", STATISTICS_TOLERANCE, marks=SLOW),
-        pytest.param("resnet50", 5e-3, marks=SLOW),
+        pytest.param("resnet50", 1e-3, marks=SLOW),
         pytest.param("wide_resnet50_2", 5e-3, marks=SLOW),
     ],
 )
