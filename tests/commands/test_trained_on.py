@@ -1,0 +1,200 @@
+"""Images that a run was trained on, repeats and outliers, where a bound is promised."""
+
+import json
+import shutil
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from rdvar_process import assert_one_sentence
+
+from rdvar_jax.commands.good_images import ScoredImages, name_outliers
+from rdvar_jax.data.sets.inputs import InputImage
+
+LOOSE = ("--target=0.5", "--confidence=0.75")  # two images are enough
+OLD_RUN = Path(__file__).parents[1] / "runs" / "run_of_0_1_0.zip"
+
+
+@pytest.fixture
+def run(trained, copy_of) -> Path:
+    return copy_of(trained)
+
+
+@pytest.fixture
+def threshold(rdvar, run):
+    def call(*args):
+        return rdvar.run("threshold", "--workdir", run, *args)
+
+    return call
+
+
+@pytest.fixture
+def given(tmp_path) -> Path:
+    folder = tmp_path / "given"
+    folder.mkdir()
+    return folder
+
+
+def content(run: Path) -> dict:
+    return json.loads((run / "threshold.json").read_text())
+
+
+def test_every_run_keeps_what_it_was_trained_on(trained, toy_root):
+    found = json.loads((trained / "trained_images.json").read_text())
+    assert [one["name"] for one in found["images"]] == [
+        f"train/good/{index:03}.png" for index in range(10)
+    ]
+
+
+def test_those_trained_on_do_not_count(rdvar, run, threshold, given, toy_root):
+    good = toy_root / "tile" / "train" / "good"
+    done = threshold("--input", toy_root / "tile" / "test" / "good", *LOOSE)
+    assert done.returncode == 0 and "trained on" not in done.stderr
+    alone = content(run)
+    assert (alone["trained_on"], alone["split"], alone["num_images"]) == ([], "input", 3)
+
+    shutil.copy(good / "003.png", given / "renamed.png")
+    with Image.open(good / "005.png") as image:
+        image.save(given / "again.bmp")
+        image.resize((128, 128), Image.Resampling.BICUBIC).save(given / "large.png")
+    done = threshold("--input", given, toy_root / "tile" / "test" / "good", *LOOSE)
+    assert done.returncode == 0, done.stderr
+    assert "trained on 3 of the 6 good images (2 with the same pixels, 1 nearly so" in done.stderr
+    assert "again.bmp (the same pixels as train/good/005.png)" in done.stderr
+    assert "large.png (nearly the same as train/good/005.png)" in done.stderr
+    assert "renamed.png (the same pixels as train/good/003.png); they do not count" in done.stderr
+    # As if they had not been given.
+    found = content(run)
+    assert found.pop("trained_on") == ["again.bmp", "large.png", "renamed.png"]
+    assert found == {name: value for name, value in alone.items() if name != "trained_on"}
+    assert found["fpr_bound"] == pytest.approx(1 - 0.25 ** (1 / 3))
+
+
+def test_none_but_those_trained_on_bound_nothing(run, threshold, toy_root):
+    done = threshold("--input", toy_root / "tile" / "train" / "good", *LOOSE)
+    assert done.returncode == 0, done.stderr
+    assert "trained on 10 of the 10 good images" in done.stderr
+    assert "so the false-positive rate of new images has no bound" in done.stderr
+    assert "give good images that it was not trained on" in done.stderr
+    assert "no bound on the false-positive rate" in done.stdout
+    found = content(run)
+    assert (found["fpr_bound"], found["confidence"], found["split"]) == (None, None, "train")
+    assert len(found["trained_on"]) == found["num_images"] == 10
+
+
+def test_too_few_others_are_said(run, threshold, toy_root):
+    (run / "threshold.json").write_text("old")
+    inputs = toy_root / "tile" / "train" / "good", toy_root / "tile" / "test" / "good" / "000.png"
+    assert_one_sentence(
+        threshold("--input", *inputs),
+        "10 of 11 good images do not count, because this run was trained on them, and 1 good image "
+        "cannot guarantee",
+        "use 59 images or more",
+    )
+    assert (run / "threshold.json").read_text() == "old"
+
+
+def test_images_held_out_that_copy_others_do_not_count(rdvar, toy_root, tmp_path):
+    """A set may hold one picture twice, one of them in its own validation images."""
+    folder = tmp_path / "sets" / "tile"
+    shutil.copytree(toy_root / "tile", folder)
+    shutil.copytree(folder / "test" / "good", folder / "validation" / "good")
+    shutil.copy(folder / "train" / "good" / "001.png", folder / "validation" / "good" / "zz.png")
+    root = f"--config.data.root={tmp_path / 'sets'}"
+    done = rdvar.train(tmp_path / "run", root, "--config.train.epochs=1")
+    assert done.returncode == 0, done.stderr
+    done = rdvar.run("threshold", "--workdir", tmp_path / "run", *LOOSE)
+    assert done.returncode == 0, done.stderr
+    assert "trained on 1 of the 4 good images" in done.stderr
+    found = content(tmp_path / "run")
+    assert (found["split"], found["num_images"]) == ("validation", 3)
+    assert found["trained_on"] == ["validation/good/zz.png"]
+
+
+def test_one_picture_counts_once(run, threshold, given, toy_root):
+    for name in ("a.png", "b.png", "c.png"):
+        shutil.copy(toy_root / "tile" / "test" / "good" / "000.png", given / name)
+    done = threshold("--input", given, "--method", "quantile")
+    assert done.returncode == 0, done.stderr
+    assert "2 of the 3 good images repeat the pixels of another one" in done.stderr
+    assert "b.png (as a.png), c.png (as a.png)" in done.stderr
+    assert content(run)["num_images"] == 1
+    assert_one_sentence(threshold("--input", given, *LOOSE), "1 good image cannot guarantee")
+
+
+def test_the_evaluation_names_test_images_that_were_trained_on(rdvar, run, toy_root, tmp_path):
+    folder = tmp_path / "sets" / "tile"
+    shutil.copytree(toy_root / "tile", folder)
+    shutil.copy(folder / "train" / "good" / "007.png", folder / "test" / "good" / "100.png")
+    done = rdvar.evaluate(run, f"--config.data.root={tmp_path / 'sets'}")
+    assert done.returncode == 0, done.stderr
+    assert "trained on 1 of the 8 test images (1 with the same pixels, 0 nearly so" in done.stderr
+    assert "test/good/100.png (the same pixels as train/good/007.png); metrics" in done.stderr
+    assert json.loads((run / "results.json").read_text())["trained_on"] == ["test/good/100.png"]
+
+
+def test_an_ordinary_evaluation_says_nothing(finished):
+    assert "trained on" not in finished.said["evaluate"].stderr
+    assert json.loads((finished.workdir / "results.json").read_text())["trained_on"] == []
+
+
+def test_a_run_of_an_earlier_version_cannot_be_checked(rdvar, toy_root, tmp_path):
+    with zipfile.ZipFile(OLD_RUN) as archive:
+        archive.extractall(tmp_path)
+    args = ("--workdir", tmp_path / "run", f"--config.data.root={toy_root}")
+    done = rdvar.run("threshold", *args, "--input", toy_root / "tile" / "train" / "good", *LOOSE)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("trained_images.json does not exist") == 1
+    assert "it cannot be checked whether this run was trained on the good images" in done.stderr
+    assert content(tmp_path / "run")["num_images"] == 10
+
+
+def test_training_again_writes_it_for_a_finished_run(rdvar, run):
+    before = (run / "trained_images.json").read_bytes()
+    (run / "trained_images.json").write_text("damaged")
+    assert_one_sentence(rdvar.evaluate(run), "trained_images.json cannot be read", "rdvar train")
+    done = rdvar.train(run)
+    assert done.returncode == 0 and "nothing to do" in done.stderr
+    assert (run / "trained_images.json").read_bytes() == before
+
+
+def test_an_outlier_is_named_and_left_out(run, threshold, given, toy_root):
+    """A defect among twelve good images takes the threshold up to its own score."""
+    rng = np.random.default_rng(1)
+    phases = np.linspace(0, 6, 12)
+    for index, phase in enumerate(phases):
+        wave = np.sin(np.arange(64) * 0.7 + phase)[None, :, None] * 60 + 120
+        pixels = np.clip(wave + rng.normal(0, 8, (64, 64, 3)), 0, 255).astype(np.uint8)
+        Image.fromarray(pixels).save(given / f"part_{index:02}.png")
+    quantile = ("--method=quantile", "--quantile=1")
+    done = threshold("--input", given, *quantile)
+    assert done.returncode == 0 and "far above the others" not in done.stderr
+    usual = content(run)
+    shutil.copy(toy_root / "tile" / "test" / "spot" / "001.png", given / "a[1].png")
+
+    done = threshold("--input", given, *quantile)
+    assert done.returncode == 0, done.stderr
+    raised = content(run)
+    assert raised["threshold"] > 1.1 * usual["threshold"]
+    assert [one["name"] for one in raised["outliers"]] == ["a[1].png"]
+    assert raised["outliers"][0]["score"] == raised["threshold"]
+    assert "1 of the 13 good images score far above the others" in done.stderr
+    assert f"a[1].png {raised['threshold']:.6g}; look at them" in done.stderr
+
+    done = threshold("--input", given, *quantile, "--exclude", "a[1].png")
+    assert done.returncode == 0, done.stderr
+    assert "excluded 1: a[1].png\n" in done.stdout
+    found = content(run)
+    assert found.pop("excluded") == ["a[1].png"] and usual.pop("excluded") == []
+    assert found == usual
+    wrong = threshold("--input", given, "--exclude", "part_1.png")
+    assert_one_sentence(wrong, "--exclude part_1.png matches none of the 13", "part_11.png")
+
+
+def test_an_outlier_has_its_name_and_score():
+    scores = np.float32([1, 1.1, 0.9, 1.05, 0.95, 1.02, 0.98, 1.03, 0.97, 1.01, 9])
+    images = [InputImage(Path(f"{i}.png"), f"{i}.png") for i in range(11)]
+    scored = ScoredImages(images, scores, [])
+    assert name_outliers(scored) == [{"name": "10.png", "score": 9.0}]
