@@ -83,8 +83,8 @@ def new_images(
     seen: list[Seen | None] = [None] * len(scored.images)
     if known is None:
         logger.info(
-            "%s does not exist, as in runs that were imported or made by an earlier version: it "
-            "cannot be checked whether this run was trained on the good images",
+            "%s is missing, as in imported runs and those of earlier versions, or was written by a "
+            "later one: it cannot be checked whether this run was trained on the good images",
             workdir.trained_images,
         )
     else:

@@ -137,8 +137,9 @@ def make_threshold(
         "split": split,
         "num_images": len(scores),
         "num_above": found.num_above,
-        # Images that did not count: the run was trained on them, or --exclude named them.
+        # Images that the run was trained on; they do not count, unless there are no others.
         "trained_on": [one.name for one in trained_on],
+        # Images that --exclude named, and that were not scored.
         "excluded": list(left_out),
         # Images that score far above the others, and count all the same.
         "outliers": outliers,

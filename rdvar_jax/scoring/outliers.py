@@ -5,7 +5,7 @@ import numpy.typing as npt
 
 MIN_SCORES = 10  # with fewer it is unclear what is usual
 LIMIT = 4.5
-"""In robust standard deviations of the log scores; docs/internals/thresholds.md has the
+"""In robust standard deviations of the log scores; docs/how_to/thresholds.md has the
 measurements."""
 
 

@@ -146,7 +146,7 @@ def test_a_run_of_an_earlier_version_cannot_be_checked(rdvar, toy_root, tmp_path
     args = ("--workdir", tmp_path / "run", f"--config.data.root={toy_root}")
     done = rdvar.run("threshold", *args, "--input", toy_root / "tile" / "train" / "good", *LOOSE)
     assert done.returncode == 0, done.stderr
-    assert done.stderr.count("trained_images.json does not exist") == 1
+    assert done.stderr.count("trained_images.json is missing") == 1
     assert "it cannot be checked whether this run was trained on the good images" in done.stderr
     assert content(tmp_path / "run")["num_images"] == 10
 
@@ -194,7 +194,7 @@ def test_an_outlier_is_named_and_left_out(run, threshold, given, toy_root):
 
 
 def test_an_outlier_has_its_name_and_score():
-    scores = np.float32([1, 1.1, 0.9, 1.05, 0.95, 1.02, 0.98, 1.03, 0.97, 1.01, 9])
+    scores = np.array([1, 1.1, 0.9, 1.05, 0.95, 1.02, 0.98, 1.03, 0.97, 1.01, 9], np.float32)
     images = [InputImage(Path(f"{i}.png"), f"{i}.png") for i in range(11)]
     scored = ScoredImages(images, scores, [])
     assert name_outliers(scored) == [{"name": "10.png", "score": 9.0}]

@@ -18,8 +18,7 @@ LIMIT, LIMIT_OF_FEW = 0.4, 0.6
 """Least agreement of a copy, among `MANY` training images or more, and among fewer.
 
 It is 1 for the same pixels and about 0 for another photograph, but more where the training images
-are too few to show what is common. Chosen on real sets: docs/internals/copies.md has the
-measurements."""
+are too few to show what is common. Chosen on real sets: docs/data.md has the measurements."""
 
 
 class Copy(NamedTuple):
@@ -40,9 +39,12 @@ class TrainedImages:
     def __init__(self, names: Sequence[str], hashes: Sequence[ImageHash]):
         self.names = tuple(names)
         self.hashes = tuple(hashes)
-        self._exact = {one.sha256: name for name, one in zip(names, hashes, strict=True)}
-        details = np.frombuffer(b"".join(one.detail for one in hashes), np.uint8)
-        self._details = details.reshape(len(hashes), DETAIL_BYTES)
+        self._exact: dict[str, str] = {}
+        for name, one in zip(names, hashes, strict=True):
+            self._exact.setdefault(one.sha256, name)
+        # As 64-bit integers, whose bits are counted eight times as fast as those of bytes.
+        details = np.frombuffer(b"".join(one.detail for one in hashes), np.uint64)
+        self._details = details.reshape(len(hashes), DETAIL_BYTES // 8)
 
     def find(self, image: ImageHash) -> Copy | None:
         """Returns the training image that this one is, or is a copy of; None if it is new.
@@ -53,19 +55,20 @@ class TrainedImages:
             return Copy(self._exact[image.sha256], True)
         if len(self.names) < 2:
             return None
-        index, agreement = self._nearest(np.frombuffer(image.detail, np.uint8))
+        index, agreement = self._nearest(image.detail)
         limit = LIMIT if len(self.names) >= MANY else LIMIT_OF_FEW
         return Copy(self.names[index], False) if agreement >= limit else None
 
-    def _nearest(self, detail: np.ndarray) -> tuple[int, float]:
-        """Returns the training image that agrees most with the bits [DETAIL_BYTES], and how far."""
-        distances = np.bitwise_count(self._details ^ detail).sum(axis=1, dtype=np.int32)
+    def _nearest(self, detail: bytes) -> tuple[int, float]:
+        """Returns the training image that agrees most with `ImageHash.detail`, and how far."""
+        different = self._details ^ np.frombuffer(detail, np.uint64)
+        distances = np.bitwise_count(different).sum(axis=1, dtype=np.int32)
         nearest = np.argsort(distances, kind="stable")[:NEIGHBOURS]
-        bits = np.unpackbits(self._details[nearest], axis=1).astype(np.float32)
+        bits = np.unpackbits(self._details[nearest].view(np.uint8), axis=1).astype(np.float32)
         number = len(nearest)
         # What is common, without the candidate itself.
         common = (bits.sum(axis=0) - bits) / (number - 1)
-        own, its = np.unpackbits(detail) - common, bits - common
+        own, its = np.unpackbits(np.frombuffer(detail, np.uint8)) - common, bits - common
         products = np.sum(own * its, axis=1)
         norms = np.sqrt(np.sum(own**2, axis=1) * np.sum(its**2, axis=1))
         correlations = products / np.maximum(norms, 1e-6)
