@@ -14,7 +14,7 @@ from rdvar_jax.data.pixels.image_hash import DETAIL_BYTES, ImageHash
 
 NEIGHBOURS = 10  # training images that show what is common
 MANY = 30
-LIMIT, LIMIT_OF_FEW = 0.4, 0.6
+LIMIT, LIMIT_OF_FEW = 0.42, 0.6
 """Least agreement of a copy, among `MANY` training images or more, and among fewer.
 
 It is 1 for the same pixels and about 0 for another photograph, but more where the training images
