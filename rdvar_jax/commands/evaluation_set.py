@@ -92,9 +92,9 @@ def _replace_figures(source: Path, target: Path, before: Path) -> None:
     if not source.is_dir():  # moved already
         return
     if target.is_dir():
-        os.rename(target, before)
+        os.replace(target, before)
     if before.is_dir():
         for path in before.iterdir():
             if not is_own_figure(path) and not (source / path.name).exists():
-                os.rename(path, source / path.name)
-    os.rename(source, target)
+                os.replace(path, source / path.name)
+    os.replace(source, target)

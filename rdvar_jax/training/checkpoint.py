@@ -9,14 +9,10 @@ With several processes each holds the whole state. So the main one saves alone a
 by itself from host arrays; orbax's coordination would only write the same single copy.
 """
 
-import hashlib
 import itertools
-import json
 import logging
 import os
 import shutil
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,56 +23,20 @@ import orbax.checkpoint as ocp
 from rdvar_jax.devices.processes import barrier, is_main_process
 from rdvar_jax.errors import CheckpointError
 from rdvar_jax.files import publish_folder
-from rdvar_jax.sealed import (
-    NUMBER,
-    OPTIONAL_NUMBER,
-    DamagedFile,
-    Entries,
-    read_sealed,
-    write_sealed,
+from rdvar_jax.training.manifest import (
+    MANIFEST,
+    SavedStep,
+    find_damage,
+    read_manifest,
+    write_manifest,
 )
 from rdvar_jax.training.step import TrainState
 
-MANIFEST = "manifest.json"
 UNFINISHED = ".unfinished"  # in the folder of checkpoints: what is being written or removed
 NUM_LATEST = 2
 CHECKPOINTS = ("latest", "best")
 
-ENTRIES = Entries(
-    {"step": int, "epoch": OPTIONAL_NUMBER, "metrics": dict, "provenance": dict, "files": dict},
-    old=frozenset(),
-    renamed={"identity": "provenance"},  # up to 0.1.0
-)
-
 logger = logging.getLogger("rdvar_jax")
-
-
-@dataclass(frozen=True)
-class SavedStep:
-    """Contents of a manifest.
-
-    Attributes:
-        step: completed steps.
-        epoch: completed epochs, fractional if the run was stopped within one; None if unknown
-            because it was trained elsewhere.
-        metrics: of that epoch; empty if the run was stopped within one.
-        provenance: everything that determines the trained parameters: settings, data, teacher.
-          Called "identity" in manifests up to 0.1.0.
-        files: sha256 of every file, by its path inside the step's folder.
-        is_sealed: whether the manifest has a seal; those of earlier versions have none.
-    """
-
-    step: int
-    epoch: float | None
-    metrics: dict[str, float]
-    provenance: dict[str, Any]
-    files: dict[str, str]
-    is_sealed: bool = field(default=True, compare=False)
-
-    @property
-    def sha256(self) -> str:
-        """One hash for all files."""
-        return hashlib.sha256(json.dumps(sorted(self.files.items())).encode()).hexdigest()
 
 
 class Checkpoints:
@@ -137,10 +97,7 @@ class Checkpoints:
             with ocp.CheckpointManager(unfinished, options=options) as manager:
                 manager.save(step, args=ocp.args.StandardSave(_as_dict(state)))
             written = unfinished / str(step)
-            saved = SavedStep(step, epoch, metrics, provenance, dict(_hash_files(written)))
-            entries = asdict(saved)
-            del entries["is_sealed"]
-            write_sealed(written / MANIFEST, entries)
+            write_manifest(written, step, epoch, metrics, provenance)
             publish_folder(written, folder)
             self._remove_old()
         except OSError as error:
@@ -229,25 +186,18 @@ class Checkpoints:
 
     def _ranked(self, checkpoint: str) -> list[tuple[int, SavedStep | str]]:
         """Returns each step in the order of trying: its manifest, or what is wrong with that."""
-        found = [(step, _read_manifest(self.folder / str(step))) for step in self._steps()]
+        found = [(step, read_manifest(self.folder / str(step))) for step in self._steps()]
         if checkpoint == "latest":
             return sorted(found, key=lambda pair: pair[0], reverse=True)
         # Any step without a manifest may have been the best one, so these are named first.
-        unknown = [(step, saved) for step, saved in found if isinstance(saved, str)]
-        known = [pair for pair in found if isinstance(pair[1], SavedStep)]
-        known = [pair for pair in known if self._best_metric in pair[1].metrics]
-        return unknown + sorted(known, key=lambda pair: self._rank(pair[1].metrics), reverse=True)
+        ranked = [(step, saved) for step, saved in found if isinstance(saved, str)]
+        known = [saved for _, saved in found if isinstance(saved, SavedStep)]
+        known = [saved for saved in known if self._best_metric in saved.metrics]
+        known.sort(key=lambda saved: self._rank(saved.metrics), reverse=True)
+        return [*ranked, *((saved.step, saved) for saved in known)]
 
     def _find_damage(self, step: int, saved: SavedStep | str) -> str | None:
-        if isinstance(saved, str):
-            return saved
-        found = dict(_hash_files(self.folder / str(step)))
-        for name, digest in saved.files.items():
-            if name not in found:
-                return f"{name} is missing"
-            if found[name] != digest:
-                return f"{name} has changed since it was written"
-        return None
+        return saved if isinstance(saved, str) else find_damage(self.folder / str(step), saved)
 
     def _none_is_intact(self, problems: dict[int, str]) -> CheckpointError:
         named = "; ".join(f"step {step}: {problem}" for step, problem in problems.items())
@@ -304,38 +254,3 @@ def _restore(manager: ocp.CheckpointManager, step: int, abstract_state: TrainSta
         return jax.make_array_from_callback(x.shape, x.sharding, lambda rows: value[rows])
 
     return TrainState(**jax.tree.map(put, target, values))
-
-
-def _hash_files(folder: Path) -> Iterator[tuple[str, str]]:
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.name != MANIFEST:
-            with path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-            yield path.relative_to(folder).as_posix(), digest
-
-
-def _read_manifest(folder: Path) -> SavedStep | str:
-    """Reads a step's manifest, or returns what is wrong with it."""
-    path = folder / MANIFEST
-    try:
-        kept = read_sealed(path, ENTRIES, "remove the folder to continue without it.")
-        saved = SavedStep(**kept.value, is_sealed=kept.is_sealed)
-        _check(saved, folder.name)
-    except FileNotFoundError:
-        return f"{MANIFEST} is missing"
-    except (DamagedFile, ValueError) as error:
-        return f"{MANIFEST}: {getattr(error, 'reason', error)}"
-    return saved
-
-
-def _check(saved: SavedStep, name: str) -> None:
-    """Raises a ValueError for contents that the types of the entries do not show."""
-    if str(saved.step) != name:
-        raise ValueError(f"it is of step {saved.step}")
-    if not saved.files or not all(isinstance(digest, str) for digest in saved.files.values()):
-        raise ValueError("files has no hashes")
-    if not all(isinstance(value, NUMBER) for value in saved.metrics.values()):
-        raise ValueError("metrics has another value than numbers")
-    for name, kind in (("settings", dict), ("teacher", str)):
-        if not isinstance(saved.provenance.get(name), kind):
-            raise ValueError(f"provenance has no {name}")

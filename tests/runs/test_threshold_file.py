@@ -76,9 +76,7 @@ def test_other_settings_of_score_are_refused_but_not_another_batch_size(config, 
 def test_damage_is_one_sentence(config, workdir, content, change):
     workdir.threshold("latest").write_text(change(content))
     for saved in (SAVED, OLD):
-        with pytest.raises(
-            CheckpointError, match=r"threshold\.json is damaged .*; run rdvar"
-        ):
+        with pytest.raises(CheckpointError, match=r"threshold\.json is damaged .*; run rdvar"):
             read_threshold(config, workdir, "latest", saved)
 
 

@@ -86,7 +86,7 @@ FAULTS = (
     ),
     Fault(
         "hashes of a checkpoint not checked",
-        "rdvar_jax/training/checkpoint.py",
+        "rdvar_jax/training/manifest.py",
         "if found[name] != digest:",
         "if not found[name]:",
         ("tests/training/test_checkpoint.py",),
