@@ -69,6 +69,14 @@ def publish_folder(folder: Path, target: Path) -> None:
     sync_folder(target.parent)
 
 
+def make_folder(folder: Path) -> None:
+    """Creates a folder with its parents, and syncs their names to disk."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in missing:
+        sync_folder(path.parent)
+
+
 def write_bytes(path: Path, content: bytes) -> None:
     """Replaces a file with `content`; see `replacing`."""
     with replacing(path) as temporary:

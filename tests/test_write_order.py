@@ -4,7 +4,7 @@ import os
 
 from write_order import WriteOrder
 
-from rdvar_jax.files import publish_folder, sync_folder, write_text
+from rdvar_jax.files import make_folder, publish_folder, sync_folder, write_text
 
 
 def test_what_is_synced_first_is_fine(tmp_path):
@@ -28,3 +28,17 @@ def test_each_thing_that_is_left_out_is_named(tmp_path):
         "e got its name before d was synced",
         "the name e was not synced",
     ]
+
+
+def test_new_folders_are_synced_in_their_parents(tmp_path, monkeypatch):
+    synced, fsync = [], os.fsync
+
+    def recorded(handle):
+        synced.append(os.fstat(handle).st_ino)
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", recorded)
+    make_folder(tmp_path / "a" / "b")
+    assert synced == [path.stat().st_ino for path in (tmp_path / "a", tmp_path)]
+    make_folder(tmp_path / "a" / "b")
+    assert len(synced) == 2

@@ -46,6 +46,7 @@ class WriteOrder:
     def __exit__(self, *_: object) -> None:
         self._patch.undo()
         names = [name for names in self._unsynced_names.values() for name in names]
+        names = [name for name in names if (self.folder / name).exists()]  # else it was removed
         self.problems += [f"the name {name} was not synced" for name in names]
         self._unsynced_names.clear()
 

@@ -7,13 +7,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rdvar_jax.commands.image_writer import Outputs, Thresholds
 from rdvar_jax.errors import ConfigError, DataError
 from rdvar_jax.report.prediction_files import DEFECTIVE
 from rdvar_jax.runs.config import Config
 from rdvar_jax.runs.result_files import RESULTS
-from rdvar_jax.runs.threshold_file import read_threshold
+from rdvar_jax.runs.threshold_file import read_threshold, score_settings
 from rdvar_jax.runs.workdir import Workdir
 from rdvar_jax.sealed import DamagedFile, read_sealed, refuse_unsealed
 from rdvar_jax.training.checkpoint import SavedStep
@@ -68,6 +69,15 @@ def check_thresholds(thresholds: Thresholds, wanted: Outputs, need_verdicts: boo
     ):
         if is_asked and value is None:
             raise ConfigError(f"{flag} needs a threshold; run rdvar threshold, or give one.")
+
+
+def origin(config: Config, saved: SavedStep) -> dict[str, Any]:
+    """Returns what scores depend on: the state and the settings of `score`."""
+    return {
+        "step": saved.step,
+        "checkpoint_sha256": saved.sha256,
+        "score": score_settings(config),
+    }
 
 
 def find_scale(workdir: Workdir, checkpoint: str, saved: SavedStep) -> tuple[float, float] | None:

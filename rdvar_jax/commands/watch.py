@@ -24,6 +24,7 @@ from rdvar_jax.commands.scoring_setup import (
     complete_thresholds,
     find_scale,
     make_output,
+    origin,
     writing,
 )
 from rdvar_jax.data.loading.threads import num_usable_cpus
@@ -35,7 +36,6 @@ from rdvar_jax.runs.config import Config
 from rdvar_jax.runs.recipe import Recipe
 from rdvar_jax.runs.run import Run
 from rdvar_jax.runs.saved_run import TrainedRun
-from rdvar_jax.runs.threshold_file import score_settings
 from rdvar_jax.runs.workdir import Workdir
 from rdvar_jax.sealed import Entries, read_sealed, write_sealed
 from rdvar_jax.training.stop import StopRequest
@@ -98,7 +98,7 @@ def watch(
                     "the colour scale must be known before the first image; run rdvar evaluate, "
                     "give --color_scale LOW,HIGH, or --noheat_maps --nooverlays."
                 )
-        mark = _mark(config, trained)
+        mark = origin(config, trained.saved)
         if continues:
             _refuse_other_state(output / MARK, mark)
         make_output(output)
@@ -187,15 +187,6 @@ class _Watcher:
             if self._names.setdefault(image.result_name(""), image.name) == image.name:
                 break
         return image
-
-
-def _mark(config: Config, trained: TrainedRun) -> dict[str, Any]:
-    saved = trained.saved
-    return {
-        "step": saved.step,
-        "checkpoint_sha256": saved.sha256,
-        "score": score_settings(config),
-    }
 
 
 def _refuse_other_state(path: Path, now: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rdvar_jax.errors import CheckpointError, ConfigError
-from rdvar_jax.files import write_text
+from rdvar_jax.files import make_folder, write_text
 from rdvar_jax.runs.config import Config, config_from_json, default_config, determining_settings
 from rdvar_jax.sealed import DamagedFile, Entries, read_sealed, refuse_unsealed, write_sealed
 
@@ -90,7 +90,7 @@ def open_workdir(folder: Path, config: Config) -> Workdir:
     if workdir.config.exists():
         return enter_workdir(folder, config)
     try:
-        workdir.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(workdir.folder)
         save_config(workdir, config)
     except OSError as error:
         raise CheckpointError(

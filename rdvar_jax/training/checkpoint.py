@@ -22,7 +22,7 @@ import orbax.checkpoint as ocp
 
 from rdvar_jax.devices.processes import barrier, is_main_process
 from rdvar_jax.errors import CheckpointError
-from rdvar_jax.files import publish_folder
+from rdvar_jax.files import make_folder, publish_folder, sync_folder
 from rdvar_jax.training.manifest import (
     MANIFEST,
     SavedStep,
@@ -93,7 +93,7 @@ class Checkpoints:
             if folder.exists():
                 self._set_aside(step, f"{MANIFEST} is missing")
             shutil.rmtree(unfinished, ignore_errors=True)
-            unfinished.mkdir(parents=True)
+            make_folder(unfinished)
             with ocp.CheckpointManager(unfinished, options=options) as manager:
                 manager.save(step, args=ocp.args.StandardSave(_as_dict(state)))
             written = unfinished / str(step)
@@ -131,11 +131,13 @@ class Checkpoints:
 
     def _set_aside(self, step: int, problem: str) -> None:
         damaged = self.folder.with_name("checkpoints_damaged")
-        damaged.mkdir(exist_ok=True)
+        make_folder(damaged)
         names = itertools.chain([str(step)], (f"{step}_{number}" for number in itertools.count(2)))
         aside = next(damaged / name for name in names if not (damaged / name).exists())
         logger.warning("checkpoint %d is damaged (%s); moved to %s", step, problem, aside)
         os.replace(self.folder / str(step), aside)
+        sync_folder(damaged)
+        sync_folder(self.folder)
 
     def restore(
         self, abstract_state: TrainState, checkpoint: str = "latest"

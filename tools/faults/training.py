@@ -98,4 +98,18 @@ FAULTS = (
         "                break\n            with ocp.CheckpointManager(",
         ("tests/training/test_checkpoint.py",),
     ),
+    Fault(
+        "manifest of an old step stops every command",
+        "rdvar_jax/training/manifest.py",
+        "    except (DamagedFile, ValueError) as error:",
+        "    except ValueError as error:",
+        ("tests/training/test_checkpoint.py",),
+    ),
+    Fault(
+        "checkpoint without its manifest is deleted",
+        "rdvar_jax/training/checkpoint.py",
+        "        os.replace(self.folder / str(step), aside)\n",
+        "        shutil.rmtree(self.folder / str(step))\n",
+        ("tests/training/test_checkpoint.py",),
+    ),
 )
