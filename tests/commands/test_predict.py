@@ -70,7 +70,7 @@ def test_heat_maps_have_the_scale_of_the_evaluation(evaluated, predicted, toy_ro
 
 
 def test_without_an_evaluation_of_this_state_the_scale_is_that_of_the_images(
-    rdvar, trained, copy_of, predicted, toy_root, tmp_path
+    rdvar, trained, evaluated, copy_of, predicted, toy_root, tmp_path
 ):
     workdir = copy_of(trained)
     shutil.copy(evaluated / "results.json", workdir)
