@@ -1,9 +1,9 @@
-"""Instruction sets of the processor: on two machines that differ in them, XLA compiles two programs."""
+"""Instruction sets of the processor, for which XLA compiles."""
 
 from pathlib import Path
 
 CPUINFO = Path("/proc/cpuinfo")
-PREFIXES = ("avx", "amx", "fma", "f16c", "sse4", "asimd", "sve", "sme", "i8mm", "bf16")
+PREFIXES = ("avx", "amx", "fma", "f16c", "sse4", "asimd", "sve", "i8mm", "bf16")
 
 
 def instruction_sets() -> list[str]:

@@ -23,7 +23,6 @@ from serve import Call, Settings, read_settings, serve
 from rdvar_jax.devices.parallel import CPU_OPTIONS, Parallel
 from rdvar_jax.training.losses import RDVarLoss
 
-
 YNN_REDUCTIONS = {
     "xla_cpu_experimental_ynn_fusion_type": (
         "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT,LIBRARY_FUSION_TYPE_REDUCE"
