@@ -15,7 +15,8 @@ import rdvar_jax
 from rdvar_jax import Detector
 from rdvar_jax.data.pixels.decode import decode_image
 from rdvar_jax.data.pixels.geometry import MODES, Geometry
-from rdvar_jax.errors import BundleError, DataError
+from rdvar_jax.devices import canary
+from rdvar_jax.errors import BundleError, CompilerError, DataError
 from rdvar_jax.scoring.maps import SIGMA
 from rdvar_jax.serving.archive import PROGRAM, WEIGHTS, read_bundle, write_bundle
 from rdvar_jax.serving.program import export_program
@@ -211,6 +212,14 @@ def test_another_kind_of_device_is_refused(bundle, monkeypatch):
 def test_the_batch_size_is_checked(bundle):
     with pytest.raises(ValueError, match="batch_size"):
         Detector.load(bundle, batch_size=0)
+
+
+def test_a_wrong_compiler_is_not_taken_for_a_wrong_bundle(bundle, monkeypatch, tmp_path):
+    monkeypatch.setattr(canary, "_record_of", lambda facts: tmp_path / "never checked")
+    monkeypatch.setattr(canary, "find_wrong_answer", lambda *_: "sums: 1 where 2 is right")
+    canary._check.cache_clear()
+    with pytest.raises(CompilerError, match=r"jax \S+ with .* on cpu .*sums: 1 where 2 .*install"):
+        Detector.load(bundle)
 
 
 def test_the_program_holds_no_weights_and_names_no_place(bundle, weights):
