@@ -180,7 +180,7 @@ class Parallel:
 
     @property
     def _stacks(self) -> bool:
-        """Whether a batch is [D, B / D, ...] on the devices, as `jax.pmap` takes it, or [B, ...]."""
+        """Whether batches are [D, B / D, ...] on the devices, as `jax.pmap` takes them."""
         return self.mode == "pmap" and not self.spans_processes
 
 
