@@ -28,8 +28,8 @@ from rdvar_jax.files import cache_folder
 TOLERANCE = 1e-5
 TOLERANCE_ELSEWHERE = 1e-4  # than on CPU: other algorithms of convolution
 
-# Versions of jax with which this package passes its tests.
-TESTED = ("0.10.2",)
+# Versions of jax with which this package passes its tests, and the Python that they are for.
+TESTED = {"0.10.2": "Python 3.11 or newer", "0.12.0.1": "Python 3.12 or newer"}
 
 # Counts changes of the program, so that it runs again after one.
 PROGRAM = 1
@@ -167,8 +167,14 @@ def _record_of(facts: dict[str, Any]) -> Path:
 def _sentence(device: Any, wrong: str) -> str:
     flags = os.environ.get("XLA_FLAGS")
     unset = f"unset XLA_FLAGS, now {flags!r}, or " if flags else ""
+    kind = "" if device.device_kind == device.platform else f"{device.device_kind}; "
+    others = " or ".join(
+        f"pip install jax=={version} jaxlib=={version} ({python})"
+        for version, python in TESTED.items()
+        if version != jax.__version__
+    )
     return (
         f"jax {jax.__version__} with jaxlib {jaxlib.__version__} computes wrong numbers on "
-        f"{device.platform} ({device.device_kind}; {wrong}), so no result would be worth anything; "
-        f"{unset}install other versions of jax and jaxlib (tested: {' and '.join(TESTED)})."
+        f"{device.platform} ({kind}{wrong}), so no result could be trusted; {unset}install another "
+        f"version: {others}."
     )

@@ -215,7 +215,7 @@ def test_the_batch_size_is_checked(bundle):
 
 
 def test_a_wrong_compiler_is_not_taken_for_a_wrong_bundle(bundle):
-    sentence = r"jax \S+ with .* wrong numbers on cpu .*sums of rows: .* is right.*install other"
+    sentence = r"jax \S+ with .* wrong numbers on cpu .*sums of rows: .* is right.*install another"
     with compiler_with_wrong_sums(), pytest.raises(CompilerError, match=sentence):
         Detector.load(bundle)
 
