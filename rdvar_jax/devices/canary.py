@@ -16,9 +16,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import jaxlib
 import numpy as np
 from jax import lax
+from jaxlib.version import __version__ as jaxlib_version
 
 from rdvar_jax.devices.instruction_sets import instruction_sets
 from rdvar_jax.errors import CompilerError
@@ -67,7 +67,7 @@ def _check(platform: str, options: tuple[tuple[str, str], ...] | None) -> None:
         pass  # the next process runs the program again
 
 
-def find_wrong_answer(device: Any, options: dict[str, str] | None) -> str | None:
+def find_wrong_answer(device: Any, options: dict[str, Any] | None) -> str | None:
     """Runs the program; returns the first wrong answer, as "NAME: FOUND where RIGHT is right"."""
     inputs = _inputs()
     placed = jax.device_put(inputs, device)
@@ -143,7 +143,7 @@ def _facts(device: Any, options: tuple[tuple[str, str], ...] | None) -> dict[str
     return {
         "program": PROGRAM,
         "jax": jax.__version__,
-        "jaxlib": jaxlib.__version__,
+        "jaxlib": jaxlib_version,
         "platform": device.platform,
         "device": device.device_kind,
         "platform_version": device.client.platform_version,
@@ -158,7 +158,7 @@ def _facts(device: Any, options: tuple[tuple[str, str], ...] | None) -> dict[str
 def _record_of(facts: dict[str, Any]) -> Path:
     """Returns the path of the file that records a pass, among the compiled programs."""
     key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
-    folder = jax.config.jax_compilation_cache_dir
+    folder = jax.config.values["jax_compilation_cache_dir"]
     if not folder or "://" in folder:  # none, or in a cloud
         folder = cache_folder() / "xla"
     return Path(folder) / f"compiler-is-right-{key[:32]}.json"
@@ -174,7 +174,7 @@ def _sentence(device: Any, wrong: str) -> str:
         if version != jax.__version__
     )
     return (
-        f"jax {jax.__version__} with jaxlib {jaxlib.__version__} computes wrong numbers on "
+        f"jax {jax.__version__} with jaxlib {jaxlib_version} computes wrong numbers on "
         f"{device.platform} ({kind}{wrong}), so no result could be trusted; {unset}install another "
         f"version: {others}."
     )
