@@ -1,23 +1,28 @@
 """`trained_images.json` of a run: names and hashes of the images that it was trained on."""
 
 import base64
-import json
 import logging
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from rdvar_jax.data.loading.arrays import TrainSet
 from rdvar_jax.data.loading.copies import Copy, TrainedImages
 from rdvar_jax.data.pixels.image_hash import DETAIL_BYTES, ImageHash
 from rdvar_jax.data.sets.listing import some_names
 from rdvar_jax.errors import CheckpointError
-from rdvar_jax.files import write_json
 from rdvar_jax.runs.workdir import Workdir
+from rdvar_jax.sealed import DamagedFile, Entries, read_sealed, refuse_unsealed, write_sealed
 from rdvar_jax.training.checkpoint import SavedStep
 
 logger = logging.getLogger("rdvar_jax")
 
 METHOD = "sha256 of the shape and RGB pixels; 64x64 brightness comparisons"
+MAX_DETAILS = 30_000  # of images: with more, the file would be too large to be read again
+ENTRIES = Entries({"method": str, "fingerprint": str, "images": list}, old=frozenset())
+WAY_OUT = (
+    "run rdvar train again with the run's settings, which writes it anew without training, or "
+    "remove it."
+)
 
 
 class Seen(NamedTuple):
@@ -41,13 +46,18 @@ def images_of(train_set: TrainSet) -> TrainedImages:
 
 
 def write_trained_images(workdir: Workdir, images: TrainedImages, fingerprint: str) -> None:
-    """Writes names and hashes of the training images, and their fingerprint (`TrainSet`)."""
+    """Writes names and hashes of the training images, and their fingerprint (`TrainSet`).
+
+    Of more than `MAX_DETAILS` images only equal pixels will be found.
+    """
     entries = [
         {"name": name, "sha256": one.sha256, "detail": base64.b64encode(one.detail).decode()}
         for name, one in zip(images.names, images.hashes, strict=True)
     ]
+    if len(entries) > MAX_DETAILS:
+        entries = [{**entry, "detail": ""} for entry in entries]
     value = {"method": METHOD, "fingerprint": fingerprint, "images": entries}
-    write_json(workdir.trained_images, value)
+    write_sealed(workdir.trained_images, value)
 
 
 def read_trained_images(workdir: Workdir, saved: SavedStep) -> TrainedImages | None:
@@ -61,30 +71,34 @@ def read_trained_images(workdir: Workdir, saved: SavedStep) -> TrainedImages | N
     """
     path = workdir.trained_images
     try:
-        value = json.loads(path.read_text())
-        if value["method"] != METHOD:
-            return None
-        entries, fingerprint = value["images"], value["fingerprint"]
-        hashes = [
-            ImageHash(str(one["sha256"]), base64.b64decode(one["detail"], validate=True))
-            for one in entries
-        ]
-        if not hashes or any(len(one.detail) != DETAIL_BYTES for one in hashes):
-            raise ValueError("wrong number of bits")
-        found = TrainedImages([str(one["name"]) for one in entries], hashes)
+        kept = read_sealed(path, ENTRIES, WAY_OUT)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    if not kept.is_sealed:
+        refuse_unsealed(path, WAY_OUT)
+    if kept.value["method"] != METHOD:
+        return None
+    if kept.value["fingerprint"] != saved.provenance.get("data"):
         raise CheckpointError(
-            f"{path} cannot be read; run rdvar train again with the run's settings, which writes "
-            "it anew, or remove it."
-        ) from error
-    if fingerprint != saved.provenance.get("data"):
-        raise CheckpointError(
-            f"{path} belongs to other training images than the state of step {saved.step}; run "
-            "rdvar train again with the run's settings, which writes it anew, or remove it."
+            f"{path} belongs to other training images than the state of step {saved.step}; "
+            f"{WAY_OUT}"
         )
-    return found
+    try:
+        return _parse(kept.value["images"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise DamagedFile(path, error, WAY_OUT) from error
+
+
+def _parse(entries: list[Any]) -> TrainedImages:
+    """Returns the images of a file; raises an error if its entries are not those of one."""
+    hashes = [
+        ImageHash(str(one["sha256"]), base64.b64decode(one["detail"], validate=True))
+        for one in entries
+    ]
+    length = 0 if len(entries) > MAX_DETAILS else DETAIL_BYTES
+    if any(len(one.detail) != length for one in hashes):
+        raise ValueError("a hash has another length")
+    return TrainedImages([str(one["name"]) for one in entries], hashes)
 
 
 def find_seen(

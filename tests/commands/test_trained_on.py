@@ -147,7 +147,7 @@ def test_an_ordinary_evaluation_says_nothing(finished):
 def test_training_again_writes_it_for_a_finished_run(rdvar, run):
     before = (run / "trained_images.json").read_bytes()
     (run / "trained_images.json").write_text("damaged")
-    assert_one_sentence(rdvar.evaluate(run), "trained_images.json cannot be read", "rdvar train")
+    assert_one_sentence(rdvar.evaluate(run), "trained_images.json is damaged", "rdvar train")
     done = rdvar.train(run)
     assert done.returncode == 0 and "nothing to do" in done.stderr
     assert (run / "trained_images.json").read_bytes() == before

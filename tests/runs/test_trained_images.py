@@ -2,19 +2,22 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from resealed import seal_again
 
 from rdvar_jax.data.loading.arrays import TrainSet, load_test, load_train
-from rdvar_jax.data.loading.copies import Copy
+from rdvar_jax.data.loading.copies import Copy, TrainedImages
 from rdvar_jax.data.pixels.image_hash import hash_images
 from rdvar_jax.data.sets.folder import find_category
 from rdvar_jax.errors import CheckpointError
 from rdvar_jax.runs.trained_images import (
+    MAX_DETAILS,
     Seen,
     describe_seen,
     find_seen,
@@ -23,6 +26,7 @@ from rdvar_jax.runs.trained_images import (
     write_trained_images,
 )
 from rdvar_jax.runs.workdir import Workdir
+from rdvar_jax.sealed import MAX_BYTES
 
 SAVED: Any = SimpleNamespace(step=20, provenance={"data": "of these"})
 IMAGES = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
@@ -36,9 +40,8 @@ def workdir(tmp_path) -> Workdir:
     return workdir
 
 
-def change(workdir: Workdir, **values) -> None:
-    content = json.loads(workdir.trained_images.read_text())
-    workdir.trained_images.write_text(json.dumps({**content, **values}))
+def change(workdir: Workdir, **entries) -> None:
+    seal_again(workdir.trained_images, **entries)
 
 
 def test_what_is_written_is_read(workdir):
@@ -61,20 +64,39 @@ def test_other_images_than_the_states_are_refused(workdir):
         read_trained_images(workdir, SAVED)
 
 
-@pytest.mark.parametrize("damage", ["cut", "short", "empty", "no list", "not base64"])
+@pytest.mark.parametrize("damage", ["cut", "edited", "unsealed", "short", "not base64", "no name"])
 def test_a_damaged_file_is_refused_with_the_way_out(workdir, damage):
-    images = json.loads(workdir.trained_images.read_text())["images"]
+    content = json.loads(workdir.trained_images.read_text())
+    images = content["images"]
     if damage == "cut":
         text = workdir.trained_images.read_text()
         workdir.trained_images.write_text(text[: len(text) // 2])
+    elif damage == "edited":
+        workdir.trained_images.write_text(json.dumps({**content, "images": images[:2]}))
+    elif damage == "unsealed":
+        rest = {name: content[name] for name in ("method", "fingerprint", "images")}
+        workdir.trained_images.write_text(json.dumps(rest))
     elif damage == "short":
         change(workdir, images=[images[0], {**images[1], "detail": "AAAA"}])
     elif damage == "not base64":
         change(workdir, images=[{**images[0], "detail": "!" + images[0]["detail"]}])
     else:
-        change(workdir, images=[] if damage == "empty" else 5)
-    with pytest.raises(CheckpointError, match=r"trained_images.json cannot be read; run rdvar"):
+        change(workdir, images=[{**images[0], "sha256": "0"}, {"sha256": "0", "detail": ""}])
+    with pytest.raises(CheckpointError, match=r"trained_images.json is damaged or was edited \("):
         read_trained_images(workdir, SAVED)
+
+
+def test_of_very_many_images_only_equal_pixels_are_found(tmp_path, monkeypatch):
+    """Else the file would be larger than what is read of one."""
+    monkeypatch.setattr("rdvar_jax.runs.trained_images.MAX_DETAILS", 2)
+    workdir = Workdir(tmp_path)
+    hashes = hash_images(IMAGES)
+    write_trained_images(workdir, TrainedImages(["a", "b", "c"], hashes), "of these")
+    found = read_trained_images(workdir, SAVED)
+    assert found is not None
+    assert [found.find(one) for one in hashes] == [Copy(name, True) for name in "abc"]
+    assert found.find(replace(hashes[0], sha256="another")) is None
+    assert 1500 * MAX_DETAILS < MAX_BYTES  # an entry has some 1450 bytes and the name
 
 
 def test_names_that_are_not_utf_8_are_kept(workdir):

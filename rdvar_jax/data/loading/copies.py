@@ -44,16 +44,17 @@ class TrainedImages:
             self._exact.setdefault(one.sha256, name)
         # As 64-bit integers, whose bits are counted eight times as fast as those of bytes.
         details = np.frombuffer(b"".join(one.detail for one in hashes), np.uint64)
-        self._details = details.reshape(len(hashes), DETAIL_BYTES // 8)
+        self._details = details.reshape(-1, DETAIL_BYTES // 8)
 
     def find(self, image: ImageHash) -> Copy | None:
         """Returns the training image that this one is, or is a copy of; None if it is new.
 
-        Fewer than two training images do not show what is common: only equal pixels are found then.
+        Only equal pixels are found where the details are not known, and among fewer than two
+        training images, which do not show what is common.
         """
         if image.sha256 in self._exact:
             return Copy(self._exact[image.sha256], True)
-        if len(self.names) < 2:
+        if len(self._details) < 2:
             return None
         index, agreement = self._nearest(image.detail)
         limit = LIMIT if len(self.names) >= MANY else LIMIT_OF_FEW
