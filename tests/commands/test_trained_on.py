@@ -146,6 +146,7 @@ def test_an_ordinary_evaluation_says_nothing(finished):
     assert json.loads((finished.workdir / "results.json").read_text())["trained_on"] == []
 
 
+@pytest.mark.slow
 def test_training_again_writes_it_for_a_finished_run(rdvar, run):
     before = (run / "trained_images.json").read_bytes()
     (run / "trained_images.json").write_text("damaged")
