@@ -37,7 +37,7 @@ def refused(path) -> str:
         read_sealed(path, ENTRIES, WAY_OUT)
     message = str(caught.value)
     assert isinstance(caught.value, CheckpointError)
-    assert message.startswith(f"{path} ") and message.endswith(f"; {WAY_OUT}")
+    assert message.startswith(f"{path} ") and message.endswith(WAY_OUT)
     assert message.isprintable()
     return message
 
@@ -115,6 +115,16 @@ def test_what_is_no_file_or_too_large_is_not_read(tmp_path):
     assert "it is larger than 64 MiB" in refused(tmp_path / "large")
     with pytest.raises(FileNotFoundError):
         read_sealed(tmp_path / "none", ENTRIES, WAY_OUT)
+
+
+def test_what_may_not_be_read_says_so(path, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("rdvar_jax.sealed._read", refuse)
+    assert refused(path) == (
+        f"{path} cannot be read (Permission denied); make it readable, or make it again."
+    )
 
 
 def test_a_newer_format_is_named(path):
