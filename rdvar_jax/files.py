@@ -1,4 +1,6 @@
-"""Atomic replacement of files: readers see the old content or the new, never a mixture.
+"""Atomic replacement of files, and the folder of the cache.
+
+Readers see the old content or the new, never a mixture.
 
 The new content is written beside the file under a temporary name, synced to disk and renamed. A
 kill or a power cut leaves the old file or the new one, and at most a hidden `.NAME.tmp`, which the
@@ -125,3 +127,19 @@ def _remove(temporary: Path) -> None:
         temporary.unlink(missing_ok=True)
     except OSError:
         pass  # the original error says more
+
+
+def cache_folder() -> Path:
+    """Returns `$RDVAR_CACHE`, or `rdvar_jax` in the user's cache folder."""
+    own = os.environ.get("RDVAR_CACHE")
+    return expanded(own) if own else user_cache_folder() / "rdvar_jax"
+
+
+def user_cache_folder() -> Path:
+    """Returns `$XDG_CACHE_HOME` or `~/.cache`."""
+    return expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
+
+
+def expanded(path: str) -> Path:
+    """Returns a path with `~` replaced by the home folder, if there is one."""
+    return Path(os.path.expanduser(path))  # Path.expanduser raises without a home
