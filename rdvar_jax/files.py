@@ -32,7 +32,8 @@ def replacing(path: Path, *, shared: bool = False) -> Iterator[Path]:
             name, which remains if the process is killed.
 
     Raises:
-        OSError: the file cannot be synced to disk or renamed.
+        OSError: the file cannot be written, synced to disk or renamed. It has the file's name,
+            which an error of a write or a sync lacks.
     """
     own = f".{uuid.uuid4().hex[:8]}" if shared else ""
     # In the same folder, since a rename is atomic only within one file system.
@@ -41,10 +42,38 @@ def replacing(path: Path, *, shared: bool = False) -> Iterator[Path]:
         yield temporary
         _sync_file(temporary)
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         _remove(temporary)
+        if isinstance(error, OSError) and error.errno is not None:
+            if error.filename in (None, str(temporary), os.fspath(temporary)):
+                error.filename, error.filename2 = str(path), None
         raise
     _sync_folder(path.parent)
+
+
+@contextmanager
+def whole_or_none(path: Path) -> Iterator[None]:
+    """Removes the file after an error in the block, which writes it without `replacing`.
+
+    For files that are made again if they are missing, and need no sync.
+    """
+    try:
+        with naming(path):
+            yield
+    except BaseException:
+        _remove(path)
+        raise
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Gives an OSError of the block the file's name, which those of writes and syncs lack."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -19,6 +19,8 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from rdvar_jax.devices.forked import NotInFork, refuse_in_fork
+
 AXIS_NAME = "data"
 MODES = ("pmap", "shard_map")
 
@@ -247,13 +249,16 @@ CPU_OPTIONS = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDI
 def compiled(fn: Callable, *, platform: str, **options: Any) -> Callable:
     """Returns `jax.jit(fn)` with the compiler options of a platform; this package has no other jit.
 
+    A call in a process that was forked after an earlier one raises a UserError instead of hanging.
+
     Args:
         fn: the function.
         platform: of the devices that run it: "cpu", "gpu", ...
         **options: of `jax.jit`.
     """
+    refuse_in_fork()
     compiler_options = _cpu_options() if platform == "cpu" else None
-    return jax.jit(fn, compiler_options=compiler_options, **options)
+    return NotInFork(jax.jit(fn, compiler_options=compiler_options, **options))
 
 
 @cache

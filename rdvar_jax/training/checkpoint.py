@@ -8,6 +8,7 @@ With several processes each holds the whole state. So the main one saves alone a
 by itself from host arrays; orbax's coordination would only write the same single copy.
 """
 
+import gc
 import hashlib
 import json
 import logging
@@ -24,7 +25,9 @@ import orbax.checkpoint as ocp
 
 from rdvar_jax.devices.processes import barrier, is_main_process
 from rdvar_jax.errors import CheckpointError
+from rdvar_jax.exhausted import exhausted
 from rdvar_jax.files import write_json
+from rdvar_jax.training.room import check_room, silence_threads
 from rdvar_jax.training.step import TrainState
 
 MANIFEST = "manifest.json"
@@ -103,26 +106,56 @@ class Checkpoints:
         step = int(state.step)
         if (self.folder / str(step) / MANIFEST).exists():
             return
+        values = _as_dict(state)
+        silence_threads()
+        try:
+            self._write(step, values, epoch, metrics, provenance)
+            return
+        except Exception as error:
+            problem = _why_unwritable(error)
+            if problem is None:
+                raise
+        # The exception is gone, so that orbax's unfinished tasks end here, not as Python exits.
+        gc.collect()
+        self._remove_unfinished(step)
+        (reason, remedy), latest = problem, self.find()
+        kept = "nothing was saved before" if latest is None else f"step {latest.step} is kept"
+        needed = _num_bytes(values) / 1e6
+        raise CheckpointError(
+            f"the checkpoint of step {step}, about {needed:.3g} MB, cannot be written to "
+            f"{self.folder}, because {reason}; {kept}: {remedy}, then run the same command again."
+        )
+
+    def _write(
+        self,
+        step: int,
+        values: dict[str, Any],
+        epoch: float | None,
+        metrics: dict[str, float],
+        provenance: dict[str, Any],
+    ) -> None:
         options = ocp.CheckpointManagerOptions(
             create=False,
             enable_async_checkpointing=False,
             cleanup_tmp_directories=True,
             multiprocessing_options=_this_process_only(),
         )
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with ocp.CheckpointManager(self.folder, options=options) as manager:
-                manager.save(step, args=ocp.args.StandardSave(_as_dict(state)))
-            folder = self.folder / str(step)
-            saved = SavedStep(step, epoch, metrics, provenance, dict(_hash_files(folder)))
-            write_json(folder / MANIFEST, asdict(saved))
-            self._remove_old()
-        except OSError as error:
-            raise CheckpointError(
-                f"the checkpoint of step {step} cannot be written to {self.folder} "
-                f"({error.strerror or error}); free space or make the folder writable, then run "
-                "the same command again: earlier checkpoints are kept."
-            ) from error
+        self.folder.mkdir(parents=True, exist_ok=True)
+        check_room(self.folder, _num_bytes(values))
+        with ocp.CheckpointManager(self.folder, options=options) as manager:
+            manager.save(step, args=ocp.args.StandardSave(values))
+        folder = self.folder / str(step)
+        saved = SavedStep(step, epoch, metrics, provenance, dict(_hash_files(folder)))
+        write_json(folder / MANIFEST, asdict(saved))
+        self._remove_old()
+
+    def _remove_unfinished(self, step: int) -> None:
+        """Removes what a failed save has left of a step: it takes room and is of no use."""
+        folder = self.folder / str(step)
+        if not (folder / MANIFEST).exists():
+            shutil.rmtree(folder, ignore_errors=True)
+        for path in self.folder.glob(f"{step}.orbax-checkpoint-tmp*"):
+            shutil.rmtree(path, ignore_errors=True)
 
     def set_aside_unfinished(self) -> None:
         """Removes partly written steps of a killed process and moves damaged steps away.
@@ -207,6 +240,19 @@ class Checkpoints:
         if not self.folder.is_dir():
             return []
         return [int(path.name) for path in self.folder.iterdir() if path.name.isdigit()]
+
+
+def _num_bytes(values: dict[str, Any]) -> int:
+    return sum(x.nbytes for x in jax.tree.leaves(values))
+
+
+def _why_unwritable(error: Exception) -> tuple[str, str] | None:
+    """Returns reason and remedy, if the exception is about the disk; else it is a bug."""
+    if limit := exhausted(error):
+        return limit.reason, limit.remedy
+    if isinstance(error, OSError):
+        return error.strerror or str(error), "make the folder writable"
+    return None
 
 
 def _this_process_only() -> ocp.options.MultiprocessingOptions:

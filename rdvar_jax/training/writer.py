@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from rdvar_jax.errors import ConfigError
-from rdvar_jax.files import write_text
+from rdvar_jax.files import naming, write_text
 
 
 class MetricsWriter:
@@ -35,8 +35,9 @@ class MetricsWriter:
         """Writes and flushes one line."""
         if self._file is None:
             return
-        self._file.write(json.dumps({"kind": kind, "step": step, **values}) + "\n")
-        self._file.flush()
+        with naming(Path(self._file.name)):
+            self._file.write(json.dumps({"kind": kind, "step": step, **values}) + "\n")
+            self._file.flush()
         if self._tensorboard is not None:
             for name, value in values.items():
                 if isinstance(value, int | float):
