@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from rdvar_jax.errors import one_line
+from rdvar_jax.errors import UserError, one_line
 
 # Texts of tensorstore, XLA, the dynamic loader, Python's threads, numpy and C++'s allocator.
 _OS_CODE = re.compile(r"\[os_error_code='(\d+)'\]|\[Errno (\d+)\]")
@@ -27,6 +27,9 @@ _IN_TEXT = {
         r"|can't start new thread|failed to map segment|RESOURCE_EXHAUSTED"
     ),
 }
+# Training of the smallest network on two cores takes 0.9 GB.
+LEAST_ADDRESS_SPACE = 10**9
+
 _LIMITS = (*_IN_TEXT, errno.ENFILE)
 _FILE_IN_TEXT = re.compile(r'local file "([^"]+)"')
 
@@ -64,6 +67,24 @@ def exhausted(error: BaseException) -> Exhausted | None:
     return None
 
 
+def check_address_space() -> None:
+    """Checks that JAX fits into the limit of this process's address space.
+
+    With less, OpenBLAS tries to allocate its buffers again and again and never returns, and C++
+    aborts, so that no exception could be reported.
+
+    Raises:
+        UserError: it does not fit.
+    """
+    limit = _rlimit("RLIMIT_AS")
+    if limit is not None and limit < LEAST_ADDRESS_SPACE:
+        raise UserError(
+            f"the address space of this process is limited to {_size(limit)} (ulimit -v), and JAX "
+            f"alone takes {_size(LEAST_ADDRESS_SPACE)}; nothing was changed: raise the limit, then "
+            "run the same command again."
+        )
+
+
 def _causes(error: BaseException) -> Iterator[BaseException]:
     seen: set[int] = set()
     pending: list[BaseException | None] = [error]
@@ -96,8 +117,9 @@ def _number(error: BaseException) -> int | None:
 
 
 def _file(error: BaseException) -> str | None:
-    if isinstance(error, OSError) and error.filename is not None:
-        return os.fsdecode(error.filename) if isinstance(error.filename, bytes | str) else None
+    named = getattr(error, "filename", None)  # by `rdvar_jax.files.naming` on any exception
+    if isinstance(named, bytes | str):
+        return os.fsdecode(named)
     found = _FILE_IN_TEXT.search(str(error))
     return found[1] if found else None
 

@@ -48,7 +48,8 @@ def replacing(path: Path, *, shared: bool = False) -> Iterator[Path]:
             if error.filename in (None, str(temporary), os.fspath(temporary)):
                 error.filename, error.filename2 = str(path), None
         raise
-    _sync_folder(path.parent)
+    with naming(path):
+        _sync_folder(path.parent)
 
 
 @contextmanager
@@ -67,12 +68,13 @@ def whole_or_none(path: Path) -> Iterator[None]:
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Gives an OSError of the block the file's name, which those of writes and syncs lack."""
+    """Gives an exception of the block the file's name, which those of writes and syncs lack."""
     try:
         yield
-    except OSError as error:
-        if error.errno is not None and error.filename is None:
-            error.filename = str(path)
+    except Exception as error:
+        has_reason = not isinstance(error, OSError) or error.errno is not None
+        if has_reason and getattr(error, "filename", None) is None:
+            error.filename = str(path)  # type: ignore[attr-defined]
         raise
 
 

@@ -1,4 +1,4 @@
-"""Absurd numbers in every numeric setting: each works, or is one sentence with the allowed range."""
+"""Absurd numbers in numeric settings: each works, or is one sentence with the allowed range."""
 
 import math
 
