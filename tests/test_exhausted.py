@@ -87,7 +87,7 @@ def test_a_read_only_file_is_one_sentence(capsys):
 
 
 class FullStream:
-    def flush(self) -> None:
+    def flush(self, *_) -> None:
         raise os_error(errno.ENOSPC)
 
     write = flush
