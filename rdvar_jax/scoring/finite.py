@@ -25,4 +25,5 @@ def refuse_not_finite(names: Sequence[str], scores: np.ndarray) -> None:
     """
     bad = np.flatnonzero(~np.isfinite(scores))
     if len(bad):
-        raise DataError(not_finite(names[bad[0]], float(scores[bad[0]])))
+        first = int(bad[0])
+        raise DataError(not_finite(names[first], float(scores[first])))

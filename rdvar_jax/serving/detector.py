@@ -15,9 +15,9 @@ import numpy as np
 import safetensors.numpy
 from jax import export
 
+from rdvar_jax.devices.compiler import compiled
 from rdvar_jax.devices.forked import refuse_in_fork
-from rdvar_jax.devices.parallel import compiled
-from rdvar_jax.errors import BundleError, one_line
+from rdvar_jax.errors import BundleError, CompilerError, one_line
 from rdvar_jax.scoring.finite import refuse_not_finite
 from rdvar_jax.serving.archive import PROGRAM, WEIGHTS, read_bundle
 from rdvar_jax.serving.manifest import BadContent, jax_version, read_geometry, read_threshold
@@ -109,6 +109,7 @@ class Detector:
         Raises:
             BundleError: the file is damaged, changed, not a bundle, of a newer format, or cannot be
               run by this version of JAX or on this device.
+            CompilerError: this version of JAX computes wrong numbers on this computer.
         """
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, not {batch_size}")
@@ -122,6 +123,8 @@ class Detector:
             raise BundleError(
                 f"{path} cannot be used, because {error}; export the run again with rdvar export."
             ) from error
+        except CompilerError:
+            raise
         # Everything: the hashes are right, so the program is from another JAX or for other
         # devices, which jax.export reports with many kinds of exceptions.
         except Exception as error:

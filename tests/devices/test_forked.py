@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from rdvar_jax.devices import forked
-from rdvar_jax.devices.parallel import Parallel, compiled
+from rdvar_jax.devices.compiler import compiled
+from rdvar_jax.devices.parallel import Parallel
 from rdvar_jax.errors import UserError
 
 
