@@ -25,6 +25,7 @@ from rdvar_jax.data.sets.folder import describe_entries, find_category, list_cat
 from rdvar_jax.data.sets.records import ImageRecord
 from rdvar_jax.data.sets.tfds_read import LABELS, NAME, SPLITS, VERSION, packed_folder
 from rdvar_jax.errors import DataError
+from rdvar_jax.files import naming
 
 logger = logging.getLogger("rdvar_jax")
 
@@ -126,7 +127,7 @@ def build_tfds(
         builder.mask_orientation = mask_orientation
         settings = tfds.download.DownloadConfig(manual_dir=manual_dir, try_download_gcs=False)
         # TFDS reports a download, and makes a folder for it, though nothing is downloaded.
-        with TemporaryDirectory() as unused, redirect_stdout(io.StringIO()):
+        with naming(data_dir), TemporaryDirectory() as unused, redirect_stdout(io.StringIO()):
             builder.download_and_prepare(
                 download_dir=unused, file_format="array_record", download_config=settings
             )
