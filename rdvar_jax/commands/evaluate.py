@@ -20,6 +20,7 @@ from rdvar_jax.runs.threshold_file import read_threshold
 from rdvar_jax.runs.trained_images import describe_seen, find_seen, read_trained_images
 from rdvar_jax.runs.workdir import Workdir, write_skipped
 from rdvar_jax.scoring.all_metrics import evaluate_maps
+from rdvar_jax.scoring.finite import refuse_not_finite
 from rdvar_jax.scoring.points import curve_points
 from rdvar_jax.scoring.thresholds import best_f1_threshold
 from rdvar_jax.sealed import write_sealed
@@ -63,6 +64,7 @@ def evaluate(config: Config, workdir: Workdir, checkpoint: str = "latest") -> di
             describe_seen(seen, len(names), "test images"),
         )
     maps, scores = trained.score(test_set.images, progress=True)
+    refuse_not_finite(names, scores)
     scale = color_scale(maps)
     defects = [record.defect for record in test_set.records]
     metrics = evaluate_maps(maps, scores, test_set.masks, test_set.labels, test_set.valid_mask)
@@ -84,6 +86,8 @@ def evaluate(config: Config, workdir: Workdir, checkpoint: str = "latest") -> di
         "trained_on": None if known is None else [one.name for one in seen],
         # Metrics that the set does not define, with the reason.
         "undefined": test_set.undefined,
+        # What data.mask_threshold, which may be auto, was for these masks.
+        "mask_threshold": test_set.mask_threshold if test_set.has_masks else None,
         "checkpoint": checkpoint,
         "chosen_by": "last step" if checkpoint == "latest" else config.train.best_metric,
         "epoch": saved.epoch,

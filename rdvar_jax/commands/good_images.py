@@ -17,6 +17,7 @@ from rdvar_jax.runs.recipe import Recipe
 from rdvar_jax.runs.saved_run import TrainedRun
 from rdvar_jax.runs.trained_images import Seen, describe_seen, find_seen, read_trained_images
 from rdvar_jax.runs.workdir import Workdir
+from rdvar_jax.scoring.finite import refuse_not_finite
 from rdvar_jax.scoring.outliers import find_outliers
 
 logger = logging.getLogger("rdvar_jax")
@@ -61,6 +62,7 @@ def score_images(
         for batch, pixels in decode_batches(images, geometry, batch_size, may_skip):
             read += batch
             scores.append(trained.score(pixels)[1])
+            refuse_not_finite([image.name for image in batch], scores[-1])
             hashes += hash_images(pixels)
             bar.update(len(batch))
     leave_out(images, failures, split)
