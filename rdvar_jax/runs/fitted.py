@@ -91,7 +91,7 @@ class Fitted:
                 f"{folder} cannot be created ({error.strerror}); give another one."
             ) from error
         run.write_teacher(self.model.teacher_variables, self.model.teacher_source)
-        provenance = run.provenance(run.read_model()[1], self._fingerprint)
+        provenance = run.provenance(run.read_model()[1].sha256, self._fingerprint)
         state = self.state
         if not isinstance(self._loss, RDVarLoss):
             # The epoch's sums have names that only this loss has, and the run cannot be resumed.
@@ -101,6 +101,7 @@ class Fitted:
             for line in self.losses:
                 step = int(line["step"])
                 writer.write("epoch", step, {k: v for k, v in line.items() if k != "step"})
+            writer.sync()
         last = self.losses[-1] if self.losses else {}
         run.checkpoints.save(
             state,
