@@ -209,7 +209,7 @@ def _sum_positions(x):
     """
 
     def as_product(x):
-        ones = jnp.ones((1, x.size // x.shape[-1]), x.dtype)
-        return jnp.matmul(ones, x.reshape(-1, x.shape[-1]), precision="highest")[0]
+        rows = x.reshape(-1, x.shape[-1])
+        return jnp.matmul(jnp.ones((1, len(rows)), x.dtype), rows, precision="highest")[0]
 
     return lax.platform_dependent(x, cpu=as_product, default=partial(jnp.sum, axis=(0, 1, 2)))
