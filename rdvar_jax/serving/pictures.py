@@ -11,27 +11,49 @@ from PIL import Image, ImageOps
 from rdvar_jax.data.pixels.decode import decode_image
 from rdvar_jax.data.pixels.geometry import Geometry
 from rdvar_jax.data.pixels.image_file import as_8_bit
+from rdvar_jax.data.sets.inputs import find_inputs
 from rdvar_jax.errors import DataError
 
 # A uint8 array [H, W, 3] in RGB or [H, W] in grey, a Pillow image, or the path of an image file.
 Picture: TypeAlias = np.ndarray | Image.Image | str | os.PathLike[str]
 
 
-def as_pictures(images: Any) -> np.ndarray | Sequence[Picture]:
-    """Returns a detector's input as a sequence; a single picture becomes a sequence of one.
+def as_pictures(images: Any) -> tuple[np.ndarray | Sequence[Picture], list[str]]:
+    """Returns a detector's input as a sequence, with a name for each picture.
+
+    A single picture becomes a sequence of one, and a folder or a pattern its images.
 
     Raises:
-        DataError: it is not a picture or a sequence.
+        DataError: it is not a picture or a sequence, or a folder has no image.
     """
     if isinstance(images, Image.Image | str | os.PathLike):
-        return [images]
-    if isinstance(images, np.ndarray):
+        images = [images]
+    elif isinstance(images, np.ndarray):
         if images.dtype == object or images.ndim not in (2, 3, 4):
             raise DataError(_not_a_picture(images))
-        return images if images.ndim == 4 else [images]
-    if isinstance(images, Sequence):
-        return images
-    raise DataError(_not_a_picture(images))
+        images = images if images.ndim == 4 else [images]
+    elif not isinstance(images, Sequence):
+        raise DataError(_not_a_picture(images))
+    if isinstance(images, np.ndarray):
+        return images, [_numbered(index) for index in range(len(images))]
+    pictures: list[Picture] = []
+    names: list[str] = []
+    for given in images:
+        if not isinstance(given, str | os.PathLike):
+            pictures.append(given)
+            names.append(_numbered(len(names)))
+        elif os.path.isfile(given):
+            pictures.append(given)
+            names.append(os.fspath(given))
+        else:
+            found = find_inputs([Path(given)])
+            pictures += [image.path for image in found]
+            names += [image.name for image in found]
+    return pictures, names
+
+
+def _numbered(index: int) -> str:
+    return f"image {index}"
 
 
 def to_pixels(pictures: np.ndarray | Sequence[Picture], geometry: Geometry) -> np.ndarray:
@@ -46,7 +68,7 @@ def to_pixels(pictures: np.ndarray | Sequence[Picture], geometry: Geometry) -> n
         return pictures
     pixels = np.empty((len(pictures), *shape), np.uint8)
     for index, picture in enumerate(pictures):
-        pixels[index] = _one(picture, geometry, f"image {index}")
+        pixels[index] = _one(picture, geometry, _numbered(index))
     return pixels
 
 

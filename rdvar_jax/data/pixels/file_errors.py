@@ -12,6 +12,7 @@ from PIL import Image, UnidentifiedImageError
 
 from rdvar_jax.data.sets.records import ImageFile
 from rdvar_jax.errors import DataError
+from rdvar_jax.exhausted import exhausted
 
 _OTHER_FORMATS = {
     b"GIF8": "a GIF image",
@@ -35,6 +36,9 @@ def explaining_errors(path: ImageFile) -> Iterator[None]:
     # Everything: the file is untrusted, and Pillow documents no closed set of exceptions
     # (OSError, SyntaxError, ValueError, struct.error, zlib.error and more have been seen).
     except Exception as error:
+        # Not about the file: with data.on_error=skip it would be left out.
+        if isinstance(error, OSError | MemoryError) and exhausted(error):
+            raise
         raise DataError(_explain(path, error)) from error
 
 
