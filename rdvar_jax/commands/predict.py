@@ -25,6 +25,8 @@ from rdvar_jax.commands.scoring_setup import (
     complete_thresholds,
     find_scale,
     make_output,
+    remarks_on,
+    say,
     writing,
 )
 from rdvar_jax.data.loading.threads import num_usable_cpus
@@ -93,6 +95,7 @@ def predict(
         thresholds = complete_thresholds(thresholds, config, workdir, checkpoint, trained.saved)
         check_thresholds(thresholds, wanted, need_verdicts)
         geometry, skipped = recipe.geometry, dict[InputImage, str]()
+        remarks = remarks_on("images", geometry, trained.saved)
 
         def scored(description: str) -> Iterator[Scored]:
             def skip(image: InputImage, reason: str) -> None:
@@ -101,8 +104,10 @@ def predict(
 
             # disable=None is tqdm's "only on a terminal".
             with tqdm(total=len(images), desc=description, unit="img", disable=None) as bar:
+                batch_size = config.score.batch_size
+                may_skip = skip if on_error == "skip" else None
                 for batch, pixels in decode_batches(
-                    images, geometry, config.score.batch_size, skip if on_error == "skip" else None
+                    images, geometry, batch_size, may_skip, remarks
                 ):
                     yield batch, pixels, *trained.score(pixels)
                     bar.update(len(batch))
@@ -116,6 +121,7 @@ def predict(
             counts = _write(writer, scored("predicting"))
             for image in skipped:
                 add_skipped(output, image.name, skipped[image])
+    say(remarks)
     if skipped:
         counts.num_skipped = len(skipped)
         logger.warning(

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from rdvar_jax.commands.scoring_setup import remarks_on, say
 from rdvar_jax.data.loading.skipping import leave_out
 from rdvar_jax.data.sets.inputs import decode_batches, find_inputs
 from rdvar_jax.data.sets.records import HasPath
@@ -160,10 +161,12 @@ def _scores(
     with tqdm(total=len(images), desc="good images", unit="img", disable=None) as bar:
         geometry, batch_size = recipe.geometry, recipe.config.score.batch_size
         may_skip = skip if recipe.config.data.on_error == "skip" else None
-        for batch, pixels in decode_batches(images, geometry, batch_size, may_skip):
+        remarks = remarks_on("good images", geometry, trained.saved)
+        for batch, pixels in decode_batches(images, geometry, batch_size, may_skip, remarks):
             read += batch
             scores.append(trained.score(pixels)[1])
             bar.update(len(batch))
+    say(remarks)
     leave_out(images, failures, split)
     return read, np.concatenate(scores)
 

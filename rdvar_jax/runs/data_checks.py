@@ -9,6 +9,7 @@ from rdvar_jax.data.loading.sampling_order import steps_at_epoch
 from rdvar_jax.data.loading.skipping import ON_ERROR
 from rdvar_jax.data.loading.tiles import count_inputs
 from rdvar_jax.data.pixels.geometry import MODES, Geometry
+from rdvar_jax.data.pixels.reading import Reading, reading_problems
 from rdvar_jax.data.sets.folder import LAYOUTS
 from rdvar_jax.data.sets.records import Category
 from rdvar_jax.data.sets.source import SOURCES, find_images
@@ -47,6 +48,7 @@ def data_problems(config: Config) -> list[str]:
             "images at their own size; omit it, or use another geometry."
         )
     problems += one_of("data.mask_threshold", data.mask_threshold, ("half", "any"))
+    problems += reading_problems(data.full_scale, data.max_pixels)
     problems += one_of("data.on_error", data.on_error, ON_ERROR)
     if not data.memory_budget_gb >= 0:
         problems.append(f"data.memory_budget_gb={data.memory_budget_gb} must be 0 or more.")
@@ -92,7 +94,8 @@ def number_problems(config: Config, category: Category) -> list[str]:
     if data.geometry == "tile":
         if _size_problems(data.image_size) or not 0 <= data.tile_overlap <= MAX_OVERLAP:
             return problems  # reported elsewhere
-        geometry = Geometry("tile", *height_width(data.image_size), data.tile_overlap)
+        size, reading = height_width(data.image_size), Reading(max_pixels=data.max_pixels)
+        geometry = Geometry("tile", *size, data.tile_overlap, reading)
         try:
             num_images = count_inputs(category.train, geometry)
         except DataError as error:

@@ -10,6 +10,7 @@ import jax
 import numpy as np
 
 from rdvar_jax.data.loading.arrays import TrainSet, compute_fingerprint
+from rdvar_jax.data.pixels.set_remarks import Aspects
 from rdvar_jax.devices.parallel import Parallel
 from rdvar_jax.errors import CheckpointError
 from rdvar_jax.models.image_size import check_images
@@ -49,6 +50,7 @@ class Fitted:
     _config: Config = field(repr=False)
     _loss: Loss = field(repr=False)
     _fingerprint: str = field(repr=False)
+    _aspects: Aspects | None = field(default=None, repr=False)
 
     @classmethod
     def of_run(
@@ -61,7 +63,8 @@ class Fitted:
     ) -> "Fitted":
         """Makes the result of training in a run's folder."""
         model = model.with_student(student_of(state))
-        return cls(model, losses, state, run.config, run.recipe.loss, train_set.fingerprint)
+        seen = train_set.fingerprint, train_set.aspects
+        return cls(model, losses, state, run.config, run.recipe.loss, *seen)
 
     def save(self, folder: str | Path) -> Run:
         """Writes a run that `rdvar evaluate`, `threshold`, `predict` and `export` accept.
@@ -91,7 +94,7 @@ class Fitted:
                 f"{folder} cannot be created ({error.strerror}); give another one."
             ) from error
         run.write_teacher(self.model.teacher_variables, self.model.teacher_source)
-        provenance = run.provenance(run.read_model()[1], self._fingerprint)
+        provenance = run.provenance(run.read_model()[1], self._fingerprint, self._aspects)
         state = self.state
         if not isinstance(self._loss, RDVarLoss):
             # The epoch's sums have names that only this loss has, and the run cannot be resumed.
@@ -210,4 +213,5 @@ def fit(
         progress=progress,
     )
     trained = model.with_student(student_of(state))
-    return Fitted(trained, losses, state, recipe.config, loss, images.fingerprint)
+    seen = images.fingerprint, images.aspects
+    return Fitted(trained, losses, state, recipe.config, loss, *seen)

@@ -3,6 +3,7 @@
 It needs only jax, numpy, Pillow and safetensors, not the other packages of training.
 """
 
+import logging
 import math
 import os
 from dataclasses import dataclass
@@ -15,10 +16,14 @@ import safetensors.numpy
 from jax import export
 
 from rdvar_jax.data.pixels.geometry import Geometry
+from rdvar_jax.data.pixels.reading import MAX_PIXELS, Reading
+from rdvar_jax.data.pixels.set_remarks import SetRemarks
 from rdvar_jax.devices.parallel import compiled
 from rdvar_jax.errors import BundleError
 from rdvar_jax.serving.archive import PROGRAM, WEIGHTS, read_bundle
 from rdvar_jax.serving.pictures import as_pictures, to_pixels
+
+_logger = logging.getLogger("rdvar_jax")
 
 
 @dataclass(frozen=True)
@@ -55,7 +60,12 @@ class Detector:
     """
 
     def __init__(
-        self, manifest: dict[str, Any], program: bytes, weights: dict[str, np.ndarray], batch: int
+        self,
+        manifest: dict[str, Any],
+        program: bytes,
+        weights: dict[str, np.ndarray],
+        batch: int,
+        max_pixels: int | None = None,
     ):
         """Use `Detector.load`.
 
@@ -64,7 +74,12 @@ class Detector:
         """
         self.manifest = manifest
         image = manifest["image"]
-        self.geometry = Geometry(image["geometry"], image["height"], image["width"])
+        # Bundles of earlier versions have none of these three.
+        limit = image.get("max_pixels", MAX_PIXELS) if max_pixels is None else max_pixels
+        reading = Reading(image.get("full_scale"), limit)
+        size = image["height"], image["width"]
+        self.geometry = Geometry(image["geometry"], *size, reading=reading)
+        self._remarks = SetRemarks("images", self.geometry, image.get("aspects"))
         threshold = manifest["threshold"]
         self.threshold = None if threshold is None else float(threshold["threshold"])
         self._batch = batch
@@ -79,7 +94,12 @@ class Detector:
 
     @classmethod
     def load(
-        cls, path: str | os.PathLike[str], *, batch_size: int = 8, sha256: str | None = None
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        batch_size: int = 8,
+        sha256: str | None = None,
+        max_pixels: int | None = None,
     ) -> "Detector":
         """Reads a bundle and verifies its hashes.
 
@@ -88,6 +108,8 @@ class Detector:
             batch_size: images scored at once, at most. Fewer need less memory.
             sha256: expected hash of the file, as printed by `rdvar export`. The hashes inside
               detect damage; only this detects another bundle.
+            max_pixels: width times height of a file's image, at most; by default the run's
+              `data.max_pixels`.
 
         Raises:
             BundleError: the file is damaged, changed, not a bundle, of a newer format, or cannot be
@@ -99,7 +121,7 @@ class Detector:
         manifest, members = read_bundle(path, sha256)
         try:
             weights = safetensors.numpy.load(members[WEIGHTS])
-            return cls(manifest, members[PROGRAM], weights, batch_size)
+            return cls(manifest, members[PROGRAM], weights, batch_size, max_pixels)
         # Everything: the hashes are right, so the program is from another JAX or for other
         # devices, which jax.export reports with many kinds of exceptions.
         except Exception as error:
@@ -122,6 +144,8 @@ class Detector:
               treated as a sequence of one.
             threshold: replaces the bundle's.
 
+        A logged warning says once if the images' grey values or aspect are not those of training.
+
         Returns:
             Scores [N] and maps [N, H, W], float32 numpy, and verdicts [N] if there is a threshold.
 
@@ -137,9 +161,11 @@ class Detector:
         maps = np.empty((count, geometry.height, geometry.width), np.float32)
         scores = np.empty(count, np.float32)
         for start in range(0, count, self._batch):
-            pixels = to_pixels(pictures[start : start + self._batch], geometry)
+            pixels = to_pixels(pictures[start : start + self._batch], geometry, self._remarks)
             stop = start + len(pixels)
             maps[start:stop], scores[start:stop] = self._score(pixels)
+        for sentence in self._remarks.new():
+            _logger.warning("%s", sentence)
         verdicts = None if threshold is None else scores > np.float32(threshold)
         return Prediction(scores, maps, threshold, verdicts)
 

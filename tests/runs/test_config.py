@@ -191,6 +191,7 @@ def test_all_that_changes_a_step_is_part_of_what_a_run_is(config):
     """Written down, so that a setting leaves or joins the list only by a decision."""
     assert set(determining_settings(config)) == {
         "data.category",
+        "data.full_scale",
         "data.image_size",
         "data.geometry",
         "data.tile_overlap",

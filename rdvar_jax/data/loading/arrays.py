@@ -6,6 +6,7 @@ They are held in memory where they fit a budget: MVTec AD's largest category, 39
 
 import dataclasses
 import hashlib
+import logging
 import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,14 +17,17 @@ import numpy as np
 
 from rdvar_jax.data.loading.on_disk import ImagesOnDisk, TilesOnDisk
 from rdvar_jax.data.loading.skipping import Skipped, leave_out
-from rdvar_jax.data.pixels.decode import decode_images, decode_masks
+from rdvar_jax.data.pixels.decode import FileFacts, decode_images, decode_masks
 from rdvar_jax.data.pixels.geometry import Size, as_geometry
 from rdvar_jax.data.pixels.image_file import image_dimensions
+from rdvar_jax.data.pixels.set_remarks import Aspects, SetRemarks, aspects_of, images_of
 from rdvar_jax.data.sets.records import UNLABELLED, Category, ImageRecord
 from rdvar_jax.errors import DataError
 
 Images: TypeAlias = np.ndarray | ImagesOnDisk
 Inputs: TypeAlias = Images | TilesOnDisk  # what the networks see
+
+_logger = logging.getLogger("rdvar_jax")
 
 
 @dataclass(frozen=True, eq=False)  # array `==` is elementwise
@@ -35,6 +39,7 @@ class TrainSet:
     fingerprint: str  # of names and pixels, so that a resumed run notices changed data
     skipped: tuple[Skipped, ...] = ()  # images left out with on_error "skip"
     settings: Mapping[str, Any] = field(default_factory=dict)  # of `data`, to load them again
+    aspects: Aspects | None = None  # of the files; None if they are unknown
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,19 +114,23 @@ def load_train(
     options = {"num_workers": num_workers, "progress": progress}
     options |= {"allow_mixed_sizes": allow_mixed_sizes}
     failures = {} if on_error == "skip" else None
+    facts: dict[int, FileFacts] = {}
     if image_bytes(len(records), size) > memory_budget:
         images = ImagesOnDisk(records, size)
-        blocks = images.blocks(**options, failures=failures)
+        blocks = images.blocks(**options, failures=failures, facts=facts)
         fingerprint = _hash(records, images.shape, blocks)
+        aspects = _remark(images_of(split), size, records, facts)
         skipped = leave_out(records, failures or {}, split)
         if skipped:
             records, images = _without(failures, records, images)
             fingerprint = _hash(records, images.shape, images.blocks(**options))
-        return TrainSet(records, images, fingerprint, skipped)
-    images = decode_images(records, size, **options, failures=failures)
+        return TrainSet(records, images, fingerprint, skipped, aspects=aspects)
+    images = decode_images(records, size, **options, failures=failures, facts=facts)
+    aspects = _remark(images_of(split), size, records, facts)
     skipped = leave_out(records, failures or {}, split)
     records, images = _without(failures, records, images)
-    return TrainSet(records, images, compute_fingerprint(records, images), skipped)
+    fingerprint = compute_fingerprint(records, images)
+    return TrainSet(records, images, fingerprint, skipped, aspects=aspects)
 
 
 def load_validation(
@@ -171,7 +180,8 @@ def load_test(
     """
     failures = {} if on_error == "skip" else None
     options = {"num_workers": num_workers, "progress": progress}
-    options |= {"allow_mixed_sizes": allow_mixed_sizes, "failures": failures}
+    facts: dict[int, FileFacts] = {}
+    options |= {"allow_mixed_sizes": allow_mixed_sizes, "failures": failures, "facts": facts}
     images: Images
     if image_bytes(len(category.test), size) > memory_budget:
         images = ImagesOnDisk(category.test, size)
@@ -179,6 +189,7 @@ def load_test(
             pass  # to find bad files before anything is scored
     else:
         images = decode_images(category.test, size, **options)
+    _remark(images_of("test"), size, category.test, facts)
     masks = decode_masks(
         category.test,
         size,
@@ -192,8 +203,21 @@ def load_test(
     labels = np.array([record.label for record in records], np.int32)
     geometry, valid_mask = as_geometry(size), None
     if geometry.pads:
-        valid_mask = np.stack([geometry.valid_mask(image_dimensions(one.path)) for one in records])
+        sizes_wh = (image_dimensions(one.path, geometry.reading) for one in records)
+        valid_mask = np.stack([geometry.valid_mask(size_wh) for size_wh in sizes_wh])
     return TestSet(records, images, masks, labels, valid_mask, skipped)
+
+
+def _remark(
+    images: str, size: Size, records: Sequence[ImageRecord], facts: Mapping[int, FileFacts]
+) -> Aspects | None:
+    """Warns of what should be known of a set's files, and returns their aspects."""
+    remarks = SetRemarks(images, as_geometry(size))
+    for index, one in facts.items():
+        remarks.note(records[index].path, one)
+    for sentence in remarks.new():
+        _logger.warning("%s", sentence)
+    return aspects_of(one.size_wh for one in facts.values())
 
 
 def _without(

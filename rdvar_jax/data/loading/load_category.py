@@ -2,13 +2,20 @@
 
 import logging
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 from rdvar_jax.data.loading.arrays import TestSet, TrainSet, load_test, load_train, load_validation
+from rdvar_jax.data.loading.full_scale import decide_full_scale
 from rdvar_jax.data.pixels.geometry import Geometry, as_geometry
+from rdvar_jax.data.pixels.reading import (
+    MAX_PIXELS,
+    OWN_FULL_SCALE,
+    as_reading,
+    reading_problems,
+)
 from rdvar_jax.data.sets.records import GOOD, Category
 from rdvar_jax.data.sets.source import find_images
 from rdvar_jax.data.sets.validation import split_validation
@@ -42,9 +49,7 @@ class LoadedCategory:
             DataError: an image cannot be read.
         """
         found = load_train(self.category, self.geometry, memory_budget=math.inf, **self._options)
-        return TrainSet(
-            found.records, found.images, found.fingerprint, found.skipped, self._settings
-        )
+        return replace(found, settings=self._settings)
 
     @cached_property
     def validation(self) -> TrainSet:
@@ -83,6 +88,8 @@ def load_category(
     validation: float = 0.0,
     seed: int = 0,
     mask_threshold: Literal["half", "any"] = "half",
+    full_scale: int | Literal["type", "auto"] = OWN_FULL_SCALE,
+    max_pixels: int = MAX_PIXELS,
     allow_mixed_sizes: bool = False,
     on_error: Literal["fail", "skip"] = "fail",
     progress: bool = True,
@@ -101,6 +108,9 @@ def load_category(
         seed: together with the images' names, decides which ones.
         mask_threshold: a resized mask pixel is defective above half its full value ("half"), or
           above 0 ("any").
+        full_scale: the value that is white in grey images of more than 8 bits, such as 4095.
+          "type" takes the type's own, "auto" decides it from the training images.
+        max_pixels: width times height of an image, at most.
         allow_mixed_sizes: accept images of different sizes.
         on_error: "skip" leaves out images that cannot be read, up to a twentieth of a split.
         progress: show a progress bar while decoding.
@@ -111,7 +121,7 @@ def load_category(
         defective. The `records` of each have `path` and `defect`, the kind.
 
     Raises:
-        ConfigError: the geometry is unknown.
+        ConfigError: the geometry or the full scale is unknown.
         DataError: there is no such folder, or it does not fit its layout.
 
     Example:
@@ -124,10 +134,14 @@ def load_category(
     """
     if geometry not in GEOMETRIES:
         raise ConfigError(f"geometry={geometry!r} is not one of {', '.join(GEOMETRIES)}.")
+    for problem in reading_problems(full_scale, max_pixels):
+        raise ConfigError(problem.removeprefix("data."))
     folder = Path(path).expanduser().absolute()
     category = find_images(folder.parent, folder.name, layout, source, good_names)
     category = split_validation(category, validation, seed)
     size = as_geometry(image_size)
+    decided = decide_full_scale(full_scale, category.train, max_pixels, progress=progress)
+    reading = as_reading(decided, max_pixels)
     settings = {
         "root": str(folder.parent),
         "category": folder.name,
@@ -137,6 +151,8 @@ def load_category(
         "geometry": geometry,
         "validation": float(validation),
         "mask_threshold": mask_threshold,
+        "full_scale": decided,
+        "max_pixels": max_pixels,
         "allow_mixed_sizes": allow_mixed_sizes,
         "on_error": on_error,
     }
@@ -145,6 +161,5 @@ def load_category(
         "allow_mixed_sizes": allow_mixed_sizes,
         "on_error": on_error,
     }
-    return LoadedCategory(
-        category, Geometry(geometry, size.height, size.width), settings, options, mask_threshold
-    )
+    size = Geometry(geometry, size.height, size.width, reading=reading)
+    return LoadedCategory(category, size, settings, options, mask_threshold)

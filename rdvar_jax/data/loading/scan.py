@@ -8,7 +8,13 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from rdvar_jax.data.loading.threads import in_threads
-from rdvar_jax.data.pixels.decode import load_mask, mask_files, mask_limit, shrink_mask
+from rdvar_jax.data.pixels.decode import (
+    FileFacts,
+    load_mask,
+    mask_files,
+    mask_limit,
+    shrink_mask,
+)
 from rdvar_jax.data.pixels.geometry import Geometry
 from rdvar_jax.data.pixels.image_file import as_8_bit, load_image
 from rdvar_jax.data.sets.records import ImageRecord
@@ -42,6 +48,7 @@ class ImageStats:
     record: ImageRecord
     problem: str | None = None  # why the image or its mask cannot be used
     size_wh: tuple[int, int] | None = None
+    facts: FileFacts | None = None
     pixels: str = ""  # "grey", "RGB", ...
     digest: bytes = b""  # of the decoded pixels at their own size
     has_empty_mask: bool = False  # once resized or cropped
@@ -55,14 +62,14 @@ def examine(
 
     Args:
         record: the image.
-        geometry: of the resized mask, for `has_empty_mask`.
+        geometry: how files are read, and the size of the mask for `has_empty_mask`.
         threshold: as for `decode_mask`.
         thumbnail_side: the longer side of a thumbnail; None makes none.
     """
     try:
-        image = load_image(record.path)
+        image = load_image(record.path, geometry.reading)
         kind = _KINDS_OF_PIXELS.get(image.mode, "grey of 16 bits")
-        image = as_8_bit(image, record.path, "RGB")
+        image, levels = as_8_bit(image, record.path, "RGB", reading=geometry.reading)
     except DataError as error:
         return ImageStats(record, problem=str(error))
     # Of decoded pixels: a copy saved with another compression is a copy too.
@@ -73,7 +80,13 @@ def examine(
     if record.mask_path is not None:
         try:
             masks = [
-                load_mask(path, image.size, image_path=record.path, nonzero=record.mask_nonzero)
+                load_mask(
+                    path,
+                    image.size,
+                    image_path=record.path,
+                    nonzero=record.mask_nonzero,
+                    reading=geometry.reading,
+                )
                 for path in mask_files(record)
             ]
         except DataError as error:
@@ -83,7 +96,8 @@ def examine(
             if small is not None:
                 marked = _any_marked(masks, small.size, mask_limit(threshold))
     thumbnail = None if small is None else Thumbnail(np.array(small), marked)
-    return ImageStats(record, problem, image.size, kind, digest, empty, thumbnail)
+    facts = FileFacts(image.size, levels)
+    return ImageStats(record, problem, image.size, facts, kind, digest, empty, thumbnail)
 
 
 def examine_all(

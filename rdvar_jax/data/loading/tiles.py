@@ -25,13 +25,13 @@ def own_size(path: ImageFile, geometry: Geometry) -> Geometry:
     Raises:
         DataError: the file cannot be read, or the image is smaller than a tile of `geometry`.
     """
-    width, height = image_dimensions(path)
+    width, height = image_dimensions(path, geometry.reading)
     if height < geometry.height or width < geometry.width:
         raise DataError(
             f"{path} has {width}x{height} pixels, fewer than a tile of {geometry}; make "
             "data.image_size smaller, or set another data.geometry than tile."
         )
-    return Geometry("tile", height, width)
+    return Geometry("tile", height, width, reading=geometry.reading)
 
 
 def common_size(records: Sequence[HasPath], geometry: Geometry) -> Geometry:
@@ -42,7 +42,7 @@ def common_size(records: Sequence[HasPath], geometry: Geometry) -> Geometry:
     """
     for number, record in enumerate(records):
         try:
-            image_dimensions(record.path)
+            image_dimensions(record.path, geometry.reading)
         except DataError:
             if number == len(records) - 1:
                 raise
