@@ -70,7 +70,7 @@ def scale_grey(
     else:
         rows = max(1, _PIXELS_AT_ONCE // values.shape[1])
         for top in range(0, len(values), rows):
-            strip = np.minimum(values[top : top + rows], full_scale).astype(np.int64)
+            strip = np.minimum(values[top : top + rows].astype(np.int64), full_scale)
             scaled[top : top + rows] = (strip * 510 + full_scale) // (2 * full_scale)
     return Image.fromarray(scaled), Levels(highest, full_scale)
 
