@@ -1,25 +1,15 @@
-"""The package's own small teacher at 128 px: no download, minutes on two CPU cores.
+"""The preset `demo` as a file, to copy and change.
 
-    rdvar prepare --source synthetic --output parts
-    rdvar train --config configs/demo.py:nut --config.data.root=parts --workdir W
+    rdvar train --config configs/demo.py:CATEGORY --config.data.root=FOLDER --workdir W
     rdvar evaluate --workdir W
 
-`make demo` does this for all four drawn categories. For your own images it is only a first try:
-with ImageNet weights, configs/mvtec_resnet18.py finds more (docs/teacher_card.md).
+`rdvar_jax/runs/presets/demo.py` says what the preset is for.
 """
 
-from rdvar_jax.config import Config, default_config
-from rdvar_jax.weights.procedural import ARCH, PROCEDURAL, STEM_WIDTH
+from rdvar_jax.config import Config, preset
 
 
 def get_config(category: str = "") -> Config:
-    """Returns the embedded teacher, small images, few epochs."""
-    config = default_config()
-    config.data.category = category
-    config.data.image_size = 128
-    config.teacher.arch = ARCH
-    config.teacher.stem_width = STEM_WIDTH
-    config.teacher.weights = PROCEDURAL
-    config.train.epochs = 60
-    config.train.batch_size = 8  # twice the steps for the same arithmetic
+    """Returns the preset; settings are changed here, as in `config.train.epochs = 100`."""
+    config = preset("demo", category)
     return config

@@ -1,18 +1,15 @@
-"""A ResNet-18 teacher: a seventh of the arithmetic, for small machines and quick ablations.
+"""The preset `resnet18` as a file, to copy and change.
 
-rdvar train --config configs/mvtec_resnet18.py:screw --config.data.root=MVTEC_AD --workdir W
-rdvar evaluate --workdir W
+    rdvar train --config configs/mvtec_resnet18.py:CATEGORY --config.data.root=FOLDER --workdir W
+    rdvar evaluate --workdir W
 
-Ten epochs (--config.train.epochs=10) of screw give an image AUROC of 0.87 and a pixel AUROC of
-0.987 (docs/benchmarks/screw_resnet18_cpu.json); all 200 have not been measured yet.
+`rdvar_jax/runs/presets/resnet18.py` says what the preset is for.
 """
 
-from rdvar_jax.config import Config, default_config
+from rdvar_jax.config import Config, preset
 
 
 def get_config(category: str = "") -> Config:
-    """Returns the paper's settings with a smaller backbone."""
-    config = default_config()
-    config.data.category = category
-    config.teacher.arch = "resnet18"
+    """Returns the preset; settings are changed here, as in `config.train.epochs = 100`."""
+    config = preset("resnet18", category)
     return config

@@ -1,18 +1,15 @@
-"""The paper's setting: WideResNet50, 256 px, batch 16, 200 epochs, L_var on D1.
+"""The preset `wrn50` as a file, to copy and change.
 
-    rdvar train --config configs/mvtec_wrn50.py:carpet --config.data.root=MVTEC_AD --workdir W
+    rdvar train --config configs/mvtec_wrn50.py:CATEGORY --config.data.root=FOLDER --workdir W
     rdvar evaluate --workdir W
 
-The teacher's weights come from the cache or are downloaded. The paper reports, over the fifteen
-categories, a mean image AUROC of 0.992 and pixel AUROC of 0.980 (0.985 and 0.978 with
---config.loss.lambda_var=0); this project has not measured that yet.
+`rdvar_jax/runs/presets/wrn50.py` says what the preset is for.
 """
 
-from rdvar_jax.config import Config, default_config
+from rdvar_jax.config import Config, preset
 
 
 def get_config(category: str = "") -> Config:
-    """Returns the defaults, which are the paper's settings."""
-    config = default_config()
-    config.data.category = category
+    """Returns the preset; settings are changed here, as in `config.train.epochs = 100`."""
+    config = preset("wrn50", category)
     return config

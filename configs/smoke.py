@@ -1,22 +1,15 @@
-"""Smoke test that runs anywhere in a minute, without weights: shows that everything works.
+"""The preset `smoke` as a file, to copy and change.
 
     rdvar train --config configs/smoke.py:CATEGORY --config.data.root=FOLDER --workdir W
     rdvar evaluate --workdir W
 
-An untrained, narrow teacher at 64 px: expect a loss below 0.2 and scores little better than
-chance, such as an image AUROC of 0.57 on leather tiles.
+`rdvar_jax/runs/presets/smoke.py` says what the preset is for.
 """
 
-from rdvar_jax.config import RANDOM_WEIGHTS, Config, default_config
+from rdvar_jax.config import Config, preset
 
 
 def get_config(category: str = "") -> Config:
-    """Returns a quarter of ResNet-18's width, random weights, small images, few epochs."""
-    config = default_config()
-    config.data.category = category
-    config.data.image_size = 64
-    config.teacher.arch = "resnet18"
-    config.teacher.stem_width = 16
-    config.teacher.weights = RANDOM_WEIGHTS
-    config.train.epochs = 20
+    """Returns the preset; settings are changed here, as in `config.train.epochs = 100`."""
+    config = preset("smoke", category)
     return config

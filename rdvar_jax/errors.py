@@ -33,6 +33,10 @@ class BundleError(UserError):
     """An exported model cannot be read or written."""
 
 
+class CompilerError(UserError):
+    """The installed version of JAX computes wrong numbers on this computer."""
+
+
 def one_line(text: str) -> str:
     """Escapes line breaks and unprintable characters, which file names may contain."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

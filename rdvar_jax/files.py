@@ -1,4 +1,6 @@
-"""Atomic replacement of files: readers see the old content or the new, never a mixture.
+"""Atomic replacement of files, and the folder of the cache.
+
+Readers see the old content or the new, never a mixture.
 
 The new content is written beside the file under a temporary name, synced to disk and renamed. A
 kill or a power cut leaves the old file or the new one, and at most a hidden `.NAME.tmp`, which the
@@ -44,7 +46,37 @@ def replacing(path: Path, *, shared: bool = False) -> Iterator[Path]:
     except BaseException:
         _remove(temporary)
         raise
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
+
+
+def publish_folder(folder: Path, target: Path) -> None:
+    """Gives a finished folder its name, once all that it holds is synced to disk.
+
+    After a kill or a power cut there is either no `target` or the whole one.
+
+    Args:
+        folder: with only files and folders in it.
+        target: on the same file system; must not exist.
+
+    Raises:
+        OSError: something cannot be synced or renamed.
+    """
+    for path in sorted(folder.rglob("*"), reverse=True):  # what is in a folder comes first
+        if path.is_dir():
+            sync_folder(path)
+        else:
+            _sync_file(path)
+    sync_folder(folder)
+    os.replace(folder, target)
+    sync_folder(target.parent)
+
+
+def make_folder(folder: Path) -> None:
+    """Creates a folder with its parents, and syncs their names to disk."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in missing:
+        sync_folder(path.parent)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -75,8 +107,8 @@ def _sync_file(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def _sync_folder(folder: Path) -> None:
-    """Syncs the new name to disk where the system can; Windows cannot open folders."""
+def sync_folder(folder: Path) -> None:
+    """Syncs the names in a folder to disk where the system can; Windows cannot open folders."""
     if not hasattr(os, "O_DIRECTORY"):
         return
     try:
@@ -95,3 +127,19 @@ def _remove(temporary: Path) -> None:
         temporary.unlink(missing_ok=True)
     except OSError:
         pass  # the original error says more
+
+
+def cache_folder() -> Path:
+    """Returns `$RDVAR_CACHE`, or `rdvar_jax` in the user's cache folder."""
+    own = os.environ.get("RDVAR_CACHE")
+    return expanded(own) if own else user_cache_folder() / "rdvar_jax"
+
+
+def user_cache_folder() -> Path:
+    """Returns `$XDG_CACHE_HOME` or `~/.cache`."""
+    return expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
+
+
+def expanded(path: str) -> Path:
+    """Returns a path with `~` replaced by the home folder, if there is one."""
+    return Path(os.path.expanduser(path))  # Path.expanduser raises without a home

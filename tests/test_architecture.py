@@ -213,14 +213,14 @@ def test_libraries_stay_where_the_page_says():
 
 
 def test_every_jit_has_the_options_of_its_platform():
-    # XLA's own options give wrong sums on CPU; `compiled` in devices/parallel.py has ours. A
-    # program that is only exported is compiled by who loads it.
+    # XLA's own options give wrong sums on CPU; `compiled` in devices/compiler.py has ours, which
+    # devices/canary.py checks. A program that is only exported is compiled by who loads it.
     users = {
         place_of(path): re.findall(r"jax\.jit\(", path.read_text(encoding="utf-8"))
         for path in MODULES.values()
     }
     found = {place for place, calls in users.items() if calls}
-    assert found == {"devices/parallel.py", "serving/program.py"}
+    assert found == {"devices/compiler.py", "devices/canary.py", "serving/program.py"}
 
 
 def test_what_needs_no_jax_loads_none():

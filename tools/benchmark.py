@@ -20,7 +20,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from benchmark_rows.groups import GROUPS, PEERS, QUICK, START_UP, USES_NETWORKS, Row
+from benchmark_rows.groups import GROUPS, ON_REQUEST, PEERS, QUICK, START_UP, USES_NETWORKS, Row
 from benchmark_rows.process import Process
 from benchmark_rows.report import draw, markdown
 from benchmark_rows.serve import Settings
@@ -99,8 +99,8 @@ def chosen_groups(args: argparse.Namespace) -> list[str]:
     """Returns the groups to measure, in order."""
     if args.only:
         return list(args.only)
-    of_peers = [name for names in PEERS.values() for name in names]
-    names = QUICK if args.quick else [name for name in GROUPS if name not in of_peers]
+    apart = {*ON_REQUEST, *(name for names in PEERS.values() for name in names)}
+    names = QUICK if args.quick else [name for name in GROUPS if name not in apart]
     added = [name for peer in args.peers for name in PEERS[peer]]
     return [*names, *added, *([] if args.quick else [START_UP])]
 

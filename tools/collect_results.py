@@ -14,6 +14,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from rdvar_jax.devices.instruction_sets import instruction_sets
+
 COLUMNS = ("image_auroc", "pixel_auroc", "aupro", "image_ap", "pixel_ap")
 
 
@@ -70,13 +72,18 @@ def checkout_commit() -> str | None:
 
 
 def machine() -> dict[str, Any]:
-    """Processor and number of cores."""
+    """Processor, its instruction sets and number of cores."""
     name = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
         models = [line for line in cpuinfo.read_text().splitlines() if "model name" in line]
         name = models[0].partition(":")[2].strip() if models else name
-    return {"processor": name, "cores": os.cpu_count(), "system": platform.system()}
+    return {
+        "processor": name,
+        "instruction_sets": instruction_sets(),
+        "cores": os.cpu_count(),
+        "system": platform.system(),
+    }
 
 
 def table(runs: list[dict[str, Any]]) -> str:

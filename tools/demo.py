@@ -17,7 +17,7 @@ from rdvar_jax.cli.main import main as rdvar
 from rdvar_jax.report.page.templates import render
 from rdvar_jax.synthetic import CATEGORIES
 
-CONFIG = "configs/demo.py"
+CONFIG = "demo"
 COLUMNS = {"image_auroc": "image AUROC", "pixel_auroc": "pixel AUROC", "aupro": "AUPRO"}
 
 
@@ -91,7 +91,7 @@ def last_screen(results: dict[str, dict[str, Any]], page: Path, minutes: float) 
             f"  rdvar train --config {CONFIG}:NAME --config.data.root=FOLDER --workdir W",
             "  rdvar evaluate --workdir W",
             "",
-            "With a network, configs/mvtec_resnet18.py and mvtec_wrn50.py take torchvision's",
+            "With a network, the presets resnet18 and wrn50 take torchvision's ImageNet",
             "teachers, which find more in photographs than the small one of this demo.",
         ]
     )

@@ -31,8 +31,7 @@ from rdvar_jax.data.sets.folder import list_categories
 from rdvar_jax.errors import ConfigError
 from rdvar_jax.runs.config import RANDOM_WEIGHTS, Config, resolved
 
-REPOSITORY = Path(__file__).resolve().parents[1]
-PAPER_CONFIG = REPOSITORY / "configs" / "mvtec_wrn50.py"
+PAPER_CONFIG = "wrn50"
 
 
 def reproduce(argv: list[str]) -> int:
@@ -107,10 +106,10 @@ def build_parser() -> Parser:
     )
     parser.add_argument(
         "--config",
-        default=str(PAPER_CONFIG),
-        metavar="FILE",
-        help="the base config; --config.SECTION.NAME=VALUE changes a setting "
-        f"(default: configs/{PAPER_CONFIG.name})",
+        default=PAPER_CONFIG,
+        metavar="PRESET",
+        help="the base config, a preset or a file; --config.SECTION.NAME=VALUE changes a setting "
+        f"(default: {PAPER_CONFIG})",
     )
     parser.add_argument(
         "--random_weights",

@@ -76,7 +76,7 @@ def measure(case: Case, seed: int, args: argparse.Namespace, folder: Path) -> li
     shutil.copytree(test, defective, ignore=shutil.ignore_patterns("good"))
     call(
         "train",
-        *("--config", f"configs/mvtec_resnet18.py:{case.category}"),
+        *("--config", f"resnet18:{case.category}"),
         f"--config.data.root={args.data}",
         f"--config.data.image_size={args.image_size}",
         f"--config.data.validation={case.validation}",

@@ -14,8 +14,8 @@ all problems. The exit code is 2 if training or evaluation would refuse the set.
 """
 
 EXAMPLES = """\
-rdvar inspect --config configs/mvtec_wrn50.py:screw --config.data.root=MVTEC_AD
-rdvar inspect --config configs/demo.py:nut --config.data.root=parts --output sheet.png
+rdvar inspect --config wrn50:screw --config.data.root=MVTEC_AD
+rdvar inspect --config demo:nut --config.data.root=parts --output sheet.png
 """
 
 

@@ -89,7 +89,7 @@ def _draw(args: argparse.Namespace) -> int:
 
     root = args.output
     categories = draw_set(root, args.size, args.seed)
-    settings = f"--config configs/mvtec_resnet18.py:{categories[0]} --config.data.root={root}"
+    settings = f"--config resnet18:{categories[0]} --config.data.root={root}"
     print(f"drew {', '.join(categories)} in {root}; next: rdvar train {settings} --workdir W")
     return 0
 

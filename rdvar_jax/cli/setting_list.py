@@ -13,7 +13,7 @@ from rdvar_jax.cli.settings import Setting
 
 DESCRIPTION = """List all settings with their defaults and meanings.
 
-Set them with --config.SECTION.NAME=VALUE. A file in configs/ changes some of the defaults.
+Set them with --config.SECTION.NAME=VALUE. A preset changes some of the defaults.
 """
 
 EXAMPLES = """\

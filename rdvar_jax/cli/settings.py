@@ -1,4 +1,4 @@
-"""Config of a command: `--config FILE[:CATEGORY]` or a run's, and `--config.SECTION.NAME`."""
+"""Config of a command: `--config PRESET[:CATEGORY]` or a run's, and `--config.SECTION.NAME`."""
 
 import argparse
 import ast
@@ -38,8 +38,9 @@ def add_config(parser: Parser, *useful: str) -> None:
     action: Any = parser.add_argument(
         "--config",
         required=True,
-        metavar="FILE[:CATEGORY]",
-        help="a file such as those in configs/, and the category, a subfolder of data.root",
+        metavar="PRESET[:CATEGORY]",
+        help="a preset (wrn50, resnet18, demo, smoke) or a config file of your own, and the "
+        "category, a subfolder of data.root",
     )
     action.complete = "file"
     parser.useful_settings = useful
@@ -113,13 +114,20 @@ def _is_switch(name: str) -> bool:
 
 
 def read_config(text: str, settings: Sequence[Setting]) -> "Config":
-    """Reads the file of `--config FILE[:CATEGORY]` and applies settings.
+    """Makes the preset, or reads the file, of `--config` and applies settings.
+
+    Args:
+        text: PRESET[:CATEGORY] or FILE[:CATEGORY]; a file with a preset's name is `./NAME`.
+        settings: of the command.
 
     Raises:
         ConfigError: the file or a setting cannot be used.
     """
-    file, category = split_category(text)
-    config = load_config_file(Path(file), *([] if category is None else [category]))
+    from rdvar_jax.runs.presets import PRESETS, preset
+
+    name, category = split_category(text)
+    given = () if category is None else (category,)
+    config = preset(name, *given) if name in PRESETS else load_config_file(name, *given)
     apply_settings(config, settings)
     return config
 
@@ -131,7 +139,7 @@ def split_category(text: str) -> tuple[str, str | None]:
     return (file, category) if colon and not is_drive else (text, None)
 
 
-def load_config_file(path: Path, *category: str) -> "Config":
+def load_config_file(name: str, *category: str) -> "Config":
     """Calls a config file's `get_config`.
 
     Raises:
@@ -139,11 +147,12 @@ def load_config_file(path: Path, *category: str) -> "Config":
     """
     from ml_collections import ConfigDict
 
+    from rdvar_jax.runs.presets import PRESETS
+
+    path = Path(name)
     if not path.is_file():
-        raise ConfigError(
-            f"--config {path} cannot be read (no such file); give one such as those in configs/, "
-            "as in --config FILE:CATEGORY."
-        )
+        presets = did_you_mean(name, PRESETS, f"the presets are {', '.join(PRESETS)}")
+        raise ConfigError(f"--config {path}: there is no such file and no such preset; {presets}")
     loader = SourceFileLoader(CONFIG_MODULE, str(path))
     spec = spec_from_loader(CONFIG_MODULE, loader)
     assert spec is not None
@@ -158,7 +167,7 @@ def load_config_file(path: Path, *category: str) -> "Config":
     if not isinstance(config, ConfigDict):
         raise ConfigError(
             f"--config {path} cannot be read (get_config returns a {type(config).__name__}); it "
-            "must return a config, as the files in configs/ do."
+            "must return a config, such as rdvar_jax.config.preset makes."
         )
     return config.lock()
 

@@ -27,9 +27,9 @@ def start_jax() -> None:
     import jax
 
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-        from rdvar_jax.weights.catalogue import cache_dir
+        from rdvar_jax.files import cache_folder
 
-        jax.config.update("jax_compilation_cache_dir", os.fspath(cache_dir().parent / "xla"))
+        jax.config.update("jax_compilation_cache_dir", os.fspath(cache_folder() / "xla"))
     # Caches every program, because many small ones add up.
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)

@@ -16,8 +16,8 @@ section distributed: docs/multihost.md.
 """
 
 EXAMPLES = """\
-rdvar train --config configs/mvtec_wrn50.py:screw --config.data.root=MVTEC_AD --workdir W
-rdvar train --config configs/demo.py:nut --config.data.root=parts --config.train.epochs=20 \\
+rdvar train --config wrn50:screw --config.data.root=MVTEC_AD --workdir W
+rdvar train --config demo:nut --config.data.root=parts --config.train.epochs=20 \\
     --workdir W
 """
 

@@ -1,6 +1,5 @@
 """`rdvar evaluate`: metrics, scores and figures of a trained run."""
 
-import hashlib
 import logging
 import platform
 from importlib.metadata import version
@@ -8,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from rdvar_jax.files import write_json, write_text
+from rdvar_jax.commands.evaluation_set import new_evaluation
+from rdvar_jax.files import write_text
 from rdvar_jax.report.figures import save_figures
 from rdvar_jax.report.gallery import make_gallery
 from rdvar_jax.report.results import scores_csv
@@ -21,8 +21,9 @@ from rdvar_jax.runs.workdir import Workdir, write_skipped
 from rdvar_jax.scoring.all_metrics import evaluate_maps
 from rdvar_jax.scoring.points import curve_points
 from rdvar_jax.scoring.thresholds import best_f1_threshold
+from rdvar_jax.sealed import write_sealed
 from rdvar_jax.version import __version__
-from rdvar_jax.weights.safetensors_file import read_safetensors
+from rdvar_jax.weights.catalogue import sha256_of
 
 logger = logging.getLogger("rdvar_jax")
 
@@ -31,6 +32,8 @@ PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "pill
 
 def evaluate(config: Config, workdir: Workdir, checkpoint: str = "latest") -> dict[str, Any]:
     """Scores the test set with a saved state and writes results, scores and figures.
+
+    The files replace those of an earlier evaluation together, once all are written.
 
     Args:
         config: the run's, from `load_config`.
@@ -82,7 +85,7 @@ def evaluate(config: Config, workdir: Workdir, checkpoint: str = "latest") -> di
         "teacher": {
             "arch": config.teacher.arch,
             "sha256": trained.teacher_sha256,
-            "source_sha256": read_safetensors(workdir.teacher)[1]["source_sha256"],
+            "source_sha256": trained.teacher_source_sha256,
         },
         "imported": saved.provenance.get("imported"),
         "checkpoint_sha256": saved.sha256,
@@ -98,28 +101,38 @@ def evaluate(config: Config, workdir: Workdir, checkpoint: str = "latest") -> di
     rows = scores_csv(names, test_set.labels, defects, scores)
     masks = test_set.masks if test_set.has_masks else None
     labels = test_set.labels if test_set.has_labels else None
-    # Content of `rdvar report` that no other file holds.
-    shown = {
-        "scores_sha256": hashlib.sha256(rows.encode()).hexdigest(),
-        "settings": flatten(config),
-        "curves": curve_points(maps, scores, test_set.masks, test_set.labels, test_set.valid_mask),
-        "gallery": make_gallery(test_set.images, masks, maps, scores, labels, scale),
-    }
-    write_text(workdir.scores(checkpoint), rows)
-    write_json(workdir.evaluation(checkpoint), shown)
-    save_figures(
-        workdir.figures(checkpoint),
-        test_set.images,
-        masks,
-        maps,
-        scores,
-        labels,
-        names,
-        config.report.max_figures,
-        scale,
-    )
-    write_skipped(workdir.skipped_test, ((s.name, s.reason) for s in test_set.skipped))
-    write_json(workdir.results(checkpoint), results)
+    with new_evaluation(workdir, checkpoint) as new:
+        save_figures(
+            new.figures(checkpoint),
+            test_set.images,
+            masks,
+            maps,
+            scores,
+            labels,
+            names,
+            config.report.max_figures,
+            scale,
+            saved.sha256,
+        )
+        write_text(new.scores(checkpoint), rows)
+        write_skipped(new.skipped_test, ((s.name, s.reason) for s in test_set.skipped))
+        new.skipped_test.touch()  # empty: this evaluation skipped none
+        # Content of `rdvar report` that no other file holds.
+        shown = {
+            "checkpoint_sha256": saved.sha256,
+            "scores_sha256": sha256_of(new.scores(checkpoint)),
+            "settings": flatten(config),
+            "curves": curve_points(
+                maps, scores, test_set.masks, test_set.labels, test_set.valid_mask
+            ),
+            "gallery": make_gallery(test_set.images, masks, maps, scores, labels, scale),
+        }
+        write_sealed(new.evaluation(checkpoint), shown)
+        results["files"] = {
+            path.name: sha256_of(path)
+            for path in (new.scores(checkpoint), new.evaluation(checkpoint))
+        }
+        write_sealed(new.results(checkpoint), results)
     return results
 
 

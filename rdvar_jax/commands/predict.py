@@ -25,6 +25,7 @@ from rdvar_jax.commands.scoring_setup import (
     complete_thresholds,
     find_scale,
     make_output,
+    origin,
     remarks_on,
     say,
     writing,
@@ -38,8 +39,11 @@ from rdvar_jax.runs.config import Config
 from rdvar_jax.runs.recipe import Recipe
 from rdvar_jax.runs.run import Run
 from rdvar_jax.runs.workdir import Workdir
+from rdvar_jax.sealed import write_sealed
 
 logger = logging.getLogger("rdvar_jax")
+
+ORIGIN = "prediction.json"  # in the output: the state and the settings that made it
 
 # The images of a batch with their pixels [B, H, W, 3], maps [B, H, W] and scores [B].
 Scored = tuple[Sequence[InputImage], np.ndarray, np.ndarray, np.ndarray]
@@ -68,8 +72,8 @@ def predict(
           `geometry` are needed.
         workdir: the run's folder.
         inputs: image files, and folders that are searched at any depth.
-        output: an empty or new folder. It gets `scores.csv` and `scores.jsonl`, and one folder for
-          each kind of file, laid out like the inputs.
+        output: an empty or new folder. It gets `scores.csv` and `scores.jsonl`, one folder for each
+          kind of file, laid out like the inputs, and `prediction.json`, which names the state.
         checkpoint: "latest" or "best".
         thresholds: explicit thresholds; see `complete_thresholds` for the others.
         wanted: files to write for each image.
@@ -121,6 +125,9 @@ def predict(
             counts = _write(writer, scored("predicting"))
             for image in skipped:
                 add_skipped(output, image.name, skipped[image])
+            about = origin(config, trained.saved)
+            limits = {"image": thresholds.image, "pixel": thresholds.pixel}
+            write_sealed(output / ORIGIN, {**about, "thresholds": limits, "color_scale": scale})
     say(remarks)
     if skipped:
         counts.num_skipped = len(skipped)
@@ -164,7 +171,8 @@ def _whole_or_nothing(output: Path) -> Iterator[None]:
     except BaseException:
         for folder in FOLDERS:  # the score files clean up after themselves
             shutil.rmtree(output / folder, ignore_errors=True)
-        (output / SKIPPED).unlink(missing_ok=True)
+        for name in (SKIPPED, ORIGIN):
+            (output / name).unlink(missing_ok=True)
         if made:
             output.rmdir()
         raise

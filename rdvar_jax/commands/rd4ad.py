@@ -66,7 +66,7 @@ def import_rd4ad(config: Config, checkpoint: Path, workdir_path: Path) -> Workdi
     state = recipe.parallel.replicate(replace(state, step=np.int32(found.step)))
     provenance = {
         "settings": determining_settings(config),
-        "teacher": run.read_model()[1],
+        "teacher": run.read_model()[1].sha256,
         "imported": {
             "source": checkpoint.name,
             "source_sha256": sha256_of(checkpoint),

@@ -3,18 +3,22 @@
 import csv
 import hashlib
 import io
-import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from rdvar_jax.commands.evaluation_set import finish_evaluation
 from rdvar_jax.errors import CheckpointError, ConfigError
 from rdvar_jax.files import write_text
 from rdvar_jax.report.page.render import render_page
+from rdvar_jax.runs.result_files import evaluate_again, read_evaluation, read_results
+from rdvar_jax.runs.threshold_file import WAY_OUT, read_threshold_file
 from rdvar_jax.runs.workdir import Workdir, load_config
 from rdvar_jax.scoring.metrics import auroc
+from rdvar_jax.sealed import DamagedFile, Kept, refuse_unsealed
 from rdvar_jax.training.writer import read_lines
 
 
@@ -34,13 +38,31 @@ def write_report(workdir: Workdir, checkpoint: str = "latest", output: Path | No
           written.
     """
     load_config(workdir)  # raises if the folder is not a run
-    results = _read(workdir.results(checkpoint), workdir, checkpoint)
-    evaluation = _read(workdir.evaluation(checkpoint), workdir, checkpoint)
-    rows = _read_rows(workdir.scores(checkpoint), evaluation["scores_sha256"], workdir, checkpoint)
-    threshold = _read_threshold(workdir.threshold(checkpoint), results, evaluation["settings"])
-    page = render_page(
-        results, evaluation, rows, threshold, _aurocs(rows), read_lines(workdir.metrics)
-    )
+    finish_evaluation(workdir, checkpoint)
+    way_out = evaluate_again(workdir, checkpoint)
+    try:
+        results = read_results(workdir, checkpoint)
+        evaluation = read_evaluation(workdir, checkpoint)
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{error.filename} is missing; {way_out}") from error
+    try:
+        rows = _read_rows(workdir.scores(checkpoint), evaluation.value["scores_sha256"])
+        aurocs = _aurocs(rows)
+        if not _belong_together(workdir, checkpoint, results, evaluation, rows):
+            raise CheckpointError(
+                f"{workdir.results(checkpoint)} and {workdir.evaluation(checkpoint)} are of "
+                f"different evaluations; {way_out}"
+            )
+        threshold = _read_threshold(workdir.threshold(checkpoint), results, evaluation)
+        log = read_lines(workdir.metrics)
+        page = render_page(results.value, evaluation.value, rows, threshold, aurocs, log)
+    except _NotOfEvaluation as error:
+        raise CheckpointError(f"{error} is not of the last evaluation; {way_out}") from error
+    # Of files of earlier versions only the first entries are checked.
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        if results.is_sealed:
+            raise
+        raise DamagedFile(workdir.results(checkpoint), error, way_out) from error
     output = output or workdir.report(checkpoint)
     try:
         write_text(output, page)
@@ -51,46 +73,71 @@ def write_report(workdir: Workdir, checkpoint: str = "latest", output: Path | No
     return output
 
 
-def _read(path: Path, workdir: Workdir, checkpoint: str) -> dict[str, Any]:
-    try:
-        return json.loads(path.read_text())
-    except FileNotFoundError as error:
-        raise _not_evaluated(f"{path} is missing", workdir, checkpoint) from error
-    except ValueError as error:
-        raise _not_evaluated(f"{path} is damaged", workdir, checkpoint) from error
+class _NotOfEvaluation(Exception):
+    """A file that another evaluation wrote, or that was changed since."""
 
 
-def _not_evaluated(what: str, workdir: Workdir, checkpoint: str) -> CheckpointError:
-    choice = "" if checkpoint == "latest" else f" --checkpoint {checkpoint}"
-    return CheckpointError(f"{what}; run rdvar evaluate --workdir {workdir.folder}{choice} first.")
-
-
-def _read_rows(path: Path, sha256: str, workdir: Workdir, checkpoint: str) -> list[dict[str, Any]]:
+def _read_rows(path: Path, sha256: str) -> list[dict[str, Any]]:
     """Reads `scores.csv`, which must be the file that the evaluation wrote."""
     content = path.read_bytes() if path.exists() else b""
     if hashlib.sha256(content).hexdigest() != sha256:
-        raise _not_evaluated(f"{path} is not of the last evaluation", workdir, checkpoint)
+        raise _NotOfEvaluation(path)
     return [
         {
             **row,
             "score": float(np.float32(row["score"])),
             "label": int(row["label"]) if row["label"] else None,
         }
-        for row in csv.DictReader(io.StringIO(content.decode(), newline=""))
+        for row in csv.DictReader(io.StringIO(content.decode(errors="replace"), newline=""))
     ]
 
 
-def _read_threshold(
-    path: Path, results: dict[str, Any], settings: dict[str, Any]
-) -> dict[str, Any] | None:
-    """Reads `threshold.json` if it belongs to the evaluated state and settings."""
-    try:
-        value = json.loads(path.read_text())
-        same_state = value["checkpoint_sha256"] == results["checkpoint_sha256"]
-        same_scores = all(settings[name] == set_to for name, set_to in value["score"].items())
-    except (OSError, ValueError, KeyError, TypeError):
+def _belong_together(
+    workdir: Workdir,
+    checkpoint: str,
+    results: Kept,
+    evaluation: Kept,
+    rows: Sequence[dict[str, Any]],
+) -> bool:
+    """Returns whether metrics and pictures are of one evaluation."""
+    if results.is_sealed or evaluation.is_sealed:
+        files = results.value.get("files", {})
+        return all(
+            path.name in files and hashlib.sha256(path.read_bytes()).hexdigest() == files[path.name]
+            for path in (workdir.scores(checkpoint), workdir.evaluation(checkpoint))
+        )
+    # Earlier versions wrote no hashes, so a metric is computed again.
+    stored = results.value["metrics"]["image_auroc"]
+    labelled = [row for row in rows if row["label"] is not None]
+    again = auroc(
+        np.array([row["score"] for row in labelled], np.float32),
+        np.array([row["label"] for row in labelled], int),
+    )
+    if stored is None or again is None:
+        return stored is again
+    return math.isclose(stored, again, rel_tol=1e-9)
+
+
+def _read_threshold(path: Path, results: Kept, evaluation: Kept) -> dict[str, Any] | None:
+    """Reads `threshold.json` if it belongs to the evaluated state and settings.
+
+    Raises:
+        CheckpointError: it is damaged, or was edited.
+    """
+    kept = read_threshold_file(path)
+    if kept is None:
         return None
-    return value if same_state and same_scores else None
+    settings, value = evaluation.value["settings"], kept.value
+    same_state = value["checkpoint_sha256"] == results.value["checkpoint_sha256"]
+    same_scores = all(settings[name] == set_to for name, set_to in value["score"].items())
+    if not (same_state and same_scores):
+        return None
+    stored = results.value["thresholds"]["stored"]
+    if results.is_sealed and not kept.is_sealed and stored is not None:
+        # A run of an earlier version, evaluated by this one, which saw the same threshold.
+        if stored["threshold"] != value["threshold"]:
+            refuse_unsealed(path, WAY_OUT)
+    return value
 
 
 def _aurocs(rows: Sequence[dict[str, Any]]) -> dict[str, float | None]:

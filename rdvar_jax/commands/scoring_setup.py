@@ -1,22 +1,24 @@
 """Thresholds, colour scale, output folder and counts, shared by prediction and watching."""
 
 import errno
-import json
 import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rdvar_jax.commands.image_writer import Outputs, Thresholds
 from rdvar_jax.data.pixels.geometry import Geometry
 from rdvar_jax.data.pixels.set_remarks import SetRemarks
-from rdvar_jax.errors import CheckpointError, ConfigError, DataError
+from rdvar_jax.errors import ConfigError, DataError
 from rdvar_jax.report.prediction_files import DEFECTIVE
 from rdvar_jax.runs.config import Config
-from rdvar_jax.runs.threshold_file import read_threshold
+from rdvar_jax.runs.result_files import RESULTS
+from rdvar_jax.runs.threshold_file import read_threshold, score_settings
 from rdvar_jax.runs.workdir import Workdir
+from rdvar_jax.sealed import DamagedFile, read_sealed, refuse_unsealed
 from rdvar_jax.training.checkpoint import SavedStep
 
 logger = logging.getLogger("rdvar_jax")
@@ -82,6 +84,15 @@ def check_thresholds(thresholds: Thresholds, wanted: Outputs, need_verdicts: boo
             raise ConfigError(f"{flag} needs a threshold; run rdvar threshold, or give one.")
 
 
+def origin(config: Config, saved: SavedStep) -> dict[str, Any]:
+    """Returns what scores depend on: the state and the settings of `score`."""
+    return {
+        "step": saved.step,
+        "checkpoint_sha256": saved.sha256,
+        "score": score_settings(config),
+    }
+
+
 def find_scale(workdir: Workdir, checkpoint: str, saved: SavedStep) -> tuple[float, float] | None:
     """Reads the evaluation's colour scale; None, with a log line, if it is of another state.
 
@@ -89,18 +100,19 @@ def find_scale(workdir: Workdir, checkpoint: str, saved: SavedStep) -> tuple[flo
         CheckpointError: the evaluation's results are damaged.
     """
     path = workdir.results(checkpoint)
+    way_out = "it holds the colour scale: run rdvar evaluate again, or remove the file."
     try:
-        results = json.loads(path.read_text())
-        if results["checkpoint_sha256"] == saved.sha256 and "color_scale" in results:
-            low, high = map(float, results["color_scale"])
+        results = read_sealed(path, RESULTS, way_out)
+        of_this_state = results.value["checkpoint_sha256"] == saved.sha256
+        if of_this_state and "color_scale" in results.value:
+            if saved.is_sealed and not results.is_sealed:
+                refuse_unsealed(path, way_out)
+            low, high = map(float, results.value["color_scale"])
             return low, high
     except FileNotFoundError:
         pass
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(
-            f"{path} cannot be read, and it holds the colour scale; run rdvar evaluate again, or "
-            "remove the file."
-        ) from error
+    except (ValueError, TypeError) as error:
+        raise DamagedFile(path, error, way_out) from error
     logger.info(
         "%s has no colour scale of this state; rdvar evaluate makes one for all calls", path
     )

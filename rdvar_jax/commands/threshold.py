@@ -16,7 +16,6 @@ from rdvar_jax.data.loading.skipping import leave_out
 from rdvar_jax.data.sets.inputs import decode_batches, find_inputs
 from rdvar_jax.data.sets.records import HasPath
 from rdvar_jax.errors import ConfigError, DataError
-from rdvar_jax.files import write_json
 from rdvar_jax.runs.config import Config
 from rdvar_jax.runs.data_checks import find_data
 from rdvar_jax.runs.recipe import Recipe
@@ -31,6 +30,7 @@ from rdvar_jax.scoring.thresholds import (
     from_tail_fit,
     from_target_fpr,
 )
+from rdvar_jax.sealed import write_sealed
 
 logger = logging.getLogger("rdvar_jax")
 
@@ -133,7 +133,7 @@ def make_threshold(
         "checkpoint_sha256": trained.saved.sha256,
         "score": score_settings(config),
     }
-    write_json(workdir.threshold(checkpoint), value)
+    write_sealed(workdir.threshold(checkpoint), value)
     return value
 
 

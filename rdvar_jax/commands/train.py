@@ -58,11 +58,11 @@ def train(config: Config, workdir: Path) -> Fitted:
     check_agreement("training images", train_set.fingerprint)
     schedule = recipe.schedule(len(train_set.images))
     run.keep_teacher()
-    model, teacher_sha256 = run.read_model()
-    provenance = run.provenance(teacher_sha256, train_set.fingerprint, train_set.aspects)
+    model, teacher = run.read_model()
+    provenance = run.provenance(teacher.sha256, train_set.fingerprint, train_set.aspects)
     state, saved = run.restore_or_start(model, provenance)
     # On some file systems not all processes see the same files at once.
-    check_agreement("teacher or checkpoint", f"{teacher_sha256} {saved and saved.sha256}")
+    check_agreement("teacher or checkpoint", f"{teacher.sha256} {saved and saved.sha256}")
     step = int(state.step)
     epochs: list[dict[str, float]] = []
     if step >= schedule.num_steps:
@@ -87,15 +87,21 @@ def train(config: Config, workdir: Path) -> Fitted:
                 loss=recipe.loss,
                 tx=recipe.tx,
                 write=writer.write,
-                save=partial(_save, run, provenance),
+                save=partial(_save, run, writer, provenance),
                 evaluate_fn=evaluate_fn,
             )
     return Fitted.of_run(run, model, state, epochs, train_set)
 
 
 def _save(
-    run: Run, provenance: dict, state: TrainState, epoch: float, metrics: dict[str, float]
+    run: Run,
+    writer: MetricsWriter,
+    provenance: dict,
+    state: TrainState,
+    epoch: float,
+    metrics: dict[str, float],
 ) -> None:
+    writer.sync()  # the lines that lead to this state
     run.checkpoints.save(state, epoch=epoch, metrics=metrics, provenance=provenance)
 
 

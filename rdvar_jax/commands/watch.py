@@ -1,6 +1,5 @@
 """`rdvar predict --watch`: scores images as they are dropped into a folder, until stopped."""
 
-import json
 import logging
 import time
 from collections.abc import Sequence
@@ -25,6 +24,7 @@ from rdvar_jax.commands.scoring_setup import (
     complete_thresholds,
     find_scale,
     make_output,
+    origin,
     remarks_on,
     say,
     writing,
@@ -33,19 +33,19 @@ from rdvar_jax.data.loading.threads import num_usable_cpus
 from rdvar_jax.data.sets.drop_folder import DropFolder
 from rdvar_jax.data.sets.inputs import InputImage, decode_batches
 from rdvar_jax.errors import CheckpointError, ConfigError, DataError
-from rdvar_jax.files import write_json
 from rdvar_jax.report.prediction_files import ScoreLines, add_skipped, continued_scores
 from rdvar_jax.runs.config import Config
 from rdvar_jax.runs.recipe import Recipe
 from rdvar_jax.runs.run import Run
 from rdvar_jax.runs.saved_run import TrainedRun
-from rdvar_jax.runs.threshold_file import score_settings
 from rdvar_jax.runs.workdir import Workdir
+from rdvar_jax.sealed import Entries, read_sealed, write_sealed
 from rdvar_jax.training.stop import StopRequest
 
 logger = logging.getLogger("rdvar_jax")
 
 MARK = "watch.json"  # in the output: the state that made its rows
+MARK_ENTRIES = Entries({"step": int, "checkpoint_sha256": str, "score": dict}, old=frozenset())
 LONGEST_SLEEP = 0.1  # seconds between two checks for a signal
 
 
@@ -100,13 +100,13 @@ def watch(
                     "the colour scale must be known before the first image; run rdvar evaluate, "
                     "give --color_scale LOW,HIGH, or --noheat_maps --nooverlays."
                 )
-        mark = _mark(config, trained)
+        mark = origin(config, trained.saved)
         if continues:
             _refuse_other_state(output / MARK, mark)
         make_output(output)
         with writing(output):
             if not continues:
-                write_json(output / MARK, mark)
+                write_sealed(output / MARK, mark)
             writer = ImageWriter(output, recipe.geometry, thresholds, wanted, scale)
             watcher = _Watcher(config.score.batch_size, trained, writer)
             return watcher.run(folder, interval, stop)
@@ -195,20 +195,8 @@ class _Watcher:
         return image
 
 
-def _mark(config: Config, trained: TrainedRun) -> dict[str, Any]:
-    saved = trained.saved
-    return {
-        "step": saved.step,
-        "checkpoint_sha256": saved.sha256,
-        "score": score_settings(config),
-    }
-
-
 def _refuse_other_state(path: Path, now: dict[str, Any]) -> None:
-    try:
-        made_with = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} cannot be read; give another --output.") from error
+    made_with = read_sealed(path, MARK_ENTRIES, "restore it, or give another --output.").value
     if made_with != now:
         raise CheckpointError(
             f"{path.parent} was made with another state or other settings of score ({made_with}, "

@@ -1,8 +1,9 @@
 """Data parallelism: runs one per-device function on all devices, by pmap or shard_map.
 
 The devices may belong to several processes. Each process then calls the same functions in the same
-order, feeds its own devices' rows of each batch, and holds replicated values on its own devices: as
-arrays of all devices under shard_map, of its own devices under pmap, as pmap requires.
+order, feeds its own devices' rows of each batch, and holds its devices' shards of arrays over all
+devices. pmap would take and return arrays of the process's own devices, and no compiler options; so
+"pmap" is then what `jax.pmap` itself consists of, a jitted shard_map without the check.
 
 A function is written once, for one device's shard of the batch, with collectives over `AXIS_NAME`.
 `pmap` and `shard_map` wrap it unchanged. Values that are the same on every device (state, weights,
@@ -12,12 +13,14 @@ special handling.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property, lru_cache, partial, wraps
+from functools import cached_property, lru_cache, partial, wraps
 from typing import Any, Literal, TypeVar
 
 import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from rdvar_jax.devices.compiler import compiled
 
 AXIS_NAME = "data"
 MODES = ("pmap", "shard_map")
@@ -99,7 +102,7 @@ class Parallel:
 
     def replicate(self, tree: Any) -> Any:
         """Puts host arrays, the same in every process, on every device."""
-        if self.spans_processes and self.mode == "shard_map":
+        if self.spans_processes:
             # device_put would compare the processes' values, even a whole data set.
             return jax.tree.map(self._put_whole, tree)
         return jax.device_put(tree, self.replicated)
@@ -125,10 +128,10 @@ class Parallel:
 
     def shard_own(self, rows: np.ndarray) -> jax.Array:
         """Puts a batch on the devices like `shard_batch`, from the process's `own_rows` alone."""
-        if self.mode == "pmap":
-            rows = rows.reshape(len(self.local_devices), -1, *rows.shape[1:])
+        if self._stacks:
+            rows = rows.reshape(self.num_devices, -1, *rows.shape[1:])
         sharding = NamedSharding(self.mesh, PartitionSpec(AXIS_NAME))
-        if self.spans_processes and self.mode == "shard_map":
+        if self.spans_processes:
             shares = np.split(rows, len(self.local_devices))
             shape = (len(shares[0]) * self.num_devices, *rows.shape[1:])
             return _join_shards(shape, sharding, dict(zip(self.local_devices, shares, strict=True)))
@@ -137,7 +140,7 @@ class Parallel:
     def gather(self, tree: Any) -> Any:
         """Fetches split outputs to the host as arrays [B, ...]."""
         tree = jax.device_get(tree)
-        if self.mode == "pmap":
+        if self._stacks:
             return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), tree)
         return tree
 
@@ -173,8 +176,12 @@ class Parallel:
     @property
     def mesh(self) -> Mesh:
         """Mesh of the arguments of wrapped functions."""
-        devices = self.local_devices if self.mode == "pmap" else self.devices
-        return Mesh(np.array(devices), (AXIS_NAME,))
+        return Mesh(np.array(self.devices), (AXIS_NAME,))
+
+    @property
+    def _stacks(self) -> bool:
+        """Whether batches are [D, B / D, ...] on the devices, as `jax.pmap` takes them."""
+        return self.mode == "pmap" and not self.spans_processes
 
 
 @made_once
@@ -188,19 +195,18 @@ def _wrapped(
     compile = partial(
         compiled, platform=parallel.devices[0].platform, donate_argnums=donate_argnums
     )
-    if parallel.mode == "pmap":
-        mapped = jax.pmap(
-            fn,
-            AXIS_NAME,
-            in_axes=tuple(0 if s else None for s in split),
-            out_axes=0 if split_output else None,
-            devices=parallel.devices,
-            donate_argnums=donate_argnums,
-        )
-        if parallel.spans_processes:
-            return mapped  # inside a jit it would only see this process's devices
+    if parallel.mode == "pmap" and not parallel.spans_processes:
         # pmap takes no compiler options; the jit around it does.
-        return compile(mapped)
+        return compile(
+            jax.pmap(
+                fn,
+                AXIS_NAME,
+                in_axes=tuple(0 if s else None for s in split),
+                out_axes=0 if split_output else None,
+                devices=parallel.devices,
+                donate_argnums=donate_argnums,
+            )
+        )
     shards, whole = PartitionSpec(AXIS_NAME), PartitionSpec()
     return compile(
         jax.shard_map(
@@ -208,6 +214,7 @@ def _wrapped(
             mesh=parallel.mesh,
             in_specs=tuple(shards if s else whole for s in split),
             out_specs=shards if split_output else whole,
+            check_vma=parallel.mode == "shard_map",
         )
     )
 
@@ -236,31 +243,3 @@ def as_varying(tree: Any) -> Any:
 
 def _as_varying(x: jax.Array) -> jax.Array:
     return jax.lax.pcast(x, AXIS_NAME, to="varying")
-
-
-# Operations that XLA on CPU runs with the library YNNPACK: single matrix products. Not reductions,
-# some of which jaxlib 0.10.2 gets wrong (jax-ml/jax#39103), and not convolutions, which run two to
-# three times faster with Eigen where they have a stride or are gradients (docs/performance.md).
-CPU_OPTIONS = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"}
-
-
-def compiled(fn: Callable, *, platform: str, **options: Any) -> Callable:
-    """Returns `jax.jit(fn)` with the compiler options of a platform; this package has no other jit.
-
-    Args:
-        fn: the function.
-        platform: of the devices that run it: "cpu", "gpu", ...
-        **options: of `jax.jit`.
-    """
-    compiler_options = _cpu_options() if platform == "cpu" else None
-    return jax.jit(fn, compiler_options=compiler_options, **options)
-
-
-@cache
-def _cpu_options() -> dict[str, str] | None:
-    """Returns `CPU_OPTIONS` for `jax.jit`, or None if this version of XLA lacks the option."""
-    try:
-        jax.jit(lambda: 0, compiler_options=CPU_OPTIONS).lower().compile()
-    except jax.errors.JaxRuntimeError:
-        return None
-    return CPU_OPTIONS

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from rdvar_jax.devices.parallel import AXIS_NAME, compiled
+from rdvar_jax.devices.compiler import compiled
+from rdvar_jax.devices.parallel import AXIS_NAME
 from rdvar_jax.models.build import build_student, build_teacher, feature_shapes, image_shape
 from rdvar_jax.models.image_size import SIZE_MULTIPLE, check_images
 from rdvar_jax.models.initialise import abstract_variables, init_variables

@@ -32,6 +32,7 @@ def save_figures(
     names: Sequence[str],
     max_figures: int | None = None,
     scale: tuple[float, float] | None = None,
+    checkpoint_sha256: str = "",
 ) -> list[Path]:
     """Draws a test set: one PNG for each of the worst images, and two sheets.
 
@@ -58,6 +59,7 @@ def save_figures(
             one the kind is `good` or `defective`.
         max_figures: number of single images to draw, None for all; the sheets are always drawn.
         scale: the raw map values of no heat and of full heat; None for `color_scale(maps)`.
+        checkpoint_sha256: of the state that made the maps; written into each PNG.
 
     Returns:
         The files written: single images, worst first, then `worst.png` and `overview.png`; none
@@ -104,13 +106,13 @@ def save_figures(
     for place, i in enumerate(shown):
         stem = PurePosixPath(names[i].replace("\\", "/")).stem
         file_name = f"{place:0{digits}d}_{_safe(kinds[i])}_{_safe(stem)}.png"
-        written.append(_save(draw_panel(example(i), scale), folder / file_name))
+        written.append(_save(draw_panel(example(i), scale), folder / file_name, checkpoint_sha256))
     worst = [example(i) for i in order[:SHEET_COLUMNS].tolist()]
     sheet = draw_sheet("Worst ranked images first", worst, scale)
-    written.append(_save(sheet, folder / "worst.png"))
+    written.append(_save(sheet, folder / "worst.png", checkpoint_sha256))
     typical = [example(i) for i in _median_of_kinds(kinds, scores, labels)]
     sheet = draw_sheet("Typical: the median score of each kind", typical, scale)
-    written.append(_save(sheet, folder / "overview.png"))
+    written.append(_save(sheet, folder / "overview.png", checkpoint_sha256))
     return written
 
 
@@ -194,19 +196,26 @@ def _prepare(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for path in folder.glob("*.png"):
-            if OWN_NAME.fullmatch(path.name) and path.is_file():
-                with path.open("rb") as file:
-                    own = OWN_MARK in file.read(128)
-                if own:
-                    path.unlink()
+            if is_own_figure(path):
+                path.unlink()
     except OSError as error:
         raise _unwritable(folder, error) from error
 
 
-def _save(canvas: Image.Image, path: Path) -> Path:
+def is_own_figure(path: Path) -> bool:
+    """Returns whether `save_figures` wrote a file, by its name and the mark in it."""
+    if not OWN_NAME.fullmatch(path.name) or not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return OWN_MARK in file.read(128)
+
+
+def _save(canvas: Image.Image, path: Path, checkpoint_sha256: str) -> Path:
     """Writes a picture with the mark that allows a later call to remove it."""
     info = PngImagePlugin.PngInfo()
     info.add_text("Software", OWN_MARK.decode())
+    if checkpoint_sha256:
+        info.add_text("checkpoint_sha256", checkpoint_sha256)
     try:
         with replacing(path) as temporary:
             canvas.save(temporary, format="PNG", pnginfo=info)

@@ -127,7 +127,7 @@ def teacher_problems(config: Config) -> list[str]:
         problems.append(
             f"teacher.weights={PROCEDURAL} needs teacher.arch={ARCH} and "
             f"teacher.stem_width={STEM_WIDTH}, not {teacher.arch} and {teacher.stem_width}; change "
-            "them, or start from configs/demo.py."
+            "them, or start from --config demo."
         )
     if weights not in WEIGHTS_BY_NAME and not Path(weights).expanduser().is_file():
         problems.append(

@@ -1,6 +1,6 @@
 """All settings with their defaults, and reading and comparing configs.
 
-A file in `configs/` changes some of these defaults; `checks.py` validates them. Only `runs/`,
+A preset or a config file changes some of these defaults; `checks.py` validates them. Only `runs/`,
 `commands/` and `cli/` see a config; the other rooms take plain arguments.
 """
 

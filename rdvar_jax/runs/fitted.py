@@ -94,7 +94,8 @@ class Fitted:
                 f"{folder} cannot be created ({error.strerror}); give another one."
             ) from error
         run.write_teacher(self.model.teacher_variables, self.model.teacher_source)
-        provenance = run.provenance(run.read_model()[1], self._fingerprint, self._aspects)
+        teacher_sha256 = run.read_model()[1].sha256
+        provenance = run.provenance(teacher_sha256, self._fingerprint, self._aspects)
         state = self.state
         if not isinstance(self._loss, RDVarLoss):
             # The epoch's sums have names that only this loss has, and the run cannot be resumed.
@@ -104,6 +105,7 @@ class Fitted:
             for line in self.losses:
                 step = int(line["step"])
                 writer.write("epoch", step, {k: v for k, v in line.items() if k != "step"})
+            writer.sync()
         last = self.losses[-1] if self.losses else {}
         run.checkpoints.save(
             state,

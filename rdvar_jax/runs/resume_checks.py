@@ -35,7 +35,7 @@ def refuse_another(saved: SavedStep, provenance: dict[str, Any], workdir: Workdi
             f"{where} was trained with a different teacher than {workdir.teacher}; restore "
             "that file, or give another --workdir."
         )
-    if "data" in provenance and saved.provenance["data"] != provenance["data"]:
+    if "data" in provenance and saved.provenance.get("data") != provenance["data"]:
         raise CheckpointError(
             f"{where} was trained on different images than those now in data.root; restore "
             "the training images, or give another --workdir."

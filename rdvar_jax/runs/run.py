@@ -17,12 +17,14 @@ from rdvar_jax.runs.config import BEST_METRICS, Config, determining_settings, re
 from rdvar_jax.runs.recipe import Recipe
 from rdvar_jax.runs.resume_checks import refuse_another
 from rdvar_jax.runs.saved_run import SavedRun, TrainedRun, tiled
+from rdvar_jax.runs.teacher_file import TeacherCopy, read_teacher_copy, write_teacher
 from rdvar_jax.runs.threshold_file import RULE, read_threshold
 from rdvar_jax.runs.workdir import (
     Workdir,
     enter_workdir,
     load_config,
     open_workdir,
+    refuse_unsealed_config,
     save_config,
     write_skipped,
 )
@@ -31,9 +33,6 @@ from rdvar_jax.serving.detector import Detector
 from rdvar_jax.training.checkpoint import Checkpoints, SavedStep
 from rdvar_jax.training.fit import first_state, student_of
 from rdvar_jax.training.step import TrainState
-from rdvar_jax.weights.load_teacher import load_teacher
-from rdvar_jax.weights.name_map import to_torch
-from rdvar_jax.weights.safetensors_file import write_safetensors
 
 logger = logging.getLogger("rdvar_jax")
 
@@ -111,25 +110,27 @@ class Run:
 
     def write_teacher(self, variables: Mapping[str, Any], source: str) -> None:
         """Writes the run's copy of the teacher."""
-        # The file's path is not stored: the copy's own hash identifies the weights.
-        metadata = {"arch": self.recipe.architecture.name, "source_sha256": source}
-        write_safetensors(self.workdir.teacher, to_torch(variables), metadata)
+        write_teacher(self.workdir.teacher, self.recipe.architecture.name, variables, source)
 
-    def read_model(self) -> tuple[ReverseDistillation, str]:
+    def read_model(self) -> tuple[ReverseDistillation, TeacherCopy]:
         """Reads the run's copy of the teacher.
 
         Returns:
-            A model with it and an untrained student, and the sha256 of the copy.
+            A model with it and an untrained student, and the copy with its hashes.
 
         Raises:
-            WeightsError: the copy cannot be read.
+            WeightsError: the copy cannot be read, or is damaged.
         """
-        recipe, path = self.recipe, str(self.workdir.teacher)
-        variables, found = load_teacher(recipe.architecture.name, path, recipe.abstract_teacher)
+        recipe, path = self.recipe, self.workdir.teacher
+        found = read_teacher_copy(path, recipe.architecture.name, recipe.abstract_teacher)
         model = ReverseDistillation.from_teacher(
-            recipe.architecture, recipe.stem_width, variables, found.sha256, self.config.train.seed
+            recipe.architecture,
+            recipe.stem_width,
+            found.variables,
+            found.sha256,
+            self.config.train.seed,
         )
-        return model, found.sha256
+        return model, found
 
     def provenance(
         self, teacher_sha256: str, fingerprint: str, aspects: Aspects | None = None
@@ -154,7 +155,7 @@ class Run:
         """
         found = self.checkpoints.find()
         if found is not None:
-            refuse_another(found, provenance, self.workdir)
+            self._refuse_another(found, provenance)
         if is_main_process():
             self.checkpoints.set_aside_unfinished()
         barrier("unfinished checkpoints")
@@ -162,8 +163,15 @@ class Run:
         if restored is None:
             return first_state(model, self.recipe.tx, self.recipe.loss, self.recipe.parallel), None
         state, saved = restored
+        self._refuse_another(saved, provenance)  # perhaps of the step before
         logger.info("resuming from step %d (epoch %g)", saved.step, saved.epoch)
         return state, saved
+
+    def _refuse_another(self, saved: SavedStep, provenance: dict[str, Any]) -> None:
+        """Raises a CheckpointError if a state is not one of this run."""
+        if saved.is_sealed:
+            refuse_unsealed_config(self.workdir)
+        refuse_another(saved, provenance, self.workdir)
 
     def begin(self, train_set: TrainSet) -> None:
         """Writes the settings, some of which may change when a run is resumed."""
@@ -182,18 +190,22 @@ class Run:
             CheckpointError: no such state exists, or it has other settings or weights.
             WeightsError: the copy of the teacher cannot be read.
         """
-        if self.checkpoints.find(checkpoint) is None:
+        found = self.checkpoints.find(checkpoint)
+        if found is None:
             raise CheckpointError(
                 f"{self.workdir.folder} has no {checkpoint} checkpoint; train first, until an "
                 "epoch is saved."
             )
-        model, teacher_sha256 = self.read_model()
+        model, teacher = self.read_model()
+        here = {"settings": determining_settings(self.config), "teacher": teacher.sha256}
+        self._refuse_another(found, here)  # before its arrays are read
         restored = self.checkpoints.restore(self.recipe.abstract_state, checkpoint)
         assert restored is not None  # otherwise find returned None, or restore raised
         state, saved = restored
-        here = {"settings": determining_settings(self.config), "teacher": teacher_sha256}
-        refuse_another(saved, here, self.workdir)
-        return SavedRun(model.with_student(student_of(state)), saved, teacher_sha256)
+        self._refuse_another(saved, here)
+        return SavedRun(
+            model.with_student(student_of(state)), saved, teacher.sha256, teacher.source_sha256
+        )
 
     def load_scorer(self, checkpoint: str = "latest") -> TrainedRun:
         """Reads a saved state and makes a function that scores images; see `load`."""
@@ -206,7 +218,12 @@ class Run:
             sigma=self.config.score.sigma,
             precision=self.config.compute.precision,
         )
-        return TrainedRun(tiled(score, recipe.geometry), found.saved, found.teacher_sha256)
+        return TrainedRun(
+            tiled(score, recipe.geometry),
+            found.saved,
+            found.teacher_sha256,
+            found.teacher_source_sha256,
+        )
 
     def model(self, checkpoint: str = "latest") -> ReverseDistillation:
         """Reads the trained model.

@@ -19,11 +19,13 @@ class SavedRun:
         model: with the saved state's student; its teacher is on the host.
         saved: the state's manifest.
         teacher_sha256: of the run's copy of the teacher.
+        teacher_source_sha256: of the file that it was copied from.
     """
 
     model: ReverseDistillation
     saved: SavedStep
     teacher_sha256: str
+    teacher_source_sha256: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +37,7 @@ class TrainedRun:
     score: Callable[..., tuple[np.ndarray, np.ndarray]]
     saved: SavedStep
     teacher_sha256: str
+    teacher_source_sha256: str
 
 
 def tiled(score: Callable, geometry: Geometry) -> Callable:

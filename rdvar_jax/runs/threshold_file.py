@@ -1,15 +1,26 @@
 """`threshold.json` of a run: the score above which an image is defective."""
 
-import json
-import math
+from pathlib import Path
 from typing import Any
 
 from rdvar_jax.errors import CheckpointError
 from rdvar_jax.runs.config import Config, flatten
 from rdvar_jax.runs.workdir import Workdir
+from rdvar_jax.sealed import NUMBER, Entries, Kept, read_sealed, refuse_unsealed
 from rdvar_jax.training.checkpoint import SavedStep
 
 RULE = "defective where score > threshold"
+ENTRIES = Entries(
+    {"threshold": NUMBER, "checkpoint_sha256": str, "step": int, "score": dict},
+    old=frozenset(
+        "rule method target_fpr quantile fpr_bound confidence split num_images num_above "
+        "scores_sha256 checkpoint".split()
+    ),
+)
+WAY_OUT = (
+    "run rdvar threshold, which chooses and writes it again, or remove it and give --threshold to "
+    "rdvar predict or rdvar export."
+)
 
 
 def read_threshold(
@@ -27,18 +38,11 @@ def read_threshold(
         CheckpointError: the file is damaged, or belongs to another state or other score settings.
     """
     path = workdir.threshold(checkpoint)
-    try:
-        value = json.loads(path.read_text())
-        threshold = float(value["threshold"])
-        made_with = value["checkpoint_sha256"], value["score"], value["step"]
-        if not math.isfinite(threshold):
-            raise ValueError("not finite")
-    except FileNotFoundError:
+    kept = read_threshold_file(path)
+    if kept is None:
         return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(
-            f"{path} cannot be read; run rdvar threshold again, or remove the file."
-        ) from error
+    value = kept.value
+    made_with = value["checkpoint_sha256"], value["score"], value["step"]
     if made_with[0] != saved.sha256:
         raise CheckpointError(
             f"{path} belongs to the state of step {made_with[2]}, not to this one of step "
@@ -49,7 +53,22 @@ def read_threshold(
             f"{path} was made with the settings {made_with[1]}, now {score_settings(config)}; "
             "run rdvar threshold with the new settings, or restore the old ones."
         )
+    # A state whose manifest is sealed had its threshold chosen by a version that seals it.
+    if saved.is_sealed and not kept.is_sealed:
+        refuse_unsealed(path, WAY_OUT)
     return value
+
+
+def read_threshold_file(path: Path) -> Kept | None:
+    """Reads a threshold of any state; None if there is none.
+
+    Raises:
+        CheckpointError: the file is damaged, or was edited.
+    """
+    try:
+        return read_sealed(path, ENTRIES, WAY_OUT)
+    except FileNotFoundError:
+        return None
 
 
 def score_settings(config: Config) -> dict[str, Any]:

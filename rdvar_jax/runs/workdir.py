@@ -9,13 +9,21 @@ from pathlib import Path
 from typing import Any
 
 from rdvar_jax.errors import CheckpointError, ConfigError
-from rdvar_jax.files import write_text
+from rdvar_jax.files import make_folder, write_text
 from rdvar_jax.runs.config import (
     Config,
     config_from_json,
     default_config,
     determining_settings,
     with_full_scale,
+)
+from rdvar_jax.sealed import DamagedFile, Entries, read_sealed, refuse_unsealed, write_sealed
+
+# Sections and settings that are not there take their defaults, and unknown ones are refused.
+ENTRIES = Entries({})
+WAY_OUT = (
+    "restore it from a copy, or remove it and run the same rdvar train command again, which writes "
+    "it anew; settings are changed on the command line, such as --config.score.sigma=6."
 )
 
 
@@ -88,7 +96,7 @@ def open_workdir(folder: Path, config: Config) -> Workdir:
     if workdir.config.exists():
         return enter_workdir(folder, config)
     try:
-        workdir.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(workdir.folder)
         save_config(workdir, config)
     except OSError as error:
         raise CheckpointError(
@@ -114,7 +122,7 @@ def save_config(workdir: Workdir, config: Config) -> None:
     """Writes `config.json`, without the settings of a single process."""
     values = json.loads(config.to_json())
     del values["distributed"]
-    write_text(workdir.config, json.dumps(values, indent=2) + "\n")
+    write_sealed(workdir.config, values)
 
 
 def refuse_other_settings(saved: dict[str, Any], now: dict[str, Any], where: str) -> None:
@@ -143,17 +151,25 @@ def load_config(workdir: Workdir) -> Config:
     """Reads `config.json`.
 
     Raises:
-        ConfigError: it is missing or cannot be read.
+        ConfigError: it is missing.
+        CheckpointError: it is damaged, was edited, or cannot be read.
     """
+    path = workdir.config
     try:
-        return config_from_json(workdir.config.read_text())
+        return config_from_json(json.dumps(read_sealed(path, ENTRIES, WAY_OUT).value))
     except OSError as error:
         raise ConfigError(
-            f"{workdir.config} cannot be read ({error.strerror}); --workdir must be a folder made "
-            "by `rdvar train` that all processes of a job can see."
+            f"{path} cannot be read ({error.strerror}); --workdir must be a folder made by `rdvar "
+            "train` that all processes of a job can see."
         ) from error
     except ConfigError as error:
-        raise ConfigError(f"{workdir.config} is damaged: {error}; restore the file.") from error
+        raise DamagedFile(path, error, WAY_OUT) from error
+
+
+def refuse_unsealed_config(workdir: Workdir) -> None:
+    """Refuses a `config.json` without a seal, for a run whose states were saved with one."""
+    if not read_sealed(workdir.config, ENTRIES, WAY_OUT).is_sealed:
+        refuse_unsealed(workdir.config, WAY_OUT)
 
 
 def write_skipped(path: Path, skipped: Iterable[tuple[str, str]]) -> None:

@@ -18,8 +18,8 @@ from jax import export
 from rdvar_jax.data.pixels.geometry import Geometry
 from rdvar_jax.data.pixels.reading import MAX_PIXELS, Reading
 from rdvar_jax.data.pixels.set_remarks import SetRemarks
-from rdvar_jax.devices.parallel import compiled
-from rdvar_jax.errors import BundleError
+from rdvar_jax.devices.compiler import compiled
+from rdvar_jax.errors import BundleError, CompilerError
 from rdvar_jax.serving.archive import PROGRAM, WEIGHTS, read_bundle
 from rdvar_jax.serving.pictures import as_pictures, to_pixels
 
@@ -114,6 +114,7 @@ class Detector:
         Raises:
             BundleError: the file is damaged, changed, not a bundle, of a newer format, or cannot be
               run by this version of JAX or on this device.
+            CompilerError: this version of JAX computes wrong numbers on this computer.
         """
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, not {batch_size}")
@@ -122,6 +123,8 @@ class Detector:
         try:
             weights = safetensors.numpy.load(members[WEIGHTS])
             return cls(manifest, members[PROGRAM], weights, batch_size, max_pixels)
+        except CompilerError:
+            raise
         # Everything: the hashes are right, so the program is from another JAX or for other
         # devices, which jax.export reports with many kinds of exceptions.
         except Exception as error:

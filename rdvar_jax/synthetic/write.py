@@ -15,6 +15,7 @@ from tqdm import tqdm
 from rdvar_jax.data.loading.threads import num_usable_cpus
 from rdvar_jax.data.sets.records import GOOD
 from rdvar_jax.errors import ConfigError, DataError
+from rdvar_jax.files import publish_folder
 from rdvar_jax.synthetic.picture import CATEGORIES, DEFECTS, MIN_SIZE, render
 
 RECIPE = 1
@@ -153,7 +154,7 @@ def generate(
         (partial / RECORD).write_bytes(plan.record())
         if root.is_dir():
             root.rmdir()  # it is empty, or this fails
-        partial.rename(root)
+        publish_folder(partial, root)
 
 
 def _is_done(root: Path, plan: _Plan) -> bool:

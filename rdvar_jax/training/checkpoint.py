@@ -2,19 +2,17 @@
 
 Orbax silently restores a bit-flipped file and does not fall back from a truncated one. So each
 step's folder holds `manifest.json` with the sha256 of every file in it and with the run's
-provenance; a step without a manifest was not completely written. Only this module uses orbax.
+provenance. A folder gets its name once all that is in it is on disk, so a step is whole, damaged,
+or not there. Only this module uses orbax.
 
 With several processes each holds the whole state. So the main one saves alone and each restores
 by itself from host arrays; orbax's coordination would only write the same single copy.
 """
 
-import hashlib
-import json
+import itertools
 import logging
 import os
 import shutil
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,40 +22,21 @@ import orbax.checkpoint as ocp
 
 from rdvar_jax.devices.processes import barrier, is_main_process
 from rdvar_jax.errors import CheckpointError
-from rdvar_jax.files import write_json
+from rdvar_jax.files import make_folder, publish_folder, sync_folder
+from rdvar_jax.training.manifest import (
+    MANIFEST,
+    SavedStep,
+    find_damage,
+    read_manifest,
+    write_manifest,
+)
 from rdvar_jax.training.step import TrainState
 
-MANIFEST = "manifest.json"
+UNFINISHED = ".unfinished"  # in the folder of checkpoints: what is being written or removed
 NUM_LATEST = 2
 CHECKPOINTS = ("latest", "best")
 
 logger = logging.getLogger("rdvar_jax")
-
-
-@dataclass(frozen=True)
-class SavedStep:
-    """Contents of a manifest.
-
-    Attributes:
-        step: completed steps.
-        epoch: completed epochs, fractional if the run was stopped within one; None if unknown
-            because it was trained elsewhere.
-        metrics: of that epoch; empty if the run was stopped within one.
-        provenance: everything that determines the trained parameters: settings, data, teacher.
-          Called "identity" in manifests up to 0.1.0.
-        files: sha256 of every file, by its path inside the step's folder.
-    """
-
-    step: int
-    epoch: float | None
-    metrics: dict[str, float]
-    provenance: dict[str, Any]
-    files: dict[str, str]
-
-    @property
-    def sha256(self) -> str:
-        """One hash for all files."""
-        return hashlib.sha256(json.dumps(sorted(self.files.items())).encode()).hexdigest()
 
 
 class Checkpoints:
@@ -101,7 +80,8 @@ class Checkpoints:
         provenance: dict[str, Any],
     ) -> None:
         step = int(state.step)
-        if (self.folder / str(step) / MANIFEST).exists():
+        folder, unfinished = self.folder / str(step), self.folder / UNFINISHED
+        if (folder / MANIFEST).exists():
             return
         options = ocp.CheckpointManagerOptions(
             create=False,
@@ -110,12 +90,15 @@ class Checkpoints:
             multiprocessing_options=_this_process_only(),
         )
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with ocp.CheckpointManager(self.folder, options=options) as manager:
+            if folder.exists():
+                self._set_aside(step, f"{MANIFEST} is missing")
+            shutil.rmtree(unfinished, ignore_errors=True)
+            make_folder(unfinished)
+            with ocp.CheckpointManager(unfinished, options=options) as manager:
                 manager.save(step, args=ocp.args.StandardSave(_as_dict(state)))
-            folder = self.folder / str(step)
-            saved = SavedStep(step, epoch, metrics, provenance, dict(_hash_files(folder)))
-            write_json(folder / MANIFEST, asdict(saved))
+            written = unfinished / str(step)
+            write_manifest(written, step, epoch, metrics, provenance)
+            publish_folder(written, folder)
             self._remove_old()
         except OSError as error:
             raise CheckpointError(
@@ -123,24 +106,38 @@ class Checkpoints:
                 f"({error.strerror or error}); free space or make the folder writable, then run "
                 "the same command again: earlier checkpoints are kept."
             ) from error
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
 
     def set_aside_unfinished(self) -> None:
-        """Removes partly written steps of a killed process and moves damaged steps away.
+        """Removes what a killed process was writing, and moves damaged steps away.
 
-        Call it before training resumes: orbax refuses to save a step whose folder exists.
+        Call it before training resumes: orbax refuses to save a step whose folder exists. A step
+        may be damaged in its manifest alone, so none is ever removed.
+
+        Raises:
+            CheckpointError: there are checkpoints, but none is intact. Nothing is moved then.
         """
-        for step in self._steps():
-            folder = self.folder / str(step)
-            if not (folder / MANIFEST).exists():
-                shutil.rmtree(folder)
-                continue
-            problem = _find_damage(folder)
+        shutil.rmtree(self.folder / UNFINISHED, ignore_errors=True)
+        problems = {}
+        for step, saved in self._ranked("latest"):
+            problem = self._find_damage(step, saved)
             if problem:
-                aside = self.folder.with_name("checkpoints_damaged") / str(step)
-                logger.warning("checkpoint %d is damaged (%s); moved to %s", step, problem, aside)
-                shutil.rmtree(aside, ignore_errors=True)
-                aside.parent.mkdir(exist_ok=True)
-                os.replace(folder, aside)
+                problems[step] = problem
+        if problems and len(problems) == len(self._steps()):
+            raise self._none_is_intact(problems)
+        for step, problem in problems.items():
+            self._set_aside(step, problem)
+
+    def _set_aside(self, step: int, problem: str) -> None:
+        damaged = self.folder.with_name("checkpoints_damaged")
+        make_folder(damaged)
+        names = itertools.chain([str(step)], (f"{step}_{number}" for number in itertools.count(2)))
+        aside = next(damaged / name for name in names if not (damaged / name).exists())
+        logger.warning("checkpoint %d is damaged (%s); moved to %s", step, problem, aside)
+        os.replace(self.folder / str(step), aside)
+        sync_folder(damaged)
+        sync_folder(self.folder)
 
     def restore(
         self, abstract_state: TrainState, checkpoint: str = "latest"
@@ -157,13 +154,12 @@ class Checkpoints:
         Raises:
             CheckpointError: there are checkpoints, but none is intact.
         """
-        problems = []
-        for saved in self._ranked(checkpoint):
-            folder = self.folder / str(saved.step)
-            problem = _find_damage(folder)
-            if problem:
-                logger.warning("checkpoint %d is damaged (%s); trying another", saved.step, problem)
-                problems.append(f"{folder}: {problem}")
+        problems = {}
+        for step, saved in self._ranked(checkpoint):
+            problem = self._find_damage(step, saved)
+            if problem or isinstance(saved, str):
+                logger.warning("checkpoint %d is damaged (%s); trying another", step, problem)
+                problems[step] = problem
                 continue
             with ocp.CheckpointManager(
                 self.folder,
@@ -171,34 +167,59 @@ class Checkpoints:
                     create=False, read_only=True, multiprocessing_options=_this_process_only()
                 ),
             ) as manager:
-                return _restore(manager, saved.step, abstract_state), saved
+                return _restore(manager, step, abstract_state), saved
         if problems:
-            raise CheckpointError(
-                f"no checkpoint in {self.folder} is intact ({'; '.join(problems)}); restore the "
-                "folder from a copy, or train again in another --workdir."
-            )
+            raise self._none_is_intact(problems)
         return None
 
     def find(self, checkpoint: str = "latest") -> SavedStep | None:
-        """Returns the manifest of the first checkpoint that `restore` would try, or None."""
-        return next(iter(self._ranked(checkpoint)), None)
+        """Returns the manifest of the first checkpoint that `restore` would try, or None.
 
-    def _ranked(self, checkpoint: str) -> list[SavedStep]:
-        saved = [
-            _read_manifest(self.folder / str(step))
-            for step in self._steps()
-            if (self.folder / str(step) / MANIFEST).exists()
-        ]
-        if checkpoint == "best":
-            saved = [s for s in saved if self._best_metric in s.metrics]
-            return sorted(saved, key=lambda s: self._rank(s.metrics), reverse=True)
-        return sorted(saved, key=lambda s: s.step, reverse=True)
+        Raises:
+            CheckpointError: there are checkpoints, but the manifest of none can be read.
+        """
+        ranked = self._ranked(checkpoint)
+        for _, saved in ranked:
+            if isinstance(saved, SavedStep):
+                return saved
+        if ranked:
+            raise self._none_is_intact({step: str(problem) for step, problem in ranked})
+        return None
+
+    def _ranked(self, checkpoint: str) -> list[tuple[int, SavedStep | str]]:
+        """Returns each step in the order of trying: its manifest, or what is wrong with that."""
+        found = [(step, read_manifest(self.folder / str(step))) for step in self._steps()]
+        if checkpoint == "latest":
+            return sorted(found, key=lambda pair: pair[0], reverse=True)
+        # Any step without a manifest may have been the best one, so these are named first.
+        ranked = [(step, saved) for step, saved in found if isinstance(saved, str)]
+        known = [saved for _, saved in found if isinstance(saved, SavedStep)]
+        known = [saved for saved in known if self._best_metric in saved.metrics]
+        known.sort(key=lambda saved: self._rank(saved.metrics), reverse=True)
+        return [*ranked, *((saved.step, saved) for saved in known)]
+
+    def _find_damage(self, step: int, saved: SavedStep | str) -> str | None:
+        return saved if isinstance(saved, str) else find_damage(self.folder / str(step), saved)
+
+    def _none_is_intact(self, problems: dict[int, str]) -> CheckpointError:
+        named = "; ".join(f"step {step}: {problem}" for step, problem in problems.items())
+        return CheckpointError(
+            f"no checkpoint in {self.folder} is intact ({named}); restore the folder from a copy, "
+            "or train again in another --workdir."
+        )
 
     def _remove_old(self) -> None:
-        # Not left to orbax: its best-of policy forgets the metrics of earlier processes.
-        keep = [*self._ranked("latest")[:NUM_LATEST], *self._ranked("best")[:1]]
-        for step in set(self._steps()) - {saved.step for saved in keep}:
-            shutil.rmtree(self.folder / str(step))
+        # Not left to orbax: its best-of policy forgets the metrics of earlier processes. A step
+        # with a damaged manifest stays.
+        known = {
+            step: saved for step, saved in self._ranked("latest") if isinstance(saved, SavedStep)
+        }
+        best = [step for step, _ in self._ranked("best") if step in known]
+        for step in set(known) - {*list(known)[:NUM_LATEST], *best[:1]}:
+            # Renamed first, so that a kill leaves no half of a step under its name.
+            removed = self.folder / UNFINISHED / f"{step}_removed"
+            os.replace(self.folder / str(step), removed)
+            shutil.rmtree(removed)
 
     def _rank(self, metrics: dict[str, float]) -> float:
         return self._sign * metrics[self._best_metric]
@@ -235,34 +256,3 @@ def _restore(manager: ocp.CheckpointManager, step: int, abstract_state: TrainSta
         return jax.make_array_from_callback(x.shape, x.sharding, lambda rows: value[rows])
 
     return TrainState(**jax.tree.map(put, target, values))
-
-
-def _hash_files(folder: Path) -> Iterator[tuple[str, str]]:
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.name != MANIFEST:
-            with path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-            yield path.relative_to(folder).as_posix(), digest
-
-
-def _read_manifest(folder: Path) -> SavedStep:
-    path = folder / MANIFEST
-    try:
-        entries = json.loads(path.read_text())
-        if "identity" in entries:  # up to 0.1.0
-            entries["provenance"] = entries.pop("identity")
-        return SavedStep(**entries)
-    except (OSError, ValueError, TypeError) as error:
-        raise CheckpointError(
-            f"{path} cannot be read ({error}); remove the folder {folder} to continue without it."
-        ) from error
-
-
-def _find_damage(folder: Path) -> str | None:
-    expected, found = _read_manifest(folder).files, dict(_hash_files(folder))
-    for name, digest in expected.items():
-        if name not in found:
-            return f"{name} is missing"
-        if found[name] != digest:
-            return f"{name} has changed since it was written"
-    return None

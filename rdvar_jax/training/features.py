@@ -12,7 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from rdvar_jax.devices.parallel import Parallel, compiled, made_once
+from rdvar_jax.devices.compiler import compiled
+from rdvar_jax.devices.parallel import Parallel, made_once
 from rdvar_jax.models.precision import compute_dtype, with_precision
 from rdvar_jax.models.teacher import Teacher, normalise
 

@@ -1,20 +1,22 @@
 """Metrics as JSON lines, and for TensorBoard if enabled."""
 
-import json
+import math
+import os
 from pathlib import Path
 from typing import Any
 
 from rdvar_jax.errors import ConfigError
 from rdvar_jax.files import write_text
+from rdvar_jax.sealed import read_sealed_lines, sealed_line
 
 
 class MetricsWriter:
-    """Appends to a JSON-lines file, one object per line, each with "kind" and "step".
+    """Appends to a file of sealed JSON lines, each with "kind" and "step".
 
     Args:
         path: the file. Lines past `step` are left from a run killed after its last checkpoint;
-          they are dropped, since these steps are repeated. None writes nothing, for all processes
-          but the main one.
+          they are dropped, since these steps are repeated; damaged lines too, with a warning. None
+          writes nothing, for all processes but the main one.
         step: completed steps.
         tensorboard: folder for TensorBoard's event files, or None.
 
@@ -26,21 +28,27 @@ class MetricsWriter:
         self._file = self._tensorboard = None
         if path is None:
             return
-        kept = [line for line in read_lines(path) if line["step"] <= step]
-        write_text(path, "".join(json.dumps(line) + "\n" for line in kept))
+        kept = [text for text, line in read_sealed_lines(path) if line["step"] <= step]
+        write_text(path, "".join(kept))
         self._file = path.open("a")
         self._tensorboard = _open_tensorboard(tensorboard, step) if tensorboard else None
 
     def write(self, kind: str, step: int, values: dict[str, Any]) -> None:
-        """Writes and flushes one line."""
+        """Writes and flushes one line; numbers that are not finite become null, as in JSON."""
         if self._file is None:
             return
-        self._file.write(json.dumps({"kind": kind, "step": step, **values}) + "\n")
+        values = {name: _json_value(value) for name, value in values.items()}
+        self._file.write(sealed_line({"kind": kind, "step": step, **values}))
         self._file.flush()
         if self._tensorboard is not None:
             for name, value in values.items():
                 if isinstance(value, int | float):
                     self._tensorboard.add_scalar(f"{kind}/{name}", value, step)
+
+    def sync(self) -> None:
+        """Syncs the lines to disk, before a checkpoint that they lead to is saved."""
+        if self._file is not None:
+            os.fsync(self._file.fileno())
 
     def close(self) -> None:
         if self._file is not None:
@@ -55,6 +63,10 @@ class MetricsWriter:
         self.close()
 
 
+def _json_value(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def _open_tensorboard(folder: Path, step: int):
     try:
         from tensorboardX import SummaryWriter
@@ -67,13 +79,5 @@ def _open_tensorboard(folder: Path, step: int):
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """Reads the complete lines of the file; none if it is missing."""
-    if not path.exists():
-        return []
-    lines = []
-    for text in path.read_text().splitlines():
-        try:
-            lines.append(json.loads(text))
-        except ValueError:
-            pass  # a line cut off by a kill
-    return lines
+    """Reads the intact lines of the file; none if it is missing."""
+    return [line for _, line in read_sealed_lines(path)]

@@ -15,7 +15,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from rdvar_jax.errors import WeightsError
-from rdvar_jax.files import replacing
+from rdvar_jax.files import cache_folder, expanded, replacing, user_cache_folder
 
 BASE_URL = "https://download.pytorch.org/models/"
 TIMEOUT_SECONDS = 30.0  # without data, not in total
@@ -90,22 +90,13 @@ def fetch(arch: str) -> Path:
 
 def cache_dir() -> Path:
     """Returns `$RDVAR_CACHE/weights`, or `rdvar_jax/weights` in `$XDG_CACHE_HOME` or `~/.cache`."""
-    own = os.environ.get("RDVAR_CACHE")
-    return _expanded(own) / "weights" if own else _user_cache_dir() / "rdvar_jax" / "weights"
+    return cache_folder() / "weights"
 
 
 def _torch_cache_dir() -> Path:
     own = os.environ.get("TORCH_HOME")
-    root = _expanded(own) if own else _user_cache_dir() / "torch"
+    root = expanded(own) if own else user_cache_folder() / "torch"
     return root / "hub" / "checkpoints"
-
-
-def _user_cache_dir() -> Path:
-    return _expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
-
-
-def _expanded(path: str) -> Path:
-    return Path(os.path.expanduser(path))  # Path.expanduser raises without a home
 
 
 def sha256_of(path: Path) -> str:

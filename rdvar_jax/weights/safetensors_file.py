@@ -37,22 +37,38 @@ def read_safetensors(
         WeightsError: the file is missing, unreadable, damaged or holds a dtype that numpy lacks.
     """
     path = Path(path)
+    return parse_safetensors(path, read_file(path, "check its permissions"))
+
+
+def read_file(path: Path, way_out: str) -> bytes:
+    """Reads a file whole.
+
+    Raises:
+        WeightsError: it is missing or cannot be read; `way_out` says what to do about the latter.
+    """
     try:
         if path.exists() and not path.is_file():
             raise WeightsError(f"{path} is not a file; give the path of a safetensors file")
-        raw_tensors = safetensors.deserialize(path.read_bytes())
-        # The library's numpy reader fails on bfloat16, so only the metadata is taken from it.
-        with safetensors.safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
+        return path.read_bytes()
     except FileNotFoundError:
         raise WeightsError(f"{path} does not exist; check the path of the weight file") from None
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        raise WeightsError(f"{path} cannot be opened ({reason}); check its permissions") from error
-    except (safetensors.SafetensorError, ValueError) as error:
+        raise WeightsError(f"{path} cannot be opened ({reason}); {way_out}") from error
+
+
+def parse_safetensors(
+    path: Path, content: bytes, way_out: str = "download or copy it again"
+) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Parses the content of the file `path`; see `read_safetensors`."""
+    try:
+        raw_tensors = safetensors.deserialize(content)
+        length = int.from_bytes(content[:8], "little")
+        # The library's numpy reader fails on bfloat16, and only that one returns the metadata.
+        metadata = json.loads(content[8 : 8 + length]).get("__metadata__") or {}
+    except (safetensors.SafetensorError, ValueError, RecursionError) as error:
         raise WeightsError(
-            f"{path} is not a complete safetensors file ({printable(error)}); download or copy "
-            "it again"
+            f"{path} is not a complete safetensors file ({printable(error)}); {way_out}"
         ) from error
     tensors = {name: _to_array(path, name, tensor) for name, tensor in raw_tensors}
     return tensors, metadata

@@ -89,7 +89,7 @@ def test_examples_are_understood(command):
         (["--print_completion=dos"], "argument --print_completion: invalid choice"),
         (["prepare", "--source=synthetic"], "--source synthetic needs --output FOLDER."),
         (["prepare", "--source=tfds"], "--source tfds needs --manual_dir FOLDER and --data_dir"),
-        (["train", "--config=no.py:a", "--workdir=W"], "--config no.py cannot be read (no such"),
+        (["train", "--config=no.py:a", "--workdir=W"], "--config no.py: there is no such file and"),
     ],
 )
 def test_wrong_arguments_are_one_sentence(args, sentence, capsys):

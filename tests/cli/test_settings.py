@@ -153,6 +153,46 @@ def test_other_words_stay_in_their_order():
 
 
 @pytest.mark.parametrize(
+    ("text", "arch", "category"),
+    [("wrn50", "wide_resnet50_2", ""), ("resnet18:bottle", "resnet18", "bottle")],
+)
+def test_a_preset_needs_no_file(text, arch, category, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = read_config(text, [])
+    assert (config.teacher.arch, config.data.category) == (arch, category)
+    assert config.is_locked
+
+
+def test_a_file_with_the_name_of_a_preset_is_named_with_its_folder(tmp_path, monkeypatch):
+    (tmp_path / "demo").write_text(
+        "from rdvar_jax.config import preset\n"
+        "def get_config(category=''):\n"
+        "    config = preset('demo', category)\n"
+        "    config.train.epochs = 1\n"
+        "    return config\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    assert read_config("demo:nut", []).train.epochs == 60
+    assert read_config("./demo:nut", []).train.epochs == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "way_out"),
+    [
+        ("resnet", "did you mean resnet18?"),
+        ("nowhere.py:tile", "the presets are wrn50, resnet18, demo, smoke."),
+    ],
+)
+def test_a_config_that_does_not_exist_suggests_presets(text, way_out):
+    with pytest.raises(ConfigError) as error:
+        read_config(text, [])
+    name = text.split(":")[0]
+    assert (
+        str(error.value) == f"--config {name}: there is no such file and no such preset; {way_out}"
+    )
+
+
+@pytest.mark.parametrize(
     ("text", "file", "category"),
     [
         ("configs/x.py", "configs/x.py", None),
@@ -172,7 +212,7 @@ def test_a_drive_letter_is_no_config_file(text, file, category, monkeypatch):
         settings_module, "load_config_file", lambda *args: calls.append(args) or default_config()
     )
     read_config(text, [])
-    assert calls == [(Path(file), *([] if category is None else [category]))]
+    assert calls == [(file, *([] if category is None else [category]))]
 
 
 def test_a_config_file_and_its_settings():

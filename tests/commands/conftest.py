@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from made_once import made_once
 from rdvar_process import Rdvar
+from write_order import WriteOrder
 
 # Three good images are enough for it: the threshold is the highest of their scores.
 TARGET = ("--target=0.4", "--confidence=0.75")
@@ -52,15 +53,19 @@ def finished(rdvar, tmp_path_factory) -> FinishedRun:
             "export": (*run, "--output", exports / "part.rdvar"),
             "onnx": (*run, "--output", exports / "part.onnx", "--format", "onnx"),
         }
-        said = {}
+        said, order = {}, WriteOrder(folder)
         for name, args in commands.items():
             command = {"train": (), "onnx": ("export",)}.get(name, (name,))
-            done = rdvar.run(*command, *args)
+            with order:
+                done = rdvar.run(*command, *args)
             assert done.returncode == 0, done.stderr
             said[name] = vars(done)
             if name == "train":
                 shutil.copytree(workdir, folder / "trained")
         (folder / "said.json").write_text(json.dumps(said))
+        (folder / "write_order.json").write_text(
+            json.dumps({"renamed": order.renamed, "problems": order.problems})
+        )
 
     folder = made_once(tmp_path_factory, "finished", make)
     said = json.loads((folder / "said.json").read_text())

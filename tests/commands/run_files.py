@@ -26,4 +26,4 @@ def read_lines(path: Path, *left_out: str) -> list[dict]:
 
 def metrics_lines(workdir: Path) -> list[dict]:
     """The lines of a run's metrics.jsonl, without what is of the clock."""
-    return read_lines(workdir / "metrics.jsonl", "images_per_second", "data_wait")
+    return read_lines(workdir / "metrics.jsonl", "images_per_second", "data_wait", "sha256")

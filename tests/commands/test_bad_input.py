@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from rdvar_process import REPOSITORY, assert_one_sentence
+from resealed import seal_again
 from safetensors.numpy import load_file, save_file
 
 
@@ -164,9 +165,8 @@ def test_a_run_of_another_configuration(rdvar, trained, copy_of):
 def test_a_checkpoint_of_another_configuration(rdvar, trained, copy_of):
     # The config file agrees; the checkpoints come from elsewhere.
     workdir = copy_of(trained)
-    config = json.loads((workdir / "config.json").read_text())
-    config["teacher"]["stem_width"] = 8
-    (workdir / "config.json").write_text(json.dumps(config))
+    teacher = json.loads((workdir / "config.json").read_text())["teacher"]
+    seal_again(workdir / "config.json", teacher={**teacher, "stem_width": 8})
     (workdir / "teacher.safetensors").unlink()
     before = folder_hash(workdir / "checkpoints")
     done = rdvar.train(workdir, "--config.teacher.stem_width=8")

@@ -10,6 +10,7 @@ import numpy as np
 import onnxruntime
 import pytest
 from rdvar_process import assert_one_sentence
+from resealed import unsealed
 from run_files import read_scores
 
 from rdvar_jax import Detector
@@ -39,7 +40,7 @@ def test_a_bundle_scores_as_evaluation_does(finished, workdir, toy_root):
     detector = Detector.load(path, sha256=sha256)
     found = detector.predict(images)
     np.testing.assert_allclose(found.scores, list(expected.values()), rtol=1e-5)
-    stored = json.loads((workdir / "threshold.json").read_text())
+    stored = unsealed(workdir / "threshold.json")
     assert found.threshold == stored["threshold"]
     assert np.array_equal(found.verdicts, found.scores > np.float32(stored["threshold"]))
     assert 0 < found.verdicts.sum() < 7
@@ -68,7 +69,7 @@ def test_an_onnx_model_scores_as_evaluation_does(finished, workdir, toy_root):
     np.testing.assert_allclose(scores, list(expected.values()), rtol=1e-5)
     assert maps.shape == (7, 32, 32)
     about = json.loads(session.get_modelmeta().custom_metadata_map["rdvar"])
-    assert about["threshold"] == json.loads((workdir / "threshold.json").read_text())
+    assert about["threshold"] == unsealed(workdir / "threshold.json")
     assert about["image"]["height"] == 32 and about["run"]["step"] == 20
 
 

@@ -4,6 +4,7 @@ import json
 import signal
 import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -140,6 +141,43 @@ def test_two_processes_train_as_one_does(rdvar, alone, tmp_path, mode):
     assert_same_run(job.workdir, alone)
     config = json.loads((job.workdir / "config.json").read_text())
     assert "distributed" not in config  # evaluation is one process
+
+
+# Sums of three, of which XLA's own options get each device's last one wrong (jax-ml/jax#39103).
+SUMS = """
+import sys, jax, numpy as np
+from rdvar_jax.devices.parallel import Parallel
+from rdvar_jax.devices.processes import all_devices
+address, process, mode = sys.argv[1:]
+jax.distributed.initialize(address, 2, int(process))
+parallel, rows = Parallel(mode, tuple(all_devices())), 4 * 32769
+def sums(x):
+    return jax.vmap(lambda row: ((jax.numpy.eye(3, dtype=x.dtype) @ row) ** 2).sum())(x)
+values = np.arange(3.0 * rows, dtype=np.float32).reshape(rows, 3)
+found = parallel.wrap(sums, split=[True], split_output=True)(parallel.shard_batch(values))
+right = (values.astype(np.float64) ** 2).sum(1)
+assert len(found.addressable_shards) == 2 and parallel.spans_processes
+for shard in found.addressable_shards:
+    np.testing.assert_allclose(shard.data, right[shard.index], rtol=1e-6)
+"""
+
+
+@pytest.mark.slow  # two processes, since one cannot have the devices of two
+@pytest.mark.parametrize("mode", ["pmap", "shard_map"])
+def test_both_modes_have_the_compilers_options(rdvar, mode):
+    address = f"localhost:{free_port()}"
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", SUMS, address, str(index), mode],
+            env=environment(rdvar),
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for index in range(2)
+    ]
+    for process in processes:
+        _, error = process.communicate(timeout=100)
+        assert process.returncode == 0, error
 
 
 @pytest.mark.slow

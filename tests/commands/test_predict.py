@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from rdvar_process import assert_one_sentence
+from resealed import seal_again
 from run_files import read_lines, read_rows, read_scores
 
 from rdvar_jax.report.prediction import save_heat_map
@@ -69,16 +70,17 @@ def test_heat_maps_have_the_scale_of_the_evaluation(evaluated, predicted, toy_ro
 
 
 def test_without_an_evaluation_of_this_state_the_scale_is_that_of_the_images(
-    rdvar, trained, copy_of, predicted, toy_root, tmp_path
+    rdvar, trained, evaluated, copy_of, predicted, toy_root, tmp_path
 ):
     workdir = copy_of(trained)
+    shutil.copy(evaluated / "results.json", workdir)
     stale = {"checkpoint_sha256": "0" * 64, "color_scale": [0.0, 1.0]}  # of an earlier state
-    (workdir / "results.json").write_text(json.dumps(stale))
+    seal_again(workdir / "results.json", **stale)
     done = predict(rdvar, workdir, tmp_path / "out", "--input", toy_root / "tile" / "test" / "spot")
     assert done.returncode == 0, done.stderr
     assert "has no colour scale of this state" in done.stderr
     pictures = [f"{kind}/00{i}.png" for kind in ("heat_maps", "overlays") for i in range(4)]
-    assert files(tmp_path / "out") == [*pictures, "scores.csv", "scores.jsonl"]
+    assert files(tmp_path / "out") == [*pictures, "prediction.json", "scores.csv", "scores.jsonl"]
     maps = np.stack([np.load(predicted / "maps" / "spot" / f"00{i}.npy") for i in range(4)])
     tiles = slice(28, 284)  # the rows of the tiles
     for i in range(4):
@@ -132,7 +134,7 @@ def test_any_files_and_folders_in_any_batches(rdvar, evaluated, toy_root, tmp_pa
     for name, original in same.items():
         assert scores[name] == pytest.approx(expected[original], rel=1e-5)
     assert np.isfinite(scores["deep folder/größe/long.png"])
-    assert files(output) == ["scores.csv", "scores.jsonl"]
+    assert files(output) == ["prediction.json", "scores.csv", "scores.jsonl"]
 
 
 def test_an_unreadable_image_leaves_nothing_behind(rdvar, trained, evaluated, toy_root, tmp_path):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from rdvar_process import assert_one_sentence
+from resealed import seal_again
 
 from rdvar_jax.commands.report import write_report
 from rdvar_jax.errors import UserError
@@ -44,10 +45,9 @@ def test_the_page_says_what_the_files_hold(finished, run, copy_of, tmp_path):
 
 def test_a_threshold_of_another_state_is_not_shown(run, copy_of):
     workdir = Workdir(copy_of(run))
-    stored = json.loads((run / "threshold.json").read_text())
     assert "None chosen yet" not in write_report(workdir).read_text()
     for change in ({"checkpoint_sha256": "0"}, {"score": {"score.sigma": 2.0}}):
-        (workdir.folder / "threshold.json").write_text(json.dumps({**stored, **change}))
+        seal_again(workdir.folder / "threshold.json", **change)
         page = write_report(workdir).read_text()
         assert "None chosen yet" in page and "oracle" in page
 
@@ -62,7 +62,7 @@ def test_what_cannot_be_reported_is_one_sentence(rdvar, trained, run, copy_of, t
     scores.write_text(scores.read_text().replace("spot", "spit"))
     assert f"{scores} is not of the last evaluation; run rdvar evaluate" in refused(folder)
     (folder / "evaluation.json").write_text('{"half')
-    assert "evaluation.json is damaged; run rdvar evaluate" in refused(folder)
+    assert "evaluation.json is damaged or was edited (it is not JSON" in refused(folder)
     assert (folder / "report.html").read_text() == "old"
     assert "config.json" in refused(tmp_path)
     nowhere = tmp_path / "no" / "page.html"

@@ -27,12 +27,12 @@ def write_and_signal(self, kind, step, values):
 MetricsWriter.write = write_and_signal
 """
 
-# Kills the process when the files of step 10's checkpoint are there and its manifest is not.
+# Kills the process when step 10's checkpoint is written and has not got its name.
 IN_A_SAVE = """
 import os, signal
 replace = os.replace
 def replace_or_die(source, destination, **options):
-    if str(destination).endswith("checkpoints/10/manifest.json"):
+    if str(destination).endswith("checkpoints/10"):
         os.kill(os.getpid(), signal.SIGKILL)
     replace(source, destination, **options)
 os.replace = replace_or_die
@@ -67,7 +67,7 @@ def test_stopped_and_killed_and_started_again(rdvar, trained, tmp_path, monkeypa
     killed = rdvar.process(*args, before=IN_A_SAVE)  # a process, to be killed
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert f"resuming from step {saved} " in killed.stderr
-    assert (workdir / "checkpoints" / "10").is_dir()
+    assert (workdir / "checkpoints" / ".unfinished" / "10" / "manifest.json").is_file()
     assert metrics_lines(workdir)[-1]["step"] == 10  # to be dropped and written again
 
     # Ctrl-C can come to the tests' own process: if it is not caught, it is an exit code too.

@@ -1,5 +1,6 @@
 """What prediction and watching share, without a trained run."""
 
+import dataclasses
 import errno
 import json
 import logging
@@ -20,6 +21,7 @@ from rdvar_jax.errors import CheckpointError, ConfigError, DataError
 from rdvar_jax.runs.config import default_config
 from rdvar_jax.runs.threshold_file import score_settings
 from rdvar_jax.runs.workdir import Workdir
+from rdvar_jax.sealed import write_sealed
 from rdvar_jax.training.checkpoint import SavedStep
 
 SAVED = SavedStep(7, 1.0, {}, {}, {"a": "0"})
@@ -42,7 +44,7 @@ def workdir(tmp_path) -> Workdir:
 def test_the_run_gives_the_thresholds_that_were_not_given(workdir, given, expected):
     config = default_config()
     stored = {"threshold": 0.25, "checkpoint_sha256": SAVED.sha256, "step": 7}
-    workdir.threshold("best").write_text(json.dumps({**stored, "score": score_settings(config)}))
+    write_sealed(workdir.threshold("best"), {**stored, "score": score_settings(config)})
     assert complete_thresholds(given, config, workdir, "best", SAVED) == expected
 
 
@@ -68,14 +70,22 @@ def test_the_colour_scale_is_that_of_the_same_state(workdir, caplog):
         assert find_scale(workdir, "latest", SAVED) is None
     assert f"{path} has no colour scale of this state" in caplog.text
     results = {"checkpoint_sha256": SAVED.sha256, "color_scale": [0.125, 2]}
-    path.write_text(json.dumps(results))
+    results |= {"metrics": {}, "thresholds": {}, "step": 7}
+    write_sealed(path, results)
     assert find_scale(workdir, "latest", SAVED) == (0.125, 2.0)
-    path.write_text(json.dumps({**results, "checkpoint_sha256": "0"}))
+    write_sealed(path, {**results, "checkpoint_sha256": "0"})
     assert find_scale(workdir, "latest", SAVED) is None
+    old = dataclasses.replace(SAVED, is_sealed=False)  # a run of an earlier version
+    path.write_text(json.dumps(results))
+    assert find_scale(workdir, "latest", old) == (0.125, 2.0)
     for damaged in ("{", "[]", json.dumps({**results, "color_scale": [1]})):
         path.write_text(damaged)
-        with pytest.raises(CheckpointError, match="results.json cannot be read"):
-            find_scale(workdir, "latest", SAVED)
+        for saved in (SAVED, old):
+            with pytest.raises(CheckpointError, match=r"results\.json is damaged .*; it holds"):
+                find_scale(workdir, "latest", saved)
+    path.write_text(json.dumps(results))
+    with pytest.raises(CheckpointError, match="its sha256 was removed"):
+        find_scale(workdir, "latest", SAVED)
 
 
 def test_the_output_is_a_folder_of_its_own(tmp_path):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from rdvar_process import assert_one_sentence
+from resealed import seal_again
 from run_files import read_rows
 
 from rdvar_jax.commands.threshold import _good_images, _scores
@@ -52,7 +53,7 @@ def test_the_file_the_evaluation_and_another_state(rdvar, finished, run):
 
     # Scores of another blur are other scores; so are those of another state.
     assert_one_sentence(rdvar.evaluate(run, "--config.score.sigma=2"), "threshold.json", "sigma")
-    (run / "threshold.json").write_text(json.dumps({**found, "checkpoint_sha256": "0"}))
+    seal_again(run / "threshold.json", checkpoint_sha256="0")
     assert_one_sentence(rdvar.evaluate(run), "threshold.json", "rdvar threshold again")
 
 

@@ -24,7 +24,6 @@ def blocks(language: str) -> list[str]:
 
 @pytest.mark.slow
 def test_every_command_does_what_the_page_says(rdvar, tmp_path):
-    (tmp_path / "configs").symlink_to(REPOSITORY / "configs")
     environment = {
         **rdvar.environment,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",

@@ -21,6 +21,7 @@ from rdvar_jax.runs.config import (
     resolved,
     stages,
 )
+from rdvar_jax.runs.presets import PRESETS, preset
 from rdvar_jax.runs.recipe import Recipe
 from rdvar_jax.runs.workdir import refuse_other_settings
 from rdvar_jax.training.losses import RDVarLoss
@@ -294,3 +295,17 @@ def test_config_files_take_a_category_and_say_how_they_are_run(path, toy_root):
     assert config.data.category == "tile"
     assert f"rdvar train --config configs/{path.name}:" in module.__doc__
     assert "rdvar evaluate --workdir" in module.__doc__
+    name = path.stem.removeprefix("mvtec_")
+    assert name in PRESETS and module.get_config().to_json() == preset(name).to_json()
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_say_how_they_are_run(name):
+    documentation = importlib.import_module(f"rdvar_jax.runs.presets.{name}").__doc__
+    assert f"rdvar train --config {name}:" in documentation
+    assert "rdvar evaluate --workdir" in documentation
+
+
+def test_an_unknown_preset_names_those_that_exist():
+    with pytest.raises(ValueError, match="'wrn'; there are wrn50, resnet18, demo, smoke"):
+        preset("wrn")

@@ -17,7 +17,7 @@ class Saved:
     """Checkpoints of one state that holds nothing but what it says of itself."""
 
     def __init__(self, provenance: dict):
-        self.step = SavedStep(7, 1.0, {}, provenance, {})
+        self.step = SavedStep(7, 1.0, {}, provenance, {}, is_sealed=False)
 
     def find(self, which: str = "latest") -> SavedStep:
         return self.step
@@ -57,7 +57,9 @@ def test_the_settings_of_scoring_reach_the_scorer(run, monkeypatch):
     config = run.config
     config.score.update(sigma=2.5, batch_size=3)
     config.compute.precision, config.data.image_size = "bfloat16", 64
-    found = SimpleNamespace(model="the model", saved="its step", teacher_sha256="its teacher")
+    found = SimpleNamespace(
+        model="the model", saved="its step", teacher_sha256="", teacher_source_sha256=""
+    )
     monkeypatch.setattr(Run, "load", lambda self, checkpoint: found)
     monkeypatch.setattr(run_module, "make_scorer", lambda *args, **options: (args, options))
     args, options = run.load_scorer().score

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 from narrow import THRESHOLD, scored
 from PIL import Image
+from wrong_compiler import compiler_with_wrong_sums
 
 import rdvar_jax
 from rdvar_jax import Detector
 from rdvar_jax.data.pixels.decode import decode_image
 from rdvar_jax.data.pixels.geometry import MODES, Geometry
-from rdvar_jax.errors import BundleError, DataError
+from rdvar_jax.errors import BundleError, CompilerError, DataError
 from rdvar_jax.scoring.maps import SIGMA
 from rdvar_jax.serving.archive import PROGRAM, WEIGHTS, read_bundle, write_bundle
 from rdvar_jax.serving.program import export_program
@@ -211,6 +212,12 @@ def test_another_kind_of_device_is_refused(bundle, monkeypatch):
 def test_the_batch_size_is_checked(bundle):
     with pytest.raises(ValueError, match="batch_size"):
         Detector.load(bundle, batch_size=0)
+
+
+def test_a_wrong_compiler_is_not_taken_for_a_wrong_bundle(bundle):
+    sentence = r"jax \S+ with .* wrong numbers on cpu .*sums of rows: .* is right.*install another"
+    with compiler_with_wrong_sums(), pytest.raises(CompilerError, match=sentence):
+        Detector.load(bundle)
 
 
 def test_the_program_holds_no_weights_and_names_no_place(bundle, weights):

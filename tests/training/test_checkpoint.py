@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import shutil
 
 import jax
@@ -11,7 +12,7 @@ import pytest
 from jax.sharding import SingleDeviceSharding
 
 from rdvar_jax.errors import CheckpointError
-from rdvar_jax.training.checkpoint import MANIFEST, Checkpoints
+from rdvar_jax.training.checkpoint import MANIFEST, UNFINISHED, Checkpoints
 from rdvar_jax.training.step import TrainState, build_optimiser, init_state
 
 TX = build_optimiser(0.1, 0.5, 0.999)
@@ -146,22 +147,130 @@ def test_all_damaged_is_one_sentence(checkpoints):
         checkpoints.restore(abstract())
 
 
-def test_a_save_that_was_cut_off_is_not_taken_for_a_checkpoint(checkpoints):
+def test_a_save_that_was_cut_off_is_not_taken_for_a_checkpoint(checkpoints, monkeypatch):
     save(checkpoints, 10)
-    save(checkpoints, 20)
-    (checkpoints.folder / "20" / MANIFEST).unlink()  # killed just before the manifest
-    shutil.copytree(checkpoints.folder / "10", checkpoints.folder / "30.orbax-checkpoint-tmp")
+    replace, rmtree = os.replace, shutil.rmtree
+
+    def die(source, target):  # at the last moment, and nothing is cleaned up
+        if str(target).endswith("/20"):
+            raise KeyboardInterrupt
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", die)
+    monkeypatch.setattr(shutil, "rmtree", lambda *args, **options: None)
+    with pytest.raises(KeyboardInterrupt):
+        save(checkpoints, 20)
+    monkeypatch.undo()
+    unfinished = checkpoints.folder / UNFINISHED
+    assert (unfinished / "20" / MANIFEST).exists() and rmtree is shutil.rmtree
     assert restored_step(checkpoints) == 10
     checkpoints.set_aside_unfinished()
+    assert not unfinished.exists()
     save(checkpoints, 20)
     assert restored_step(checkpoints) == 20
 
 
-def test_an_unreadable_manifest_is_one_sentence(checkpoints):
+def test_a_step_without_its_manifest_is_kept_and_named(checkpoints, caplog):
     save(checkpoints, 10)
+    save(checkpoints, 20)
+    content = tree_of(checkpoints.folder / "20")
+    for number in range(2):  # the second one does not replace the first
+        (checkpoints.folder / "20" / MANIFEST).unlink()
+        with caplog.at_level(logging.WARNING, "rdvar_jax"):
+            assert restored_step(checkpoints) == 10
+        assert "checkpoint 20 is damaged (manifest.json is missing); trying" in caplog.text
+        checkpoints.set_aside_unfinished()
+        aside = checkpoints.folder.parent / "checkpoints_damaged" / ("20", "20_2")[number]
+        assert {**tree_of(aside), MANIFEST: content[MANIFEST]} == content
+        save(checkpoints, 20)
+        content = tree_of(checkpoints.folder / "20")
+
+
+def test_a_manifest_that_vanishes_during_training_costs_no_checkpoint(checkpoints):
+    for step in (10, 20, 30):
+        save(checkpoints, step)
+    (checkpoints.folder / "20" / MANIFEST).unlink()
+    (checkpoints.folder / "30" / MANIFEST).unlink()
+    save(checkpoints, 30)
+    save(checkpoints, 40)
+    save(checkpoints, 50)
+    assert {p.name for p in checkpoints.folder.iterdir()} == {"20", "40", "50"}
+    assert (checkpoints.folder.parent / "checkpoints_damaged" / "30").is_dir()
+
+
+def tree_of(folder):
+    files = (p for p in folder.rglob("*") if p.is_file())
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in files}
+
+
+DAMAGED_MANIFESTS = {
+    "{": "it is not JSON: Expecting property name",
+    "": "it is empty",
+    "[1]": "it is not a JSON object",
+    "[" * 100_000: "it is nested too deeply",
+    '{"step": NaN}': "it holds NaN",
+    '{"step": 1e999}': "Out of range float",
+    '{"step": %s}' % ("9" * 5000): "it holds a number of 5000 digits",
+    '{"step": 10}': "epoch is missing",
+}
+
+
+@pytest.mark.parametrize(("text", "reason"), DAMAGED_MANIFESTS.items(), ids=range(8))
+def test_a_damaged_manifest_falls_back_and_never_stops_others(checkpoints, caplog, text, reason):
+    save(checkpoints, 10, loss=1.0)
+    save(checkpoints, 20, loss=2.0)
+    newest, oldest = (checkpoints.folder / step / MANIFEST for step in ("20", "10"))
+    content = newest.read_bytes()
+    newest.write_text(text)
+    with caplog.at_level(logging.WARNING, "rdvar_jax"):
+        assert checkpoints.find().step == 10
+        assert restored_step(checkpoints) == 10
+    assert "checkpoint 20 is damaged (manifest.json: " in caplog.text and reason in caplog.text
+    newest.write_bytes(content)
+    oldest.write_text(text)
+    caplog.clear()
+    with caplog.at_level(logging.WARNING, "rdvar_jax"):
+        assert restored_step(checkpoints) == 20
+        assert not [r for r in caplog.records if r.name == "rdvar_jax"]  # not needed: not named
+        assert restored_step(checkpoints, "best") == 20
+    assert "checkpoint 10 is damaged" in caplog.text  # it may have been better
+
+
+def test_every_flipped_bit_of_a_manifest_is_noticed(checkpoints):
+    save(checkpoints, 10, loss=0.5)
+    path = checkpoints.folder / "10" / MANIFEST
+    content = path.read_bytes()
+    expected = checkpoints.find()
+    rng = np.random.default_rng(0)
+    for bit in rng.choice(8 * len(content), 300, replace=False).tolist():
+        flipped = bytearray(content)
+        flipped[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(flipped)
+        try:
+            assert checkpoints.find() == expected, bit  # such as another case of an exponent
+        except CheckpointError as error:
+            assert "no checkpoint in" in str(error)
+
+
+def test_a_manifest_of_another_step_is_refused(checkpoints):
+    save(checkpoints, 10)
+    save(checkpoints, 20)
+    shutil.copy(checkpoints.folder / "10" / MANIFEST, checkpoints.folder / "20" / MANIFEST)
+    assert restored_step(checkpoints) == 10
+
+
+def test_where_none_is_intact_nothing_is_moved(checkpoints):
+    save(checkpoints, 10)
+    save(checkpoints, 20)
     (checkpoints.folder / "10" / MANIFEST).write_text("{")
-    with pytest.raises(CheckpointError, match=r"manifest.json cannot be read.*remove the folder"):
-        checkpoints.find()
+    (checkpoints.folder / "20" / MANIFEST).unlink()
+    before = tree_of(checkpoints.folder)
+    for call in (checkpoints.find, checkpoints.set_aside_unfinished):
+        with pytest.raises(
+            CheckpointError, match=r"no checkpoint in .* is intact \(step 20: manifest\.json is mis"
+        ):
+            call()
+    assert tree_of(checkpoints.folder) == before
 
 
 def test_a_disk_that_refuses_is_one_sentence_and_keeps_what_is_there(checkpoints, monkeypatch):

@@ -42,7 +42,15 @@ def test_bfloat16_features_take_half_the_memory(tiny):
         np.testing.assert_allclose(b.astype(jnp.float32), a, atol=0.02 * float(jnp.abs(a).max()))
 
 
-@pytest.mark.parametrize(("mode", "num_devices"), [("pmap", 1), ("shard_map", 4)])
+@pytest.mark.parametrize(
+    ("mode", "num_devices"),
+    [
+        ("pmap", 1),
+        ("shard_map", 4),
+        pytest.param("pmap", 4, marks=pytest.mark.slow),
+        pytest.param("shard_map", 1, marks=pytest.mark.slow),
+    ],
+)
 def test_losses_with_kept_features_are_those_without(tiny, mode, num_devices):
     parallel = Parallel(mode, tuple(jax.local_devices()[:num_devices]))
     variables, data = parallel.replicate((fold_batch_norm(tiny.teacher_variables), tiny.images))

@@ -22,7 +22,14 @@ from rdvar_jax.training.step import (
 SETTINGS = RDVarLoss(lambda_var=3.0, stages=STAGES)
 LEARNING_RATE, B1 = 0.005, 0.5
 TX = build_optimiser(LEARNING_RATE, B1, 0.999)
-CASES = [("pmap", 1), ("pmap", 4), ("shard_map", 2), ("shard_map", 4)]
+CASES = [
+    ("pmap", 1),
+    ("pmap", 4),
+    ("shard_map", 2),
+    ("shard_map", 4),
+    pytest.param("pmap", 2, marks=pytest.mark.slow),
+    pytest.param("shard_map", 1, marks=pytest.mark.slow),
+]
 
 
 def parallel_of(mode, num_devices):

@@ -35,6 +35,9 @@ GROUPS = {
         Row("jax", "train+cache+four_a_call", 8),
         Row("jax", "train+cache+four_alone", 8),
     ),
+    "reductions_step": (Row("jax", "train", 8), Row("jax", "train+ynn_reductions", 8)),
+    "reductions_score_1": (Row("jax", "score", 1), Row("jax", "score+ynn_reductions", 1)),
+    "reductions_score_8": (Row("jax", "score", 8), Row("jax", "score+ynn_reductions", 8)),
     "l_var": (Row("l_var", "train", 16),),
     "devices": (Row("devices", "train", 8),),
     "metrics": (Row("metrics", "metrics", 83),),
@@ -49,6 +52,9 @@ START_UP = "start_up"
 QUICK = ("step", "cached_step", "published_step", "score_1", "score_8")
 PEERS = {"anomalib": ("anomalib_step", "anomalib_score_1", "anomalib_score_8")}
 """The groups that `--peers` adds."""
+
+ON_REQUEST = ("reductions_step", "reductions_score_1", "reductions_score_8")
+"""Groups that run with `--only` alone."""
 
 USES_NETWORKS = ("jax", "serving", "l_var", "devices")
 """Scripts beside whose times a measured matrix peak is of use."""

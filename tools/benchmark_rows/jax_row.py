@@ -1,7 +1,8 @@
-"""This project's train step and scoring: rows "train", "train+OPTION" and "score".
+"""This project's train step and scoring: rows "train", "score" and either with "+OPTION".
 
 Options: "cache" for kept teacher features, "shard_map" instead of pmap; "four_alone" and
-"four_a_call" time four steps, of a call each or in one call.
+"four_a_call" time four steps, of a call each or in one call; "ynn_reductions" lets YNNPACK compute
+reductions, as this project did until jaxlib 0.10.2 got some of them wrong.
 """
 
 # The clock starts, and settings of the process are made, before the large imports.
@@ -19,12 +20,22 @@ import jax
 from jax_networks import Networks
 from serve import Call, Settings, read_settings, serve
 
+from rdvar_jax.devices import compiler
 from rdvar_jax.devices.parallel import Parallel
 from rdvar_jax.training.losses import RDVarLoss
+
+YNN_REDUCTIONS = {
+    "xla_cpu_experimental_ynn_fusion_type": (
+        "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT,LIBRARY_FUSION_TYPE_REDUCE"
+    )
+}
 
 
 def main(settings: Settings) -> None:
     kind, *options = settings.row.split("+")
+    if "ynn_reductions" in options:
+        compiler.CPU_OPTIONS.update(YNN_REDUCTIONS)  # before the first compilation
+        compiler.check_compiler = lambda *_: None  # it would find them wrong; here time counts
     device = jax.local_devices()[0]
     parallel = Parallel("shard_map" if "shard_map" in options else "pmap", (device,))
     networks, images = Networks(settings, parallel, settings.batch), settings.batch

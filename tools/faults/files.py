@@ -19,4 +19,33 @@ FAULTS = (
         "        raise\n",
         (FILES,),
     ),
+    Fault(
+        "seal of a kept file not compared",
+        "rdvar_jax/sealed.py",
+        "if content_hash(rest) != value[SEAL]:",
+        "if not value[SEAL]:",
+        ("tests/test_sealed.py",),
+    ),
+    Fault(
+        "file that lost its seal passes as one of an earlier version",
+        "rdvar_jax/sealed.py",
+        "is_sealed = FORMAT in value or SEAL in value",
+        "is_sealed = SEAL in value",
+        ("tests/test_sealed.py",),
+    ),
+    Fault(
+        "folder takes its name before its files are on disk",
+        "rdvar_jax/files.py",
+        "            _sync_file(path)\n    sync_folder(folder)\n",
+        "            pass\n    sync_folder(folder)\n",
+        ("tests/test_write_order.py",),
+    ),
+    Fault(
+        "results move before the pictures beside them",
+        "rdvar_jax/commands/evaluation_set.py",
+        '        publish_folder(part, _hidden(workdir, checkpoint, "ready"))\n',
+        "        os.replace(part / workdir.results(checkpoint).name, workdir.results(checkpoint))\n"
+        '        publish_folder(part, _hidden(workdir, checkpoint, "ready"))\n',
+        ("tests/commands/test_evaluation_set.py::test_a_kill_at_any_moment_leaves_one_whole_set",),
+    ),
 )

@@ -86,7 +86,7 @@ FAULTS = (
     ),
     Fault(
         "hashes of a checkpoint not checked",
-        "rdvar_jax/training/checkpoint.py",
+        "rdvar_jax/training/manifest.py",
         "if found[name] != digest:",
         "if not found[name]:",
         ("tests/training/test_checkpoint.py",),
@@ -96,6 +96,20 @@ FAULTS = (
         "rdvar_jax/training/checkpoint.py",
         "                continue\n            with ocp.CheckpointManager(",
         "                break\n            with ocp.CheckpointManager(",
+        ("tests/training/test_checkpoint.py",),
+    ),
+    Fault(
+        "manifest of an old step stops every command",
+        "rdvar_jax/training/manifest.py",
+        "    except (DamagedFile, ValueError) as error:",
+        "    except ValueError as error:",
+        ("tests/training/test_checkpoint.py",),
+    ),
+    Fault(
+        "checkpoint without its manifest is deleted",
+        "rdvar_jax/training/checkpoint.py",
+        "        os.replace(self.folder / str(step), aside)\n",
+        "        shutil.rmtree(self.folder / str(step))\n",
         ("tests/training/test_checkpoint.py",),
     ),
 )

@@ -146,12 +146,14 @@ def loss_curves(lines: Sequence[Mapping[str, Any]]) -> dict[str, tuple[list[floa
 
     For short runs, with too few epochs for a curve, the losses are those of single steps.
     """
+    names = ("loss_model", "loss_var")
+    needed = ("epoch", *names)
+    # Lines of a custom loss lack them.
+    lines = [line for line in lines if all(isinstance(line.get(x), int | float) for x in needed)]
     epochs = [line for line in lines if line["kind"] == "epoch"]
     steps = [line for line in lines if line["kind"] == "train"]
     shown = steps if len(epochs) < 3 and len(steps) > len(epochs) else epochs
     if not shown:
         return {}
     when = [float(line["epoch"]) for line in shown]
-    return {
-        name: (when, [float(line[name]) for line in shown]) for name in ("loss_model", "loss_var")
-    }
+    return {name: (when, [float(line[name]) for line in shown]) for name in names}

@@ -229,7 +229,10 @@ def test_the_probe_measures_and_is_removed(reproduce, tmp_path):
         ((), "--experiment is missing"),
         (("--experiment=table1", "--categories=nothing"), "no category 'nothing'"),
         (("--experiment=table1", "--config.loss.lambda_var=0"), "leaves nothing to compare"),
-        (("--experiment=table1", "--config=missing.py"), "--config missing.py cannot be read"),
+        (
+            ("--experiment=table1", "--config=missing.py"),
+            "--config missing.py: there is no such file",
+        ),
     ],
 )
 def test_bad_arguments_are_one_sentence(reproduce, tmp_path, options, message, monkeypatch, capsys):
