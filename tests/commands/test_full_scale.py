@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from made_once import made_once
 from PIL import Image
-from rdvar_process import Rdvar, assert_one_sentence
+from rdvar_process import REPOSITORY, Rdvar, assert_one_sentence
 
 from rdvar_jax import Detector
 from rdvar_jax.errors import DataError
@@ -141,7 +141,12 @@ def test_a_bundle_reads_the_same_and_an_old_one_as_before(folder, tmp_path, capl
 
 
 def test_inspect_names_the_setting_and_follows_it(rdvar, folder):
-    args = ("inspect", "--config", "configs/smoke.py:tile", "--config.data.image_size=32")
+    args = (
+        "inspect",
+        "--config",
+        f"{REPOSITORY / 'configs' / 'smoke.py'}:tile",
+        "--config.data.image_size=32",
+    )
     args += (f"--config.data.root={folder / 'root'}",)
     done = rdvar.run(*args)
     assert done.returncode == 0, done.stderr
