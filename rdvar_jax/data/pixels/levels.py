@@ -91,7 +91,7 @@ def mark_high_bytes(image: Image.Image) -> None:
     else:
         tiles = getattr(image, "tile", ())  # of a file that is not loaded yet
         is_deep = image.format == "PNG" and any(";16" in str(one[3]) for one in tiles)
-    if is_deep and image.mode not in GREY_MODES:
+    if is_deep and image.mode in ("RGB", "RGBA", "L", "LA"):  # in CMYK 0 is white
         image.info[HIGH_BYTE] = True
 
 
