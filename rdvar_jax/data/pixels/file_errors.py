@@ -82,11 +82,11 @@ def _explain(path: ImageFile, error: Exception, max_pixels: int) -> str:
                 f"{path} cannot be recognised as a PNG, JPEG, BMP or TIFF image, because it is "
                 f"{kind}; save it as one of these, or remove it."
             )
-        case UnidentifiedImageError() | OSError() if _may_need_newer_pillow(path):
+        case OSError() | ValueError() if _may_need_newer_pillow(path):
             return (
-                f"{path} is a damaged TIFF, or one that Pillow {PIL.__version__} does not decode; "
+                f"{path} is damaged or cannot be decoded by Pillow {PIL.__version__} ({error}); "
                 "update Pillow (pip install -U pillow), save it as PNG, or copy it again from its "
-                "source."
+                "source or remove it."
             )
         case UnidentifiedImageError():
             return (

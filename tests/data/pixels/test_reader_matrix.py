@@ -26,7 +26,7 @@ OTHERS = dict(plain_variants.variants())
 # What a sentence must say of a file that is refused.
 NAMES_OF_KINDS = (
     *("is a TIFF of", "is a TIFF whose", "is a big-endian", "is a BMP of", "it is a "),
-    "a damaged TIFF",
+    "is damaged or cannot be decoded by Pillow",
 )
 
 
