@@ -34,7 +34,8 @@ def replacing(path: Path, *, shared: bool = False) -> Iterator[Path]:
             name, which remains if the process is killed.
 
     Raises:
-        OSError: the file cannot be synced to disk or renamed.
+        OSError: the file cannot be written, synced to disk or renamed. It has the file's name,
+            which an error of a write or a sync lacks.
     """
     own = f".{uuid.uuid4().hex[:8]}" if shared else ""
     # In the same folder, since a rename is atomic only within one file system.
@@ -43,10 +44,40 @@ def replacing(path: Path, *, shared: bool = False) -> Iterator[Path]:
         yield temporary
         _sync_file(temporary)
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         _remove(temporary)
+        if isinstance(error, OSError) and error.errno is not None:
+            if error.filename in (None, str(temporary), os.fspath(temporary)):
+                error.filename, error.filename2 = str(path), None
         raise
-    sync_folder(path.parent)
+    with naming(path):
+        sync_folder(path.parent)
+
+
+@contextmanager
+def whole_or_none(path: Path) -> Iterator[None]:
+    """Removes the file after an error in the block, which writes it without `replacing`.
+
+    For files that are made again if they are missing, and need no sync.
+    """
+    try:
+        with naming(path):
+            yield
+    except BaseException:
+        _remove(path)
+        raise
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Gives an exception of the block the file's name, which those of writes and syncs lack."""
+    try:
+        yield
+    except Exception as error:
+        has_reason = not isinstance(error, OSError) or error.errno is not None
+        if has_reason and getattr(error, "filename", None) is None:
+            error.filename = str(path)  # type: ignore[attr-defined]
+        raise
 
 
 def publish_folder(folder: Path, target: Path) -> None:

@@ -3,9 +3,11 @@
 import os
 import signal
 import sys
+from contextlib import suppress
 
 from rdvar_jax.cli.extras import missing_package
 from rdvar_jax.errors import UserError
+from rdvar_jax.exhausted import exhausted
 
 
 def report_error(error: BaseException) -> int:
@@ -15,10 +17,13 @@ def report_error(error: BaseException) -> int:
         print("rdvar: stopped by Ctrl-C; files saved before are intact", file=sys.stderr)
         return 128 + signal.SIGINT
     if isinstance(error, BrokenPipeError):
-        # As in `rdvar settings | head`. Python would complain again when it closes stdout.
-        sys.stdout = open(os.devnull, "w")
+        _drop_output()  # as in `rdvar settings | head`
         return 128 + signal.SIGPIPE
-    if isinstance(error, UserError):
+    if limit := exhausted(error):
+        # Also where it is the cause of a UserError: the advice is the same for every file.
+        lines = [limit.sentence]
+        _drop_output()
+    elif isinstance(error, UserError):
         lines = str(error).splitlines()
     elif isinstance(error, OSError) and error.filename is not None:
         lines = [f"{error.filename}: {error.strerror}"]
@@ -26,5 +31,14 @@ def report_error(error: BaseException) -> int:
         lines = [sentence]
     else:
         raise error
-    print("\n".join(f"rdvar: {line}" for line in lines), file=sys.stderr)
+    with suppress(OSError):  # standard error may be a file on the full disk
+        print("\n".join(f"rdvar: {line}" for line in lines), file=sys.stderr)
     return 2
+
+
+def _drop_output() -> None:
+    """Drops what standard output no longer takes; Python would complain again when it closes it."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        sys.stdout = open(os.devnull, "w")

@@ -75,6 +75,12 @@ def add_arguments(parser: Parser) -> None:
         metavar="N",
         help=f"{packed}as data.max_pixels (default: its default)",
     )
+    parser.add_argument(
+        "--mask_orientation",
+        choices=("own", "image", "upright"),
+        default="own",
+        help=f"{packed}turn masks by their own EXIF orientation, by their image's, or not",
+    )
 
 
 def run(args: argparse.Namespace, settings: Sequence[Setting]) -> int:
@@ -101,7 +107,12 @@ def _pack(args: argparse.Namespace) -> int:
 
     limit = {} if args.max_pixels is None else {"max_pixels": args.max_pixels}
     folders = make_tfds_sets(
-        args.manual_dir, args.data_dir, args.category, full_scale=args.full_scale, **limit
+        args.manual_dir,
+        args.data_dir,
+        args.category,
+        args.mask_orientation,
+        full_scale=args.full_scale,
+        **limit,
     )
     print("\n".join(map(str, folders)))
     print(f"next: rdvar train ... --config.data.source=tfds --config.data.root={args.data_dir}")

@@ -276,6 +276,12 @@ def read_full_scale(text: str) -> int | str:
         return text
 
 
+def _read_mask_threshold(text: str) -> str | int:
+    """Reads "any" and "128"."""
+    value = _read_literal(text)
+    return value if type(value) is int else text
+
+
 def _read_literal(text: str) -> Any:
     try:
         return ast.literal_eval(text)
@@ -291,5 +297,6 @@ READERS: dict[Any, tuple[str, Callable[[str], Any]]] = {
     str: ("text", str),
     tuple: ("one name or several", _read_tuple),
     (int, str): ("a whole number or a name", read_full_scale),
+    (str, int): ("a name or a number", _read_mask_threshold),
     (int, tuple): ("S, or H,W: one whole number, or two separated by a comma", _read_image_size),
 }

@@ -22,7 +22,9 @@ def start_logging() -> None:
 def start_jax() -> None:
     """Sets up the compilation cache; `JAX_COMPILATION_CACHE_DIR` overrides its folder."""
     from rdvar_jax.devices.malloc import keep_freed_memory
+    from rdvar_jax.exhausted import check_address_space
 
+    check_address_space()
     keep_freed_memory()  # before JAX starts its threads
     import jax
 

@@ -19,6 +19,7 @@ from rdvar_jax.runs.run import Run
 from rdvar_jax.runs.threshold_file import read_threshold
 from rdvar_jax.runs.workdir import Workdir, write_skipped
 from rdvar_jax.scoring.all_metrics import evaluate_maps
+from rdvar_jax.scoring.finite import refuse_not_finite
 from rdvar_jax.scoring.points import curve_points
 from rdvar_jax.scoring.thresholds import best_f1_threshold
 from rdvar_jax.sealed import write_sealed
@@ -53,8 +54,9 @@ def evaluate(config: Config, workdir: Workdir, checkpoint: str = "latest") -> di
     stored = read_threshold(config, workdir, checkpoint, saved)
     test_set = recipe.load_test()
     maps, scores = trained.score(test_set.images, progress=True)
-    scale = color_scale(maps)
     names = [record.name for record in test_set.records]
+    refuse_not_finite(names, scores)
+    scale = color_scale(maps)
     defects = [record.defect for record in test_set.records]
     metrics = evaluate_maps(maps, scores, test_set.masks, test_set.labels, test_set.valid_mask)
     results = {
@@ -73,6 +75,8 @@ def evaluate(config: Config, workdir: Workdir, checkpoint: str = "latest") -> di
         "skipped": len(test_set.skipped),
         # Metrics that the set does not define, with the reason.
         "undefined": test_set.undefined,
+        # What data.mask_threshold, which may be auto, was for these masks.
+        "mask_threshold": test_set.mask_threshold if test_set.has_masks else None,
         "checkpoint": checkpoint,
         "chosen_by": "last step" if checkpoint == "latest" else config.train.best_metric,
         "epoch": saved.epoch,

@@ -11,7 +11,7 @@ from rdvar_jax.data.pixels.geometry import Geometry
 from rdvar_jax.data.pixels.image_file import image_dimensions
 from rdvar_jax.data.sets.inputs import InputImage
 from rdvar_jax.errors import ConfigError
-from rdvar_jax.report.prediction import save_heat_map, save_mask, save_overlay
+from rdvar_jax.report.prediction import save_heat_map, save_map, save_mask, save_overlay
 from rdvar_jax.report.prediction_files import DEFECTIVE, GOOD, ImageResult, exact
 from rdvar_jax.scoring.defects import Defect, above_threshold, find_defects
 
@@ -92,13 +92,13 @@ class ImageWriter:
             save_heat_map(path, pixels, anomaly_map, image.name, float(score), self.scale)
         if self.wanted.maps:
             path = self._path(MAPS, image, ".npy")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            np.save(path, self._map_to_save(image, anomaly_map))
+            save_map(path, self._map_to_save(image, anomaly_map))
         defects = self._write_at_full_size(image, anomaly_map, score)
         limit = self.thresholds.image
         verdict = None
         if limit is not None:
-            verdict = DEFECTIVE if score > np.float32(limit) else GOOD
+            # Not `score > limit`: whatever is not a number must never be called good.
+            verdict = GOOD if score <= np.float32(limit) else DEFECTIVE
         if defects is None:
             return ImageResult(image.name, float(score), limit, verdict)
         regions = [

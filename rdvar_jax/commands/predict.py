@@ -39,6 +39,7 @@ from rdvar_jax.runs.config import Config
 from rdvar_jax.runs.recipe import Recipe
 from rdvar_jax.runs.run import Run
 from rdvar_jax.runs.workdir import Workdir
+from rdvar_jax.scoring.finite import refuse_not_finite
 from rdvar_jax.sealed import write_sealed
 
 logger = logging.getLogger("rdvar_jax")
@@ -113,7 +114,9 @@ def predict(
                 for batch, pixels in decode_batches(
                     images, geometry, batch_size, may_skip, remarks
                 ):
-                    yield batch, pixels, *trained.score(pixels)
+                    maps, scores = trained.score(pixels)
+                    refuse_not_finite([image.name for image in batch], scores)
+                    yield batch, pixels, maps, scores
                     bar.update(len(batch))
             if len(skipped) == len(images):
                 raise DataError(f"No image can be read; the first: {skipped[images[0]]}")

@@ -31,6 +31,7 @@ def make_tfds_sets(
     manual_dir: Path,
     data_dir: Path,
     categories: Sequence[str] = (),
+    mask_orientation: str = "own",
     *,
     full_scale: int | str = OWN_FULL_SCALE,
     max_pixels: int = MAX_PIXELS,
@@ -41,6 +42,7 @@ def make_tfds_sets(
         manual_dir: the folder of categories.
         data_dir: the folder of TFDS sets; created if missing.
         categories: names; all in `manual_dir` by default.
+        mask_orientation: as data.mask_orientation; the set's masks are upright.
         full_scale: as `data.full_scale`; the stored images have 8 bits.
         max_pixels: as `data.max_pixels`.
 
@@ -60,6 +62,7 @@ def make_tfds_sets(
         manual_dir.absolute(),
         data_dir.absolute(),
         categories,
+        mask_orientation=mask_orientation,
         full_scale=full_scale,
         max_pixels=max_pixels,
     )

@@ -54,14 +54,15 @@ def import_rd4ad(config: Config, checkpoint: Path, workdir_path: Path) -> Workdi
     shapes = feature_shapes(recipe.architecture, recipe.stem_width, config.data.image_size)
     expected = abstract_variables(recipe.student, shapes, train=False)
     found = read_rd4ad(checkpoint, expected)
+    run = Run(recipe, workdir)
+    teacher = run.find_teacher()
     try:
         workdir.folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CheckpointError(
             f"{workdir_path} cannot be created ({error.strerror}); give another --workdir."
         ) from error
-    run = Run(recipe, workdir)
-    run.keep_teacher()
+    run.keep_teacher(teacher)
     state = init_state(found.variables, recipe.tx)
     state = recipe.parallel.replicate(replace(state, step=np.int32(found.step)))
     provenance = {

@@ -23,6 +23,7 @@ from rdvar_jax.runs.run import Run
 from rdvar_jax.runs.saved_run import TrainedRun
 from rdvar_jax.runs.threshold_file import RULE, score_settings
 from rdvar_jax.runs.workdir import Workdir
+from rdvar_jax.scoring.finite import refuse_not_finite
 from rdvar_jax.scoring.thresholds import (
     METHODS,
     Threshold,
@@ -165,6 +166,7 @@ def _scores(
         for batch, pixels in decode_batches(images, geometry, batch_size, may_skip, remarks):
             read += batch
             scores.append(trained.score(pixels)[1])
+            refuse_not_finite([image.name for image in batch], scores[-1])
             bar.update(len(batch))
     say(remarks)
     leave_out(images, failures, split)

@@ -22,6 +22,7 @@ from rdvar_jax.runs.run import Run
 from rdvar_jax.runs.saved_run import tiled
 from rdvar_jax.runs.workdir import Workdir, with_kept_full_scale
 from rdvar_jax.scoring.all_metrics import evaluate_maps
+from rdvar_jax.scoring.finite import refuse_not_finite
 from rdvar_jax.scoring.scores import make_score_fn
 from rdvar_jax.training.fit import fit_student, student_of
 from rdvar_jax.training.loop import Schedule
@@ -52,12 +53,15 @@ def train(config: Config, workdir: Path) -> Fitted:
     check_agreement("settings", recipe.shared_settings())
     run = Run(recipe, Workdir(workdir.resolve()))
     refuse_if_not_resumable(run.checkpoints.find(), run.workdir)
+    run.check_folder()
     computation = recipe.computation(recipe.num_inputs)
-    run.make_folder()
     train_set = recipe.load_train(computation.placement.in_memory)
     check_agreement("training images", train_set.fingerprint)
     schedule = recipe.schedule(len(train_set.images))
-    run.keep_teacher()
+    # The folder last: until everything is found, nothing binds the next call to these settings.
+    found = run.find_teacher()
+    run.make_folder()
+    run.keep_teacher(found)
     model, teacher = run.read_model()
     provenance = run.provenance(teacher.sha256, train_set.fingerprint, train_set.aspects)
     state, saved = run.restore_or_start(model, provenance)
@@ -156,6 +160,7 @@ def _make_evaluate_fn(recipe: Recipe, model: ReverseDistillation):
         variables = recipe.parallel.to_local(student_of(state))
         score = tiled(partial(score_fn, teacher_variables, variables), recipe.geometry)
         maps, scores = score(test_set.images)
+        refuse_not_finite([record.name for record in test_set.records], scores)
         metrics = evaluate_maps(maps, scores, test_set.masks, test_set.labels, test_set.valid_mask)
         return {name: value for name, value in metrics.items() if value is not None}
 

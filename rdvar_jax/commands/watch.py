@@ -39,6 +39,7 @@ from rdvar_jax.runs.recipe import Recipe
 from rdvar_jax.runs.run import Run
 from rdvar_jax.runs.saved_run import TrainedRun
 from rdvar_jax.runs.workdir import Workdir
+from rdvar_jax.scoring.finite import not_finite
 from rdvar_jax.sealed import Entries, read_sealed, write_sealed
 from rdvar_jax.training.stop import StopRequest
 
@@ -175,10 +176,15 @@ class _Watcher:
             jobs = [
                 executor.submit(self._writer.write, *each)
                 for each in zip(batch, pixels, maps, scores, strict=True)
+                if np.isfinite(each[-1])
             ]
-            for image, job in zip(batch, jobs, strict=True):
+            waiting = iter(jobs)
+            for image, score in zip(batch, scores, strict=True):
+                if not np.isfinite(score):
+                    skip(image, not_finite(image.name, float(score)))
+                    continue
                 try:
-                    prediction = job.result()
+                    prediction = next(waiting).result()
                 except DataError as error:  # moved since it was scored
                     skip(image, str(error))
                     continue

@@ -7,6 +7,7 @@ from typing import Any
 import jax
 
 from rdvar_jax.devices.canary import check_compiler
+from rdvar_jax.devices.forked import NotInFork, refuse_in_fork
 
 # Operations that XLA on CPU runs with the library YNNPACK: single matrix products. Not reductions,
 # some of which jaxlib 0.10.2 gets wrong (jax-ml/jax#39103), and not convolutions, which run two to
@@ -17,6 +18,8 @@ CPU_OPTIONS = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDI
 def compiled(fn: Callable, *, platform: str, **options: Any) -> Callable:
     """Returns `jax.jit(fn)` with the compiler options of a platform; this package has no other jit.
 
+    A call in a process that was forked after an earlier one raises a UserError instead of hanging.
+
     Args:
         fn: the function.
         platform: of the devices that run it: "cpu", "gpu", ...
@@ -25,9 +28,10 @@ def compiled(fn: Callable, *, platform: str, **options: Any) -> Callable:
     Raises:
         CompilerError: the compiler is known to compute wrong numbers here; see `check_compiler`.
     """
+    refuse_in_fork()
     compiler_options = _cpu_options() if platform == "cpu" else None
     check_compiler(platform, compiler_options)
-    return jax.jit(fn, compiler_options=compiler_options, **options)
+    return NotInFork(jax.jit(fn, compiler_options=compiler_options, **options))
 
 
 @cache

@@ -27,6 +27,9 @@ from rdvar_jax.errors import ConfigError
 
 EXIT_LOST = 3
 
+MOST_PROCESSES = 100_000
+MOST_SECONDS = 1_000_000
+
 # How long a process that has finished waits for the others.
 SHUTDOWN_SECONDS = 60
 
@@ -146,13 +149,13 @@ def _find_problems(
     connect_seconds: int,
 ) -> list[str]:
     problems = [
-        f"distributed.{name}={value} must be at least {least}."
-        for name, value, least in (
-            ("num_processes", num_processes, 1),
-            ("lost_after_seconds", lost_after_seconds, 1),
-            ("connect_seconds", connect_seconds, 1),
+        f"distributed.{name}={value} must be at least 1 and at most {most}."
+        for name, value, most in (
+            ("num_processes", num_processes, MOST_PROCESSES),
+            ("lost_after_seconds", lost_after_seconds, MOST_SECONDS),
+            ("connect_seconds", connect_seconds, MOST_SECONDS),
         )
-        if value < least
+        if not 1 <= value <= most
     ]
     if auto:
         if coordinator or num_processes != 1 or process_id != -1:

@@ -15,7 +15,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from rdvar_jax.files import replacing, write_text
+from rdvar_jax.files import naming, replacing, write_text
 
 SCORES_CSV, SCORES_JSONL, SKIPPED = "scores.csv", "scores.jsonl", "skipped.csv"
 COLUMNS = ("path", "score", "threshold", "verdict", "num_regions", "regions")
@@ -78,10 +78,12 @@ class ScoreLines:
     def add(self, prediction: ImageResult) -> None:
         """Appends a row to both files and flushes it."""
         # The CSV last: resuming relies on its rows being complete.
-        self._jsonl.write(prediction.json_line())
-        self._jsonl.flush()
-        self._writer.writerow(prediction.csv_row())
-        self._csv.flush()
+        with naming(Path(self._jsonl.name)):
+            self._jsonl.write(prediction.json_line())
+            self._jsonl.flush()
+        with naming(Path(self._csv.name)):
+            self._writer.writerow(prediction.csv_row())
+            self._csv.flush()
 
 
 @contextmanager

@@ -3,8 +3,9 @@
 The `check_...` functions raise; the others return one sentence for each problem.
 """
 
-import math
 from pathlib import Path
+
+import numpy as np
 
 from rdvar_jax.data.pixels.reading import AUTO_FULL_SCALE
 from rdvar_jax.data.sets.records import Category
@@ -20,15 +21,22 @@ from rdvar_jax.runs.config import (
     stages,
 )
 from rdvar_jax.runs.data_checks import (
-    at_least,
+    MOST_GB,
+    MOST_IMAGES,
     data_problems,
     find_category,
+    in_range,
     number_problems,
     one_of,
 )
 from rdvar_jax.training.loss_settings import DISTANCES, DISTILLATIONS, REDUCTIONS, STAGES
 from rdvar_jax.weights.architectures import ARCHITECTURES, find_architecture
 from rdvar_jax.weights.procedural import ARCH, PROCEDURAL, STEM_WIDTH
+
+MOST_WIDTH = 1024
+MOST_SEED = 2**63 - 1
+MOST_LAMBDA = 1e6
+MOST_SIGMA = 1000
 
 
 def check_training(config: Config, num_local_devices: int, num_processes: int = 1) -> Category:
@@ -121,7 +129,7 @@ def teacher_problems(config: Config) -> list[str]:
     problems = []
     if find_architecture(teacher.arch) is None:
         problems = one_of("teacher.arch", teacher.arch, tuple(ARCHITECTURES))
-    problems += at_least("teacher.stem_width", teacher.stem_width, 1)
+    problems += in_range("teacher.stem_width", teacher.stem_width, 1, MOST_WIDTH)
     weights = teacher.weights
     if weights == PROCEDURAL and (teacher.arch, teacher.stem_width) != (ARCH, STEM_WIDTH):
         problems.append(
@@ -145,10 +153,10 @@ def loss_problems(config: Config) -> list[str]:
         problems += one_of("loss.stages", name, STAGES)
     if len(set(stages(config))) < len(stages(config)):
         problems.append(f"loss.stages={stages(config)} names a stage twice; name each once.")
-    if not (math.isfinite(loss.lambda_var) and loss.lambda_var >= 0):
-        problems.append(
-            f"loss.lambda_var={loss.lambda_var} must be 0 or more; 0 is plain reverse distillation."
-        )
+    problems += in_range(
+        *("loss.lambda_var", loss.lambda_var, 0, MOST_LAMBDA),
+        advice="; 0 is plain reverse distillation",
+    )
     problems += one_of("loss.distance", loss.distance, DISTANCES)
     problems += one_of("loss.reduction", loss.reduction, REDUCTIONS)
     problems += one_of("loss.distillation", loss.distillation, DISTILLATIONS)
@@ -159,24 +167,22 @@ def train_problems(config: Config) -> list[str]:
     """Checks the section `train`."""
     train = config.train
     problems = []
-    for name in (
-        "epochs",
-        "batch_size",
-        "log_every_steps",
-        "checkpoint_every_epochs",
-        "steps_per_call",
-    ):
-        problems += at_least(f"train.{name}", train[name], 1)
-    for name in ("evaluate_every_epochs", "seed"):
-        problems += at_least(f"train.{name}", train[name], 0)
-    if not (math.isfinite(train.learning_rate) and train.learning_rate > 0):
-        problems.append(f"train.learning_rate={train.learning_rate} must be over 0; use 0.005.")
+    for name in ("epochs", "log_every_steps", "checkpoint_every_epochs", "steps_per_call"):
+        problems += in_range(f"train.{name}", train[name], 1)
+    problems += in_range("train.batch_size", train.batch_size, 1, MOST_IMAGES)
+    problems += in_range("train.evaluate_every_epochs", train.evaluate_every_epochs, 0)
+    problems += in_range("train.seed", train.seed, 0, MOST_SEED)
+    if not 0 < train.learning_rate <= 1:
+        problems.append(
+            f"train.learning_rate={train.learning_rate} must be over 0 and at most 1; use 0.005."
+        )
     for name in ("beta1", "beta2"):
-        if not 0 <= train[name] < 1:
-            problems.append(f"train.{name}={train[name]} must be at least 0 and under 1.")
+        if not 0 <= train[name] < 1 or np.float32(train[name]) == 1:
+            problems.append(
+                f"train.{name}={train[name]} must be at least 0 and under 1, also in float32."
+            )
     problems += one_of("train.cache_features", train.cache_features, ("auto", "on", "off"))
-    if not (math.isfinite(train.cache_budget_gb) and train.cache_budget_gb >= 0):
-        problems.append(f"train.cache_budget_gb={train.cache_budget_gb} must be 0 or more.")
+    problems += in_range("train.cache_budget_gb", train.cache_budget_gb, 0, MOST_GB)
     if train.best_metric in OLD_BEST_METRICS:
         problems.append(
             f"train.best_metric={train.best_metric} selects a checkpoint by test labels, so it is "
@@ -195,12 +201,10 @@ def train_problems(config: Config) -> list[str]:
 
 def scoring_problems(config: Config) -> list[str]:
     """Checks the sections `compute`, `score` and `report`."""
-    sigma = config.score.sigma
     problems = one_of("compute.precision", config.compute.precision, PRECISIONS)
-    problems += at_least("score.batch_size", config.score.batch_size, 1)
-    if not (math.isfinite(sigma) and sigma >= 0):
-        problems.append(f"score.sigma={sigma} must be 0 or more; RD4AD uses 4.")
-    return problems + at_least("report.max_figures", config.report.max_figures, 0)
+    problems += in_range("score.batch_size", config.score.batch_size, 1, MOST_IMAGES)
+    problems += in_range("score.sigma", config.score.sigma, 0, MOST_SIGMA, advice="; RD4AD uses 4")
+    return problems + in_range("report.max_figures", config.report.max_figures, 0)
 
 
 def parallel_problems(
@@ -209,7 +213,8 @@ def parallel_problems(
     """Checks that the devices exist and that the sections' batches split over them."""
     parallel = config.parallel
     problems = one_of("parallel.mode", parallel.mode, MODES)
-    problems += at_least("parallel.num_devices", parallel.num_devices, 0)
+    if parallel.num_devices < 0:
+        problems += in_range("parallel.num_devices", parallel.num_devices, 0, num_local_devices)
     if parallel.num_devices > num_local_devices:
         problems.append(
             f"parallel.num_devices={parallel.num_devices} but this process has "
@@ -228,7 +233,7 @@ def parallel_problems(
         # Only process 0 scores.
         several = num_processes > 1 and section == "train"
         share = used * num_processes if several else used
-        if batch_size > 0 and batch_size % share:
+        if 0 < batch_size <= MOST_IMAGES and batch_size % share:
             problems.append(
                 f"{section}.batch_size={batch_size} cannot be split over {share} devices"
                 f"{f' of {num_processes} processes' if several else ''}; use "

@@ -22,6 +22,9 @@ IMAGE_SIZE_TYPES = (int, tuple)
 # data.full_scale: a grey value, or a name.
 FULL_SCALE_TYPES = (int, str)
 
+# data.mask_threshold: a name or a number.
+MASK_THRESHOLD_TYPES = (str, int)
+
 # teacher.weights: anything else is a path.
 RANDOM_WEIGHTS = "random"
 WEIGHTS_BY_NAME = ("", "imagenet", RANDOM_WEIGHTS, PROCEDURAL)
@@ -50,6 +53,7 @@ RESUMABLE = (
     "data.num_workers",
     "data.mask_threshold",
     "data.max_pixels",
+    "data.mask_orientation",
     "data.on_error",
     "train.epochs",
     "train.cache_features",
@@ -89,9 +93,13 @@ def default_config() -> Config:
                 # Fraction of the good training images held out for thresholds, such as 0.1; which
                 # ones follows from train.seed and their names.
                 "validation": 0.0,
-                # A pixel of the resized mask is defective above "half" of white, or at "any" value
-                # above 0.
-                "mask_threshold": "half",
+                # Defective values of a mask: above "half" of white (RD4AD), a number from 1 to 255
+                # or more, "any" but 0, or "auto", which reads all masks and takes "half" unless
+                # values under it mark defects of their own.
+                "mask_threshold": FieldReference("auto", field_type=MASK_THRESHOLD_TYPES),
+                # A mask is turned by its "own" EXIF orientation, by that of its "image", or is
+                # "upright" already.
+                "mask_orientation": "own",
                 # The value that is white in grey images of more than 8 bits, such as 4095 for 12
                 # bits in a file of 16. "type" is the type's own; "auto" is decided from the
                 # training images when a run starts, and kept as a number. See docs/data.md.

@@ -9,6 +9,8 @@ from rdvar_jax.data.loading.sampling_order import steps_at_epoch
 from rdvar_jax.data.loading.skipping import ON_ERROR
 from rdvar_jax.data.loading.tiles import count_inputs
 from rdvar_jax.data.pixels.geometry import MODES, Geometry
+from rdvar_jax.data.pixels.mask_file import ORIENTATIONS
+from rdvar_jax.data.pixels.mask_rule import threshold_problems
 from rdvar_jax.data.pixels.reading import Reading, reading_problems
 from rdvar_jax.data.sets.folder import LAYOUTS
 from rdvar_jax.data.sets.records import Category
@@ -18,6 +20,11 @@ from rdvar_jax.errors import ConfigError, DataError
 from rdvar_jax.models.image_size import SIZE_MULTIPLE, height_width
 from rdvar_jax.runs.config import Config, good_names
 
+MOST = 2**31 - 1  # of whole numbers, unless a setting has a limit of its own
+MOST_GB = 1e9
+MOST_IMAGES = 1 << 16  # of a batch
+MOST_WORKERS = 1024
+LARGEST_SIDE = 1 << 14  # of an image: one map takes 1 GB
 MAX_OVERLAP = 0.9  # gives 100 times as many tiles as no overlap
 
 EMPTY_ROOT = "data.root is empty; give the folder of categories with --config.data.root=FOLDER."
@@ -28,9 +35,13 @@ def one_of(name: str, value: str, choices: tuple[str, ...]) -> list[str]:
     return [] if value in choices else [f"{name}={value} is not one of {', '.join(choices)}."]
 
 
-def at_least(name: str, value: int, least: int) -> list[str]:
-    """Checks that a value is not below `least`."""
-    return [] if value >= least else [f"{name}={value} must be at least {least}."]
+def in_range(
+    name: str, value: float, least: float, most: float = MOST, advice: str = ""
+) -> list[str]:
+    """Checks that a number is in a range; NaN is in none."""
+    if least <= value <= most:
+        return []
+    return [f"{name}={value} must be at least {least:.15g} and at most {most:.15g}{advice}."]
 
 
 def data_problems(config: Config) -> list[str]:
@@ -47,12 +58,12 @@ def data_problems(config: Config) -> list[str]:
             "data.allow_mixed_sizes=True cannot be used with data.geometry=tile, which keeps "
             "images at their own size; omit it, or use another geometry."
         )
-    problems += one_of("data.mask_threshold", data.mask_threshold, ("half", "any"))
+    problems += threshold_problems(data.mask_threshold)
+    problems += one_of("data.mask_orientation", data.mask_orientation, ORIENTATIONS)
     problems += reading_problems(data.full_scale, data.max_pixels)
     problems += one_of("data.on_error", data.on_error, ON_ERROR)
-    if not data.memory_budget_gb >= 0:
-        problems.append(f"data.memory_budget_gb={data.memory_budget_gb} must be 0 or more.")
-    problems += at_least("data.num_workers", data.num_workers, 0)
+    problems += in_range("data.memory_budget_gb", data.memory_budget_gb, 0, MOST_GB)
+    problems += in_range("data.num_workers", data.num_workers, 0, MOST_WORKERS)
     if not 0 <= data.validation < 1:
         problems.append(f"data.validation={data.validation} must be at least 0 and under 1.")
     problems += one_of("data.layout", data.layout, LAYOUTS)
@@ -69,6 +80,8 @@ def _size_problems(size: int | tuple[int, ...]) -> list[str]:
     sides = size if isinstance(size, tuple) else (size,)
     if isinstance(size, tuple) and (len(size) != 2 or not all(type(side) is int for side in size)):
         return [f"data.image_size={size} must be one whole number, or two, height and width."]
+    if any(side > LARGEST_SIDE for side in sides):
+        return [f"data.image_size={size} must be at most {LARGEST_SIDE}; RD4AD uses 256."]
     if all(side >= SIZE_MULTIPLE and side % SIZE_MULTIPLE == 0 for side in sides):
         return []
     near = ",".join(
@@ -106,9 +119,15 @@ def number_problems(config: Config, category: Category) -> list[str]:
 def steps_problems(config: Config, num_images: int) -> list[str]:
     """Checks that this many images fill at least one batch."""
     train = config.train
-    if train.epochs < 1 or train.batch_size < 1:
+    if not (1 <= train.epochs <= MOST and 1 <= train.batch_size <= MOST_IMAGES):
         return []  # reported elsewhere
-    if steps_at_epoch(num_images, train.batch_size, train.epochs) > 0:
+    num_steps = steps_at_epoch(num_images, train.batch_size, train.epochs)
+    if num_steps > MOST:  # the state counts steps in int32
+        return [
+            f"train.epochs={train.epochs} of {num_images} images are {num_steps} steps, over the "
+            f"limit of {MOST}; use fewer epochs."
+        ]
+    if num_steps > 0:
         return []
     return [
         f"train.epochs={train.epochs} of {num_images} images fill no batch of "

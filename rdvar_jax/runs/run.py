@@ -21,6 +21,7 @@ from rdvar_jax.runs.teacher_file import TeacherCopy, read_teacher_copy, write_te
 from rdvar_jax.runs.threshold_file import RULE, read_threshold
 from rdvar_jax.runs.workdir import (
     Workdir,
+    check_writable,
     enter_workdir,
     load_config,
     open_workdir,
@@ -70,6 +71,17 @@ class Run:
         workdir = Workdir(Path(folder).resolve())
         return cls(Recipe.for_prediction(resolved(load_config(workdir))), workdir)
 
+    def check_folder(self) -> None:
+        """Checks that `make_folder` will succeed, without writing; called by all processes.
+
+        Raises:
+            CheckpointError: see `make_folder`.
+        """
+        if self.workdir.config.exists():
+            enter_workdir(self.workdir.folder, self.config)
+        if is_main_process():
+            check_writable(self.workdir.folder)
+
     def make_folder(self) -> None:
         """Creates the folder for training, or checks an existing one; called by all processes.
 
@@ -92,20 +104,26 @@ class Run:
         best = BEST_METRICS[self.config.train.best_metric]
         return Checkpoints(self.workdir.checkpoints, *best)
 
-    def keep_teacher(self) -> None:
-        """Copies the teacher into the folder; called by all processes.
+    def find_teacher(self) -> tuple[dict[str, Any], str] | None:
+        """Reads the weights of `teacher.weights` and the sha256 of their file.
 
-        From then on the run does not depend on `teacher.weights`. An existing copy is kept.
+        None if the folder has its copy already, and in processes other than the main one.
 
         Raises:
-            WeightsError: the weights cannot be found, or do not fit.
+            WeightsError: the weights cannot be found or downloaded, or do not fit.
         """
+        if not is_main_process() or self.workdir.teacher.exists():
+            return None
         recipe = self.recipe
-        if is_main_process() and not self.workdir.teacher.exists():
-            variables, source = read_teacher(
-                recipe.architecture, recipe.stem_width, self.config.teacher.weights
-            )
-            self.write_teacher(variables, source)
+        return read_teacher(recipe.architecture, recipe.stem_width, self.config.teacher.weights)
+
+    def keep_teacher(self, found: tuple[dict[str, Any], str] | None) -> None:
+        """Copies the teacher of `find_teacher` into the folder; called by all processes.
+
+        From then on the run does not depend on `teacher.weights`. An existing copy is kept.
+        """
+        if found is not None:
+            self.write_teacher(*found)
         barrier("teacher")
 
     def write_teacher(self, variables: Mapping[str, Any], source: str) -> None:

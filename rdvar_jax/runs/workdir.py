@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,6 +104,23 @@ def open_workdir(folder: Path, config: Config) -> Workdir:
             f"{folder} cannot be written ({error.strerror}); give another --workdir."
         ) from error
     return workdir
+
+
+def check_writable(folder: Path) -> None:
+    """Checks that a run's folder can be made or written to, without doing so.
+
+    Raises:
+        CheckpointError: it cannot.
+    """
+    folder = folder.resolve()
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    if not existing.is_dir():
+        raise CheckpointError(f"{existing} is a file, not a folder; give another --workdir.")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise CheckpointError(
+            f"{folder} cannot be written (Permission denied, or a read-only disk); give another "
+            "--workdir."
+        )
 
 
 def enter_workdir(folder: Path, config: Config) -> Workdir:

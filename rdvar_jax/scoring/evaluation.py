@@ -11,6 +11,7 @@ from rdvar_jax.devices.parallel import Parallel
 from rdvar_jax.models.image_size import ImageSize, check_images
 from rdvar_jax.models.reverse_distillation import ReverseDistillation
 from rdvar_jax.scoring.all_metrics import evaluate_maps
+from rdvar_jax.scoring.finite import refuse_not_finite
 from rdvar_jax.scoring.maps import SIGMA
 from rdvar_jax.scoring.scores import make_prepare_fn, make_score_fn
 
@@ -155,10 +156,14 @@ def evaluate(
         F1-max, AUPRO up to a false-positive rate of 0.3 (MVTec's), and RD4AD's per-image PRO under
         its own name.
 
+    Raises:
+        DataError: see `score`, or a score is not finite.
+
     Example:
         >>> result = evaluate(fitted, load_category("mvtec/screw").test)
         >>> result.metrics["image_auroc"], result.metrics["aupro"]
     """
     maps, scores = score(model, test.images, **options)
+    refuse_not_finite([f"image {index}" for index in range(len(scores))], scores)
     metrics = evaluate_maps(maps, scores, test.masks, test.labels, test.valid_mask)
     return Evaluation(metrics, maps, scores)

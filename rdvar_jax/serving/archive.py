@@ -7,11 +7,12 @@ can point elsewhere on the disk.
 
 import hashlib
 import json
+import struct
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from rdvar_jax.errors import BundleError
 from rdvar_jax.files import replacing
@@ -24,6 +25,10 @@ PROGRAM, WEIGHTS = "program.stablehlo", "weights.safetensors"
 MEMBERS = (PROGRAM, WEIGHTS)
 
 _MAX_MANIFEST_BYTES = 1_000_000
+_MAX_DIRECTORY_BYTES = 4096  # of four members
+# A zip's last record, without the comment that bundles do not have: the fifth number is the size of
+# the directory before it.
+_END = struct.Struct("<4s4H2LH")
 # Of every member, so that equal content makes equal files.
 _DATE = (1980, 1, 1, 0, 0, 0)
 
@@ -93,10 +98,14 @@ def read_bundle(path: Path, sha256: str | None = None) -> tuple[dict[str, Any], 
                     f"{path} has the sha256 {found}, but {sha256} is expected; use the intended "
                     "bundle."
                 )
+        size = path.stat().st_size
+        _check_directory(path, file, size)
         with zipfile.ZipFile(file) as archive:
             entries = archive.infolist()
             for entry in entries:
                 _check_entry(path, entry)
+            if sum(entry.file_size for entry in entries) > size:
+                raise _damaged(path, "it declares more than the file holds")
             manifest = _read_manifest(path, archive)
             if sorted(entry.filename for entry in entries) != sorted(
                 (MANIFEST, MANIFEST_HASH, *MEMBERS)
@@ -134,6 +143,18 @@ def _read_manifest(path: Path, archive: zipfile.ZipFile) -> dict[str, Any]:
 
 
 _EXPORT = "use a file written by rdvar export."
+
+
+def _check_directory(path: Path, file: IO[bytes], size: int) -> None:
+    """Checks the size of the zip's directory, all of which zipfile reads into objects."""
+    file.seek(max(0, size - _END.size))
+    end = file.read(_END.size)
+    if len(end) < _END.size or not end.startswith(b"PK\5\6"):
+        raise _damaged(path, "its end is missing")
+    _, _, _, _, _, directory, _, comment = _END.unpack(end)
+    if directory > _MAX_DIRECTORY_BYTES or comment:
+        raise _damaged(path, "its directory is too large")
+    file.seek(0)
 
 
 def _check_entry(path: Path, entry: zipfile.ZipInfo) -> None:

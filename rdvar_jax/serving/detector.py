@@ -6,7 +6,8 @@ It needs only jax, numpy, Pillow and safetensors, not the other packages of trai
 import logging
 import math
 import os
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,21 @@ import numpy as np
 import safetensors.numpy
 from jax import export
 
-from rdvar_jax.data.pixels.geometry import Geometry
-from rdvar_jax.data.pixels.reading import MAX_PIXELS, Reading
 from rdvar_jax.data.pixels.set_remarks import SetRemarks
 from rdvar_jax.devices.compiler import compiled
-from rdvar_jax.errors import BundleError, CompilerError
+from rdvar_jax.devices.forked import refuse_in_fork
+from rdvar_jax.errors import BundleError, CompilerError, one_line
+from rdvar_jax.scoring.finite import refuse_not_finite
 from rdvar_jax.serving.archive import PROGRAM, WEIGHTS, read_bundle
+from rdvar_jax.serving.manifest import (
+    BadContent,
+    jax_version,
+    read_aspects,
+    read_geometry,
+    read_threshold,
+)
 from rdvar_jax.serving.pictures import as_pictures, to_pixels
+from rdvar_jax.weights.printable import printable
 
 _logger = logging.getLogger("rdvar_jax")
 
@@ -36,12 +45,15 @@ class Prediction:
         maps: [N, H, W] float32, raw. `Detector.geometry.to_original` resizes one to its image.
         threshold: the score above which an image is classified as defective, or None.
         verdicts: [N] bool, true for a defective image; None without a threshold.
+        names: of the N images: for files of a folder as in `rdvar predict`, for other files as
+          they were passed, else "image 0", ...
     """
 
     scores: np.ndarray
     maps: np.ndarray
     threshold: float | None
     verdicts: np.ndarray | None
+    names: Sequence[str]
 
 
 class Detector:
@@ -73,24 +85,33 @@ class Detector:
             ValueError, KeyError, TypeError: manifest, program and weights do not fit together.
         """
         self.manifest = manifest
-        image = manifest["image"]
-        # Bundles of earlier versions have none of these three.
-        limit = image.get("max_pixels", MAX_PIXELS) if max_pixels is None else max_pixels
-        reading = Reading(image.get("full_scale"), limit)
-        size = image["height"], image["width"]
-        self.geometry = Geometry(image["geometry"], *size, reading=reading)
-        self._remarks = SetRemarks("images", self.geometry, image.get("aspects"))
-        threshold = manifest["threshold"]
-        self.threshold = None if threshold is None else float(threshold["threshold"])
+        self.geometry, self.threshold = read_geometry(manifest), read_threshold(manifest)
+        if max_pixels is not None:
+            reading = replace(self.geometry.reading, max_pixels=max_pixels)
+            self.geometry = replace(self.geometry, reading=reading)
+        self._remarks = SetRemarks("images", self.geometry, read_aspects(manifest))
+        for name, array in weights.items():
+            if not np.isfinite(array).all():
+                raise BadContent(f"its weights {printable(name)} are not finite")
         self._batch = batch
         exported = export.deserialize(bytearray(program))
         if export.default_export_platform() not in exported.platforms:
             raise ValueError(f"it was exported for {', '.join(exported.platforms)}")
-        images = jax.ShapeDtypeStruct((1, self.geometry.height, self.geometry.width, 3), np.uint8)
-        jax.eval_shape(exported.call, weights, images)
+        self._check_shapes(exported, weights)
         device = jax.local_devices()[0]
         self._weights = jax.device_put(weights, device)
         self._program = compiled(exported.call, platform=device.platform)
+
+    def _check_shapes(self, exported: export.Exported, weights: dict[str, np.ndarray]) -> None:
+        """Raises an exception if the program does not take the images or returns other arrays."""
+        size = self.geometry.height, self.geometry.width
+        for count in (1, 2):
+            images = jax.ShapeDtypeStruct((count, *size, 3), np.uint8)
+            found = jax.tree.map(
+                lambda x: (x.shape, x.dtype.name), jax.eval_shape(exported.call, weights, images)
+            )
+            if found != (((count, *size), "float32"), ((count,), "float32")):
+                raise BadContent("its program does not return maps and scores of its images")
 
     @classmethod
     def load(
@@ -118,17 +139,22 @@ class Detector:
         """
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, not {batch_size}")
+        refuse_in_fork()
         path = Path(path)
         manifest, members = read_bundle(path, sha256)
         try:
             weights = safetensors.numpy.load(members[WEIGHTS])
             return cls(manifest, members[PROGRAM], weights, batch_size, max_pixels)
+        except BadContent as error:
+            raise BundleError(
+                f"{path} cannot be used, because {error}; export the run again with rdvar export."
+            ) from error
         except CompilerError:
             raise
         # Everything: the hashes are right, so the program is from another JAX or for other
         # devices, which jax.export reports with many kinds of exceptions.
         except Exception as error:
-            made = manifest.get("versions", {}).get("jax", "another version")
+            made = jax_version(manifest) or "another version"
             raise BundleError(
                 f"{path} cannot be run by jax {jax.__version__} on {jax.default_backend()} "
                 f"({_first_line(error)}); it was made with jax {made}: use that version, or export "
@@ -144,7 +170,8 @@ class Detector:
         Args:
             images: a uint8 array [N, h, w, 3], or a sequence of uint8 arrays [h, w, 3] in RGB or
               [h, w] in grey, of Pillow images, or of paths. Sizes may differ. A single image is
-              treated as a sequence of one.
+              treated as a sequence of one. A folder, or a pattern such as "photos/*.png", stands
+              for its images, at any depth and in the order of `rdvar predict`.
             threshold: replaces the bundle's.
 
         A logged warning says once if the images' grey values or aspect are not those of training.
@@ -153,13 +180,13 @@ class Detector:
             Scores [N] and maps [N, H, W], float32 numpy, and verdicts [N] if there is a threshold.
 
         Raises:
-            DataError: an image cannot be read or is not an image.
+            DataError: an image cannot be read or is not an image, or its score is not finite.
         """
         if threshold is None:
             threshold = self.threshold
         elif math.isnan(threshold):
             raise ValueError("threshold must be a number, not nan")
-        pictures = as_pictures(images)
+        pictures, names = as_pictures(images)
         geometry, count = self.geometry, len(pictures)
         maps = np.empty((count, geometry.height, geometry.width), np.float32)
         scores = np.empty(count, np.float32)
@@ -167,10 +194,11 @@ class Detector:
             pixels = to_pixels(pictures[start : start + self._batch], geometry, self._remarks)
             stop = start + len(pixels)
             maps[start:stop], scores[start:stop] = self._score(pixels)
+            refuse_not_finite(names[start:stop], scores[start:stop])
         for sentence in self._remarks.new():
             _logger.warning("%s", sentence)
         verdicts = None if threshold is None else scores > np.float32(threshold)
-        return Prediction(scores, maps, threshold, verdicts)
+        return Prediction(scores, maps, threshold, verdicts, names)
 
     def _score(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         count = len(pixels)
@@ -181,4 +209,4 @@ class Detector:
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    return one_line((str(error).splitlines() or [type(error).__name__])[0])[:300]

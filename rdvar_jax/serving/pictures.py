@@ -10,29 +10,51 @@ from PIL import Image, ImageOps
 
 from rdvar_jax.data.pixels.decode import FileFacts, decode_file
 from rdvar_jax.data.pixels.geometry import Geometry
-from rdvar_jax.data.pixels.image_file import as_8_bit
+from rdvar_jax.data.pixels.image_file import read_8_bit
 from rdvar_jax.data.pixels.set_remarks import SetRemarks
+from rdvar_jax.data.sets.inputs import find_inputs
 from rdvar_jax.errors import DataError
 
 # A uint8 array [H, W, 3] in RGB or [H, W] in grey, a Pillow image, or the path of an image file.
 Picture: TypeAlias = np.ndarray | Image.Image | str | os.PathLike[str]
 
 
-def as_pictures(images: Any) -> np.ndarray | Sequence[Picture]:
-    """Returns a detector's input as a sequence; a single picture becomes a sequence of one.
+def as_pictures(images: Any) -> tuple[np.ndarray | Sequence[Picture], list[str]]:
+    """Returns a detector's input as a sequence, with a name for each picture.
+
+    A single picture becomes a sequence of one, and a folder or a pattern its images.
 
     Raises:
-        DataError: it is not a picture or a sequence.
+        DataError: it is not a picture or a sequence, or a folder has no image.
     """
     if isinstance(images, Image.Image | str | os.PathLike):
-        return [images]
-    if isinstance(images, np.ndarray):
+        images = [images]
+    elif isinstance(images, np.ndarray):
         if images.dtype == object or images.ndim not in (2, 3, 4):
             raise DataError(_not_a_picture(images))
-        return images if images.ndim == 4 else [images]
-    if isinstance(images, Sequence):
-        return images
-    raise DataError(_not_a_picture(images))
+        images = images if images.ndim == 4 else [images]
+    elif not isinstance(images, Sequence):
+        raise DataError(_not_a_picture(images))
+    if isinstance(images, np.ndarray):
+        return images, [_numbered(index) for index in range(len(images))]
+    pictures: list[Picture] = []
+    names: list[str] = []
+    for given in images:
+        if not isinstance(given, str | os.PathLike):
+            pictures.append(given)
+            names.append(_numbered(len(names)))
+        elif os.path.isfile(given):
+            pictures.append(given)
+            names.append(os.fspath(given))
+        else:
+            found = find_inputs([Path(given)])
+            pictures += [image.path for image in found]
+            names += [image.name for image in found]
+    return pictures, names
+
+
+def _numbered(index: int) -> str:
+    return f"image {index}"
 
 
 def to_pixels(
@@ -51,11 +73,11 @@ def to_pixels(
         return pictures
     pixels = np.empty((len(pictures), *shape), np.uint8)
     for index, picture in enumerate(pictures):
-        name = f"image {index}"
         if isinstance(picture, str | os.PathLike):
             name = Path(picture)
             pixels[index], facts = decode_file(name, geometry)
         else:
+            name = _numbered(index)
             pixels[index], facts = _one(picture, geometry, name)
         remarks.note(name, facts)
     return pixels
@@ -73,7 +95,7 @@ def _one(
         raise DataError(_not_a_picture(picture))
     # As when read from a file, and without changing the user's image.
     upright = ImageOps.exif_transpose(picture)
-    image, levels = as_8_bit(upright, name, "RGB", reading=geometry.reading)
+    image, levels = read_8_bit(upright, name, "RGB", geometry.reading)
     return geometry.apply_image(image), FileFacts(image.size, levels)
 
 

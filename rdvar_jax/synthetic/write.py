@@ -15,7 +15,7 @@ from tqdm import tqdm
 from rdvar_jax.data.loading.threads import num_usable_cpus
 from rdvar_jax.data.sets.records import GOOD
 from rdvar_jax.errors import ConfigError, DataError
-from rdvar_jax.files import publish_folder
+from rdvar_jax.files import naming, publish_folder
 from rdvar_jax.synthetic.picture import CATEGORIES, DEFECTS, MIN_SIZE, render
 
 RECIPE = 1
@@ -146,7 +146,10 @@ def generate(
         _logger.info("%s: already exists, drawn with the same settings", root)
         return
     root.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=f".{root.name}.", suffix=".partial", dir=root.parent) as holder:
+    with (
+        naming(root),
+        TemporaryDirectory(prefix=f".{root.name}.", suffix=".partial", dir=root.parent) as holder,
+    ):
         # A folder inside: only its owner can read the holder itself.
         partial = Path(holder, root.name)
         partial.mkdir()

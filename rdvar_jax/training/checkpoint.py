@@ -9,6 +9,7 @@ With several processes each holds the whole state. So the main one saves alone a
 by itself from host arrays; orbax's coordination would only write the same single copy.
 """
 
+import gc
 import itertools
 import logging
 import os
@@ -22,6 +23,7 @@ import orbax.checkpoint as ocp
 
 from rdvar_jax.devices.processes import barrier, is_main_process
 from rdvar_jax.errors import CheckpointError
+from rdvar_jax.exhausted import exhausted
 from rdvar_jax.files import make_folder, publish_folder, sync_folder
 from rdvar_jax.training.manifest import (
     MANIFEST,
@@ -30,6 +32,7 @@ from rdvar_jax.training.manifest import (
     read_manifest,
     write_manifest,
 )
+from rdvar_jax.training.room import check_room, silence_threads
 from rdvar_jax.training.step import TrainState
 
 UNFINISHED = ".unfinished"  # in the folder of checkpoints: what is being written or removed
@@ -80,34 +83,53 @@ class Checkpoints:
         provenance: dict[str, Any],
     ) -> None:
         step = int(state.step)
-        folder, unfinished = self.folder / str(step), self.folder / UNFINISHED
-        if (folder / MANIFEST).exists():
+        if (self.folder / str(step) / MANIFEST).exists():
             return
+        values = _as_dict(state)
+        silence_threads()
+        try:
+            self._write(step, values, epoch, metrics, provenance)
+            return
+        except Exception as error:
+            problem = _why_unwritable(error)
+            if problem is None:
+                raise
+        # The exception is gone, so that orbax's unfinished tasks end here, not as Python exits.
+        gc.collect()
+        shutil.rmtree(self.folder / UNFINISHED, ignore_errors=True)
+        (reason, remedy), latest = problem, self.find()
+        kept = "nothing was saved before" if latest is None else f"step {latest.step} is kept"
+        needed = _num_bytes(values) / 1e6
+        raise CheckpointError(
+            f"the checkpoint of step {step}, about {needed:.3g} MB, cannot be written to "
+            f"{self.folder}, because {reason}; {kept}: {remedy}, then run the same command again."
+        )
+
+    def _write(
+        self,
+        step: int,
+        values: dict[str, Any],
+        epoch: float | None,
+        metrics: dict[str, float],
+        provenance: dict[str, Any],
+    ) -> None:
         options = ocp.CheckpointManagerOptions(
             create=False,
             enable_async_checkpointing=False,
-            cleanup_tmp_directories=True,
             multiprocessing_options=_this_process_only(),
         )
-        try:
-            if folder.exists():
-                self._set_aside(step, f"{MANIFEST} is missing")
-            shutil.rmtree(unfinished, ignore_errors=True)
-            make_folder(unfinished)
-            with ocp.CheckpointManager(unfinished, options=options) as manager:
-                manager.save(step, args=ocp.args.StandardSave(_as_dict(state)))
-            written = unfinished / str(step)
-            write_manifest(written, step, epoch, metrics, provenance)
-            publish_folder(written, folder)
-            self._remove_old()
-        except OSError as error:
-            raise CheckpointError(
-                f"the checkpoint of step {step} cannot be written to {self.folder} "
-                f"({error.strerror or error}); free space or make the folder writable, then run "
-                "the same command again: earlier checkpoints are kept."
-            ) from error
-        finally:
-            shutil.rmtree(unfinished, ignore_errors=True)
+        folder, unfinished = self.folder / str(step), self.folder / UNFINISHED
+        if folder.exists():
+            self._set_aside(step, f"{MANIFEST} is missing")
+        shutil.rmtree(unfinished, ignore_errors=True)
+        make_folder(unfinished)
+        check_room(unfinished, _num_bytes(values))
+        with ocp.CheckpointManager(unfinished, options=options) as manager:
+            manager.save(step, args=ocp.args.StandardSave(values))
+        written = unfinished / str(step)
+        write_manifest(written, step, epoch, metrics, provenance)
+        publish_folder(written, folder)
+        self._remove_old()
 
     def set_aside_unfinished(self) -> None:
         """Removes what a killed process was writing, and moves damaged steps away.
@@ -118,7 +140,8 @@ class Checkpoints:
         Raises:
             CheckpointError: there are checkpoints, but none is intact. Nothing is moved then.
         """
-        shutil.rmtree(self.folder / UNFINISHED, ignore_errors=True)
+        for path in (self.folder / UNFINISHED, *self.folder.glob("*.orbax-checkpoint-tmp*")):
+            shutil.rmtree(path, ignore_errors=True)  # the latter of earlier versions
         problems = {}
         for step, saved in self._ranked("latest"):
             problem = self._find_damage(step, saved)
@@ -228,6 +251,19 @@ class Checkpoints:
         if not self.folder.is_dir():
             return []
         return [int(path.name) for path in self.folder.iterdir() if path.name.isdigit()]
+
+
+def _num_bytes(values: dict[str, Any]) -> int:
+    return sum(x.nbytes for x in jax.tree.leaves(values))
+
+
+def _why_unwritable(error: Exception) -> tuple[str, str] | None:
+    """Returns reason and remedy, if the exception is about the disk; else it is a bug."""
+    if limit := exhausted(error):
+        return limit.reason, limit.remedy
+    if isinstance(error, OSError):
+        return error.strerror or str(error), "make the folder writable"
+    return None
 
 
 def _this_process_only() -> ocp.options.MultiprocessingOptions:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from rdvar_jax.errors import ConfigError
-from rdvar_jax.files import write_text
+from rdvar_jax.files import naming, write_text
 from rdvar_jax.sealed import read_sealed_lines, sealed_line
 
 
@@ -38,8 +38,9 @@ class MetricsWriter:
         if self._file is None:
             return
         values = {name: _json_value(value) for name, value in values.items()}
-        self._file.write(sealed_line({"kind": kind, "step": step, **values}))
-        self._file.flush()
+        with naming(Path(self._file.name)):
+            self._file.write(sealed_line({"kind": kind, "step": step, **values}))
+            self._file.flush()
         if self._tensorboard is not None:
             for name, value in values.items():
                 if isinstance(value, int | float):

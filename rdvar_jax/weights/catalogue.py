@@ -161,6 +161,9 @@ def _download(file: CatalogueFile, target: Path) -> None:
                     error.close()  # it holds the connection
                 # URLError wraps the reason; a broken connection or a full disk are raised directly.
                 reason = getattr(error, "reason", None) or error or type(error).__name__
+                reason = str(reason)
+                if isinstance(error, OSError) and error.filename is None:
+                    error.filename = str(target)  # for the sentence about a full disk
                 raise WeightsError(
                     f"{file.name} could not be downloaded ({reason}); {by_hand}"
                 ) from error

@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from rdvar_jax.errors import WeightsError
 from rdvar_jax.weights.catalogue import CATALOGUE, fetch, refuse_v2, sha256_of
 from rdvar_jax.weights.name_map import to_flax
+from rdvar_jax.weights.printable import printable
 from rdvar_jax.weights.procedural import PROCEDURAL, procedural_path
 from rdvar_jax.weights.safetensors_file import read_safetensors
 from rdvar_jax.weights.torch_format.reader import read_torch_file
@@ -62,8 +64,18 @@ def load_teacher(
     tensors, metadata = _read(path)
     refuse_v2(path, metadata.get("source_sha256", ""))
     variables = to_flax(tensors, expected, source=str(path))
+    _refuse_not_finite(path, tensors)
     origin = metadata.get("source", str(path)) if weights else CATALOGUE[arch].url
     return variables, TeacherSource(arch=arch, name=path.name, sha256=sha256, origin=origin)
+
+
+def _refuse_not_finite(path: Path, tensors: Mapping[str, np.ndarray]) -> None:
+    for name, tensor in tensors.items():
+        if tensor.dtype.kind == "f" and not np.isfinite(tensor).all():
+            raise WeightsError(
+                f"{path} holds values in {printable(name)} that are not finite, with which every "
+                "score would be NaN; download or copy it again"
+            )
 
 
 def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:

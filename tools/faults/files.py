@@ -15,8 +15,8 @@ FAULTS = (
     Fault(
         "temporary file left behind after an error",
         "rdvar_jax/files.py",
-        "        _remove(temporary)\n        raise\n",
-        "        raise\n",
+        "        _remove(temporary)\n        if isinstance",
+        "        if isinstance",
         (FILES,),
     ),
     Fault(

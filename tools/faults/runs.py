@@ -4,6 +4,13 @@ from faults.fault import Fault
 
 FAULTS = (
     Fault(
+        "a training that cannot begin binds the folder to its settings",
+        "rdvar_jax/commands/train.py",
+        "    teacher = run.find_teacher()\n    run.make_folder()\n",
+        "    run.make_folder()\n    teacher = run.find_teacher()\n",
+        ("tests/commands/test_begin.py",),
+    ),
+    Fault(
         "a run goes on with another seed",
         "rdvar_jax/runs/config.py",
         '    "train.epochs",\n',

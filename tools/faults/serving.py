@@ -6,7 +6,23 @@ ARCHIVE = "tests/serving/test_archive.py"
 DETECTOR = "tests/serving/test_detector.py"
 ONNX = "tests/serving/test_onnx.py"
 
+CONTENT = "tests/serving/test_bundle_content.py"
+
 FAULTS = (
+    Fault(
+        "a score of NaN is a good image",
+        "rdvar_jax/serving/detector.py",
+        "            refuse_not_finite(names[start:stop], scores[start:stop])\n",
+        "",
+        (f"{CONTENT}::test_scores_that_are_not_finite_are_never_good",),
+    ),
+    Fault(
+        "a bundle's threshold of NaN is used",
+        "rdvar_jax/serving/manifest.py",
+        "if math.isfinite(value):",
+        "if value is not None:",
+        (f"{CONTENT}::test_wrong_content_is_one_sentence",),
+    ),
     Fault(
         "hashes of a bundle's members not checked",
         "rdvar_jax/serving/archive.py",

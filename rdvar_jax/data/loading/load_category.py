@@ -10,6 +10,8 @@ from typing import Any, Literal
 from rdvar_jax.data.loading.arrays import TestSet, TrainSet, load_test, load_train, load_validation
 from rdvar_jax.data.loading.full_scale import decide_full_scale
 from rdvar_jax.data.pixels.geometry import Geometry, as_geometry
+from rdvar_jax.data.pixels.mask_file import ORIENTATIONS
+from rdvar_jax.data.pixels.mask_rule import MaskThreshold, threshold_problems
 from rdvar_jax.data.pixels.reading import (
     MAX_PIXELS,
     OWN_FULL_SCALE,
@@ -39,7 +41,8 @@ class LoadedCategory:
     geometry: Geometry
     _settings: dict[str, Any]
     _options: dict[str, Any]
-    _mask_threshold: str
+    _mask_threshold: MaskThreshold
+    _mask_orientation: str
 
     @cached_property
     def train(self) -> TrainSet:
@@ -72,9 +75,15 @@ class LoadedCategory:
                 f"{self.category.folder} holds no test images; put some into "
                 f"{self.category.folder / 'test'}."
             )
-        return load_test(
-            self.category, self.geometry, threshold=self._mask_threshold, **self._options
+        test_set = load_test(
+            self.category,
+            self.geometry,
+            threshold=self._mask_threshold,
+            orientation=self._mask_orientation,
+            **self._options,
         )
+        test_set.warn_undefined(self.category.name)
+        return test_set
 
 
 def load_category(
@@ -87,7 +96,8 @@ def load_category(
     good_names: tuple[str, ...] = (GOOD,),
     validation: float = 0.0,
     seed: int = 0,
-    mask_threshold: Literal["half", "any"] = "half",
+    mask_threshold: Literal["auto", "half", "any"] | int = "auto",
+    mask_orientation: Literal["own", "image", "upright"] = "own",
     full_scale: int | Literal["type", "auto"] = OWN_FULL_SCALE,
     max_pixels: int = MAX_PIXELS,
     allow_mixed_sizes: bool = False,
@@ -106,8 +116,11 @@ def load_category(
         good_names: folders of good images, such as ("good", "OK").
         validation: fraction of the good training images to keep from training.
         seed: together with the images' names, decides which ones.
-        mask_threshold: a resized mask pixel is defective above half its full value ("half"), or
-          above 0 ("any").
+        mask_threshold: defective values of a mask: above half of white ("half"), a number from 1
+          to 255 or more, every value but 0 ("any"), or "auto", which decides from all masks;
+          `test.mask_threshold` is the result.
+        mask_orientation: a mask is turned by its "own" EXIF orientation, by that of its "image",
+          or is "upright" already.
         full_scale: the value that is white in grey images of more than 8 bits, such as 4095.
           "type" takes the type's own, "auto" decides it from the training images.
         max_pixels: width times height of an image, at most.
@@ -121,7 +134,7 @@ def load_category(
         defective. The `records` of each have `path` and `defect`, the kind.
 
     Raises:
-        ConfigError: the geometry or the full scale is unknown.
+        ConfigError: the geometry, the full scale or a setting of masks is unknown.
         DataError: there is no such folder, or it does not fit its layout.
 
     Example:
@@ -136,6 +149,12 @@ def load_category(
         raise ConfigError(f"geometry={geometry!r} is not one of {', '.join(GEOMETRIES)}.")
     for problem in reading_problems(full_scale, max_pixels):
         raise ConfigError(problem.removeprefix("data."))
+    for problem in threshold_problems(mask_threshold):
+        raise ConfigError(problem.removeprefix("data."))
+    if mask_orientation not in ORIENTATIONS:
+        raise ConfigError(
+            f"mask_orientation={mask_orientation!r} is not one of {', '.join(ORIENTATIONS)}."
+        )
     folder = Path(path).expanduser().absolute()
     category = find_images(folder.parent, folder.name, layout, source, good_names)
     category = split_validation(category, validation, seed)
@@ -151,6 +170,7 @@ def load_category(
         "geometry": geometry,
         "validation": float(validation),
         "mask_threshold": mask_threshold,
+        "mask_orientation": mask_orientation,
         "full_scale": decided,
         "max_pixels": max_pixels,
         "allow_mixed_sizes": allow_mixed_sizes,
@@ -161,5 +181,11 @@ def load_category(
         "allow_mixed_sizes": allow_mixed_sizes,
         "on_error": on_error,
     }
-    size = Geometry(geometry, size.height, size.width, reading=reading)
-    return LoadedCategory(category, size, settings, options, mask_threshold)
+    return LoadedCategory(
+        category,
+        Geometry(geometry, size.height, size.width, reading=reading),
+        settings,
+        options,
+        mask_threshold,
+        mask_orientation,
+    )

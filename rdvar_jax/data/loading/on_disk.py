@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from tqdm import tqdm
 
 from rdvar_jax.data.pixels.decode import FileFacts, check_one_size, decode_block, decode_image
 from rdvar_jax.data.pixels.geometry import Size, as_geometry
@@ -62,8 +61,10 @@ class ImagesOnDisk:
             DataError: see `decode_images`; different sizes are reported after the last block.
         """
         facts = {} if facts is None else facts
-        # disable=None is tqdm's "only on a terminal".
-        disable = None if progress else True
+        # Imported late: a detector finds images with this room and may run without tqdm.
+        from tqdm import tqdm
+
+        disable = None if progress else True  # None is tqdm's "only on a terminal"
         with tqdm(total=len(self), desc="Checking images", disable=disable) as bar:
             for start in range(0, len(self), BLOCK):
                 records = self.records[start : start + BLOCK]

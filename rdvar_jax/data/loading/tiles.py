@@ -10,7 +10,6 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
-from tqdm import tqdm
 
 from rdvar_jax.data.loading.on_disk import ImagesOnDisk, TilesOnDisk
 from rdvar_jax.data.pixels.geometry import Geometry
@@ -149,6 +148,9 @@ def score_in_tiles(
     """
     number, height, width, _ = images.shape
     maps = np.empty((number, height, width), np.float32)
+    # Imported late: a detector finds images with this room and may run without tqdm.
+    from tqdm import tqdm
+
     disable = None if progress else True  # None is tqdm's "only on a terminal"
     for index in tqdm(range(number), desc="scoring", unit="img", disable=disable):
         of_tiles = _tile_maps(score, images[index], tile, overlap)

@@ -15,6 +15,7 @@ from PIL import Image, UnidentifiedImageError
 from rdvar_jax.data.pixels.reading import MAX_PIXELS
 from rdvar_jax.data.sets.records import ImageFile
 from rdvar_jax.errors import DataError
+from rdvar_jax.exhausted import exhausted
 
 _OTHER_FORMATS = {
     b"GIF8": "a GIF image",
@@ -38,6 +39,9 @@ def explaining_errors(path: ImageFile, max_pixels: int = MAX_PIXELS) -> Iterator
     # Everything: the file is untrusted, and Pillow documents no closed set of exceptions
     # (OSError, SyntaxError, ValueError, struct.error, zlib.error and more have been seen).
     except Exception as error:
+        # Not about the file: with data.on_error=skip it would be left out.
+        if isinstance(error, OSError | MemoryError) and exhausted(error):
+            raise
         raise DataError(_explain(path, error, max_pixels)) from error
 
 

@@ -43,7 +43,8 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }  # by EXIF orientation
-_SIDEWAYS_ORIENTATIONS = (5, 6, 7, 8)  # EXIF: width and height are swapped
+_BACK = {6: 8, 8: 6}  # all others undo themselves
+SIDEWAYS_ORIENTATIONS = (5, 6, 7, 8)  # EXIF: width and height are swapped
 _DEFAULT = Reading()
 
 
@@ -53,8 +54,24 @@ def load_image(path: ImageFile, reading: Reading = _DEFAULT) -> Image.Image:
     Raises:
         DataError: the file cannot be read; the message says why.
     """
+    return load_turned(path, reading=reading)[0]
 
-    def load(image: Image.Image) -> Image.Image:
+
+def load_turned(
+    path: ImageFile, orientation: int | None = None, reading: Reading = _DEFAULT
+) -> tuple[Image.Image, int]:
+    """Decodes an image and turns it by an EXIF orientation; see `load_image`.
+
+    Args:
+        path: the file.
+        orientation: None for the file's own.
+        reading: of it, the most pixels.
+
+    Returns:
+        The picture, with the file's format, and the file's own orientation.
+    """
+
+    def load(image: Image.Image) -> tuple[Image.Image, int]:
         if isinstance(image, TiffImagePlugin.TiffImageFile):
             check_tiff_layout(image.tag_v2, path)
             check_one_page(image, path)
@@ -66,22 +83,34 @@ def load_image(path: ImageFile, reading: Reading = _DEFAULT) -> Image.Image:
                 "each as a separate file."
             )
         mark_high_bytes(image)
+        own = _orientation(image)
+        if isinstance(image, TiffImagePlugin.TiffImageFile) and own in SIDEWAYS_ORIENTATIONS:
+            # Pillow maps uncompressed grey into memory as if its sides were swapped already, and
+            # scrambles it; without a name it reads.
+            image.filename = ""
         image.load()
+        turns = [own if orientation is None else orientation]
         if isinstance(image, TiffImagePlugin.TiffImageFile):
             check_alpha(image, path)
-            return image  # Pillow has turned it already
-        turn = _TURNS.get(_orientation(image))
-        return image if turn is None else image.transpose(turn)
+            # Pillow has turned it already.
+            turns = [] if orientation is None else [_BACK.get(own, own), orientation]
+        turned: Image.Image = image
+        for turn in turns:
+            if turn in _TURNS:
+                turned = turned.transpose(_TURNS[turn])
+        turned.format = image.format
+        return turned, own
 
     return _with_image(path, load, reading)
 
 
-def as_8_bit(
-    image: Image.Image,
-    name: ImageFile | str,
-    mode: str,
-    nonzero: bool = False,
-    reading: Reading = _DEFAULT,
+def as_8_bit(image: Image.Image, name: ImageFile | str, mode: str) -> Image.Image:
+    """Converts a picture to 8 bits in `mode`; see `read_8_bit`, with the type's own full scale."""
+    return read_8_bit(image, name, mode)[0]
+
+
+def read_8_bit(
+    image: Image.Image, name: ImageFile | str, mode: str, reading: Reading = _DEFAULT
 ) -> tuple[Image.Image, Levels | None]:
     """Converts a picture to 8 bits in `mode`, as `decode_image` describes.
 
@@ -89,7 +118,6 @@ def as_8_bit(
         image: any picture; its `info` may lose a transparent colour.
         name: named in an error.
         mode: of the result, "RGB" or "L".
-        nonzero: every value above 0 becomes 255; for "L" only.
         reading: its full scale is that of images; masks have their type's own.
 
     Returns:
@@ -100,7 +128,7 @@ def as_8_bit(
     """
     levels = colour_levels(image)
     if image.mode in GREY_MODES:
-        image, levels = scale_grey(image, name, reading, nonzero)
+        image, levels = scale_grey(image, name, reading)
     elif image.mode not in _EIGHT_BIT_MODES:
         # Mode F above all: floats have no standard maximum (1, 255, a physical unit?), so any
         # scaling would be a guess that changes what the network sees.
@@ -110,10 +138,7 @@ def as_8_bit(
         )
     # Alpha is dropped, and so is a transparent colour: Pillow warns when it converts one.
     image.info.pop("transparency", None)
-    image = image.convert(mode)
-    if nonzero:
-        image = image.point([0] + [255] * 255)
-    return image, levels
+    return image.convert(mode), levels
 
 
 def grey_levels(path: ImageFile, max_pixels: int) -> Levels | None:
@@ -125,7 +150,7 @@ def grey_levels(path: ImageFile, max_pixels: int) -> Levels | None:
     reading = Reading(MAX_FULL_SCALE, max_pixels)
     if _with_image(path, lambda image: image.mode, reading) not in GREY_MODES:
         return None
-    return as_8_bit(load_image(path, reading), path, "L", reading=reading)[1]
+    return read_8_bit(load_image(path, reading), path, "L", reading)[1]
 
 
 def image_dimensions(path: ImageFile, reading: Reading = _DEFAULT) -> tuple[int, int]:
@@ -142,10 +167,24 @@ def image_dimensions(path: ImageFile, reading: Reading = _DEFAULT) -> tuple[int,
         # Pillow's size of a TIFF is already upright.
         if width == height or image.format == "TIFF":
             return width, height
-        is_on_the_side = _orientation(image) in _SIDEWAYS_ORIENTATIONS
+        is_on_the_side = _orientation(image) in SIDEWAYS_ORIENTATIONS
         return (height, width) if is_on_the_side else (width, height)
 
     return _with_image(path, dimensions, reading)
+
+
+def image_orientation(path: ImageFile, reading: Reading = _DEFAULT) -> int:
+    """Returns the file's EXIF orientation, 1 to 8; 1 without one.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    return _with_image(path, _orientation, reading)
+
+
+def is_16_bit_grey(image: Image.Image) -> bool:
+    """Whether a picture's values may need more than 8 bits."""
+    return image.mode in GREY_MODES
 
 
 def _with_image(path: ImageFile, use: Callable[[Image.Image], _T], reading: Reading) -> _T:
@@ -178,6 +217,9 @@ def _open(path: ImageFile) -> Image.Image:
 
 
 def _orientation(image: Image.Image) -> int:
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        # `getexif` before the pixels are decoded makes Pillow turn them wrongly.
+        return image.tag_v2.get(ExifTags.Base.Orientation, 1)
     if image.format == "PNG":
         image.load()  # the EXIF block may follow the pixels
     # An invalid block says nothing, and raises whatever its bytes lead to; the pixels are whole.

@@ -42,11 +42,9 @@ def highest_grey(levels: Iterable[Levels | None]) -> int | None:
 
 
 def scale_grey(
-    image: Image.Image, name: ImageFile | str, reading: Reading, nonzero: bool = False
+    image: Image.Image, name: ImageFile | str, reading: Reading
 ) -> tuple[Image.Image, Levels]:
     """Scales a picture of one of GREY_MODES to mode L; values above the full scale become 255.
-
-    With `nonzero` every value above 0 becomes 255: scaling would lose the small ones.
 
     Raises:
         DataError: a value is negative, or above 65535 without a full scale.
@@ -59,19 +57,16 @@ def scale_grey(
             "save it unsigned, with 8 or 16 bits."
         )
     full_scale = own if reading.full_scale is None else reading.full_scale
-    scaled = np.empty(values.shape, np.uint8)
-    if nonzero:
-        np.multiply(values > 0, 255, out=scaled, casting="unsafe")
-    elif highest > 65535 and reading.full_scale is None:
+    if highest > 65535 and reading.full_scale is None:
         raise DataError(
             f"{name} holds grey values up to {highest}, above 65535; save it with 8 or 16 bits, "
             f"or, for images, train with data.full_scale={fitting_full_scale(highest)}."
         )
-    else:
-        rows = max(1, _PIXELS_AT_ONCE // values.shape[1])
-        for top in range(0, len(values), rows):
-            strip = np.minimum(values[top : top + rows].astype(np.int64), full_scale)
-            scaled[top : top + rows] = (strip * 510 + full_scale) // (2 * full_scale)
+    scaled = np.empty(values.shape, np.uint8)
+    rows = max(1, _PIXELS_AT_ONCE // values.shape[1])
+    for top in range(0, len(values), rows):
+        strip = np.minimum(values[top : top + rows].astype(np.int64), full_scale)
+        scaled[top : top + rows] = (strip * 510 + full_scale) // (2 * full_scale)
     return Image.fromarray(scaled), Levels(highest, full_scale)
 
 

@@ -14,20 +14,23 @@ from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
-from PIL import Image
+from PIL import Image, PngImagePlugin
 from tqdm import tqdm
 
 from rdvar_jax.data.loading.full_scale import decide_full_scale
 from rdvar_jax.data.pixels.decode import FileFacts, mask_files
 from rdvar_jax.data.pixels.file_errors import pillow_warnings
 from rdvar_jax.data.pixels.geometry import Geometry
-from rdvar_jax.data.pixels.image_file import as_8_bit, image_dimensions, load_image
+from rdvar_jax.data.pixels.image_file import image_dimensions, load_image, read_8_bit
+from rdvar_jax.data.pixels.mask_file import LOSSY_NOTE, load_mask
+from rdvar_jax.data.pixels.mask_rule import apply_threshold
 from rdvar_jax.data.pixels.reading import MAX_PIXELS, OWN_FULL_SCALE, Reading, as_reading
 from rdvar_jax.data.pixels.set_remarks import SetRemarks, images_of
 from rdvar_jax.data.sets.folder import describe_entries, find_category, list_categories
 from rdvar_jax.data.sets.records import ImageRecord
 from rdvar_jax.data.sets.tfds_read import LABELS, NAME, SPLITS, VERSION, packed_folder
 from rdvar_jax.errors import DataError
+from rdvar_jax.files import naming
 
 logger = logging.getLogger("rdvar_jax")
 
@@ -51,6 +54,7 @@ class MvtecAd(tfds.core.GeneratorBasedBuilder):
     progress = False
     full_scale: int | str = OWN_FULL_SCALE
     max_pixels = MAX_PIXELS
+    mask_orientation = "own"
 
     def _info(self) -> tfds.core.DatasetInfo:
         features = tfds.features.FeaturesDict(
@@ -93,8 +97,8 @@ class MvtecAd(tfds.core.GeneratorBasedBuilder):
             yield (
                 record.name,
                 {
-                    "image": as_stored(record.path, "RGB", reading=reading, remarks=remarks),
-                    "mask": stored_mask(record, reading),
+                    "image": as_stored(record.path, "RGB", reading, remarks),
+                    "mask": stored_mask(record, self.mask_orientation, reading),
                     "has_mask": record.mask_path is not None,
                     "label": record.label,
                     "defect": os.fsencode(record.defect),
@@ -110,6 +114,7 @@ def build_tfds(
     data_dir: Path,
     categories: Sequence[str] = (),
     *,
+    mask_orientation: str = "own",
     full_scale: int | str = OWN_FULL_SCALE,
     max_pixels: int = MAX_PIXELS,
     progress: bool = True,
@@ -120,6 +125,7 @@ def build_tfds(
         manual_dir: the folder of categories.
         data_dir: the folder of TFDS sets; created if missing.
         categories: names; all in `manual_dir` by default.
+        mask_orientation: see `load_mask`.
         full_scale: as `data.full_scale`; the stored images have 8 bits.
         max_pixels: as `data.max_pixels`.
         progress: show progress bars, if standard error is a terminal.
@@ -128,7 +134,7 @@ def build_tfds(
         The folders of the sets.
 
     Raises:
-        DataError: see `find_category` and `as_stored`, or an image has several masks.
+        DataError: see `find_category`, `as_stored` and `stored_mask`.
     """
     names = list(categories) or list_categories(manual_dir)
     if not names:
@@ -145,9 +151,10 @@ def build_tfds(
         builder = MvtecAd(config=tfds.core.BuilderConfig(name=name), data_dir=data_dir)
         builder.progress = progress
         builder.full_scale, builder.max_pixels = full_scale, max_pixels
+        builder.mask_orientation = mask_orientation
         settings = tfds.download.DownloadConfig(manual_dir=manual_dir, try_download_gcs=False)
         # TFDS reports a download, and makes a folder for it, though nothing is downloaded.
-        with TemporaryDirectory() as unused, redirect_stdout(io.StringIO()):
+        with naming(data_dir), TemporaryDirectory() as unused, redirect_stdout(io.StringIO()):
             builder.download_and_prepare(
                 download_dir=unused, file_format="array_record", download_config=settings
             )
@@ -155,11 +162,7 @@ def build_tfds(
 
 
 def as_stored(
-    path: Path,
-    mode: str,
-    nonzero: bool = False,
-    reading: Reading = _DEFAULT,
-    remarks: SetRemarks | None = None,
+    path: Path, mode: str, reading: Reading = _DEFAULT, remarks: SetRemarks | None = None
 ) -> bytes:
     """Returns the bytes of a file that any reader decodes to the pixels of `as_8_bit`.
 
@@ -169,26 +172,21 @@ def as_stored(
     Raises:
         DataError: see `load_image` and `as_8_bit`.
     """
-    picture, levels = as_8_bit(load_image(path, reading), path, mode, nonzero, reading)
+    picture, levels = read_8_bit(load_image(path, reading), path, mode, reading)
     if remarks is not None:
         remarks.note(path, FileFacts(picture.size, levels))
-    # Other readers may refuse what `load_image` reads all the same.
-    with (
-        suppress(ValueError, SyntaxError, OSError),
-        pillow_warnings(reading.max_pixels),
-        Image.open(path) as plain,
-    ):
-        is_common = plain.format in ("PNG", "JPEG")
-        if is_common and plain.mode == mode and plain.tobytes() == picture.tobytes():
-            return path.read_bytes()
-    return _png(picture)
+    return _own_bytes(path, picture, reading) or _png(picture)
 
 
-def stored_mask(record: ImageRecord, reading: Reading = _DEFAULT) -> bytes:
-    """Returns the mask as a grey image file; an empty one where there is no mask.
+def stored_mask(
+    record: ImageRecord, orientation: str = "own", reading: Reading = _DEFAULT
+) -> bytes:
+    """Returns the mask as a grey image file, upright; an empty one where there is no mask.
+
+    Where the layout says that every value but 0 is defective, all of them become 255.
 
     Raises:
-        DataError: see `as_stored`, or the mask is in several files.
+        DataError: see `load_mask`, or the mask is in several files.
     """
     files = mask_files(record)
     if len(files) > 1:
@@ -196,14 +194,42 @@ def stored_mask(record: ImageRecord, reading: Reading = _DEFAULT) -> bytes:
             f"{record.path} has {len(files)} masks ({record.mask_path}), and a TFDS set holds one "
             "for each image; train from the folder (data.source=folder)."
         )
+    size_wh = image_dimensions(record.path, reading)
     if not files:
-        return _png(Image.new("L", image_dimensions(record.path, reading)))
+        return _png(Image.new("L", size_wh))
     assert isinstance(files[0], Path)
-    # Masks have their type's own full scale.
-    return as_stored(files[0], "L", record.mask_nonzero, Reading(max_pixels=reading.max_pixels))
+    mask = load_mask(
+        files[0],
+        size_wh,
+        image_path=record.path,
+        orientation=orientation,
+        setting="--mask_orientation ",
+        reading=reading,
+    )
+    grey = apply_threshold(mask, "any", nonzero=True) if record.mask_nonzero else mask.grey
+    own = _own_bytes(files[0], grey, reading) if mask.orientation == 1 else b""
+    return own or _png(grey, mask.is_lossy)
 
 
-def _png(picture: Image.Image) -> bytes:
+def _own_bytes(path: Path, picture: Image.Image, reading: Reading) -> bytes:
+    """Returns the file's content if it is a PNG or JPEG of exactly this picture, else nothing."""
+    # Other readers may refuse what `load_image` reads all the same.
+    with (
+        suppress(ValueError, SyntaxError, OSError),
+        pillow_warnings(reading.max_pixels),
+        Image.open(path) as plain,
+    ):
+        same = plain.format in ("PNG", "JPEG") and plain.mode == picture.mode
+        if same and plain.size == picture.size and plain.tobytes() == picture.tobytes():
+            return path.read_bytes()
+    return b""
+
+
+def _png(picture: Image.Image, is_lossy: bool = False) -> bytes:
+    """Returns a PNG, with a note if the picture was decoded from a JPEG."""
+    texts = PngImagePlugin.PngInfo()
+    if is_lossy:
+        texts.add_text(LOSSY_NOTE, "decoded from a JPEG")
     file = io.BytesIO()
-    picture.save(file, format="PNG")
+    picture.save(file, format="PNG", pnginfo=texts)
     return file.getvalue()

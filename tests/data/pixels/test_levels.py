@@ -22,6 +22,7 @@ from rdvar_jax.data.pixels.decode import (
     decode_original,
 )
 from rdvar_jax.data.pixels.geometry import Geometry
+from rdvar_jax.data.pixels.image_file import read_8_bit
 from rdvar_jax.data.pixels.levels import Levels, fitting_full_scale
 from rdvar_jax.data.pixels.reading import MAX_FULL_SCALE, Reading, as_reading, reading_problems
 from rdvar_jax.data.pixels.set_remarks import SetRemarks, aspects_of
@@ -298,8 +299,6 @@ def test_aspects_of_mixed_sizes_are_a_range_and_unknown_ones_say_nothing():
 
 def test_a_picture_of_pillows_has_levels_too():
     picture = Image.fromarray(random_pixels(S, S, high=4096).astype(np.uint16))
-    from rdvar_jax.data.pixels.image_file import as_8_bit
-
-    scaled, levels = as_8_bit(picture, "image 0", "RGB", reading=Reading(4095))
+    scaled, levels = read_8_bit(picture, "image 0", "RGB", Reading(4095))
     np.testing.assert_array_equal(np.asarray(scaled), expected(np.asarray(picture), 4095))
     assert levels == Levels(int(np.asarray(picture).max()), 4095)

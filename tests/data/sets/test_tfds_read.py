@@ -131,7 +131,7 @@ def test_any_reader_of_tfds_sees_the_same(root, made):
     for example in examples:
         path = root / "my part" / os.fsdecode(example["path"])
         np.testing.assert_array_equal(
-            example["image"], np.asarray(as_8_bit(load_image(path), path, "RGB")[0])
+            example["image"], np.asarray(as_8_bit(load_image(path), path, "RGB"))
         )
     for example in builder.as_data_source("test"):
         assert example["mask"].shape == (40, 48, 1)

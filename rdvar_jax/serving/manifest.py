@@ -1,0 +1,111 @@
+"""Checks of a bundle's manifest, whose JSON anyone may have written."""
+
+import math
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from rdvar_jax.data.pixels.geometry import MODES, Geometry
+from rdvar_jax.data.pixels.reading import MAX_FULL_SCALE, MAX_PIXELS, Reading
+from rdvar_jax.data.pixels.set_remarks import Aspects
+
+LARGEST_SIDE = 1 << 14  # of an image, in pixels; a map of it takes 1 GB
+# Entries that must be objects, if they are there.
+_OBJECTS = ("image", "map", "model", "run", "versions", "program")
+# Cut into tiles by commands; a bundle never has it.
+_TILES = "tile"
+
+
+class BadContent(ValueError):
+    """The content of a bundle cannot be used, whatever the version of JAX."""
+
+
+def read_geometry(manifest: Mapping[str, Any]) -> Geometry:
+    """Returns the geometry of a manifest's images.
+
+    Raises:
+        BadContent: an entry is missing, or has another type or range.
+    """
+    for name in _OBJECTS:
+        value = manifest.get(name, {})
+        if not isinstance(value, dict):
+            raise BadContent(f"{name} in its manifest must be an object, not {_shown(value)}")
+    image = manifest.get("image", {})
+    for name in ("height", "width"):
+        side = image.get(name)
+        if type(side) is not int or not 1 <= side <= LARGEST_SIDE:
+            raise BadContent(
+                f"image.{name} in its manifest must be a whole number from 1 to {LARGEST_SIDE}, "
+                f"not {_shown(side)}"
+            )
+    mode = image.get("geometry")
+    modes = [known for known in MODES if known != _TILES]
+    if mode not in modes:
+        raise BadContent(
+            f"image.geometry in its manifest must be one of {', '.join(modes)}, not {_shown(mode)}"
+        )
+    return Geometry(mode, image["height"], image["width"], reading=_read_reading(image))
+
+
+def _read_reading(image: Mapping[str, Any]) -> Reading:
+    # Bundles of earlier versions have neither entry.
+    full_scale, max_pixels = image.get("full_scale"), image.get("max_pixels", MAX_PIXELS)
+    for name, value in (("full_scale", full_scale), ("max_pixels", max_pixels)):
+        if (value is not None or name == "max_pixels") and (type(value) is not int or value < 1):
+            raise BadContent(
+                f"image.{name} in its manifest must be a whole number over 0, not {_shown(value)}"
+            )
+    if full_scale is not None and full_scale > MAX_FULL_SCALE:
+        raise BadContent(f"image.full_scale in its manifest must be at most {MAX_FULL_SCALE}")
+    return Reading(full_scale, max_pixels)
+
+
+def read_aspects(manifest: Mapping[str, Any]) -> Aspects | None:
+    """Returns the aspects of the training images, or None if the bundle does not know them.
+
+    Raises:
+        BadContent: the entry is neither null nor two numbers over 0.
+    """
+    aspects = manifest.get("image", {}).get("aspects")
+    if aspects is None:
+        return None
+    if (
+        not isinstance(aspects, list)
+        or len(aspects) != 2
+        or not all(type(one) in (int, float) and 0 < one < math.inf for one in aspects)
+    ):
+        raise BadContent(
+            f"image.aspects in its manifest must be two numbers over 0, not {_shown(aspects)}"
+        )
+    return float(aspects[0]), float(aspects[1])
+
+
+def read_threshold(manifest: Mapping[str, Any]) -> float | None:
+    """Returns the threshold of a manifest, or None if the bundle gives no verdicts.
+
+    Raises:
+        BadContent: the entry is missing, or its value is not a finite number.
+    """
+    if "threshold" not in manifest:
+        raise BadContent("threshold is missing in its manifest")
+    entry = manifest["threshold"]
+    if entry is None:
+        return None
+    value = entry.get("threshold") if isinstance(entry, dict) else entry
+    if isinstance(entry, dict) and isinstance(value, int | float) and not isinstance(value, bool):
+        with suppress(OverflowError):  # of a whole number beyond float's range
+            if math.isfinite(value):  # a threshold of NaN would make every image good
+                return float(value)
+    raise BadContent(f"threshold in its manifest must be a finite number, not {_shown(value)}")
+
+
+def jax_version(manifest: Mapping[str, Any]) -> str | None:
+    """Returns the version of JAX that made a bundle, or None if the manifest does not say."""
+    versions = manifest.get("versions")
+    version = versions.get("jax") if isinstance(versions, dict) else None
+    return version[:40] if isinstance(version, str) and version.isprintable() else None
+
+
+def _shown(value: Any) -> str:
+    text = "null" if value is None else ascii(value)
+    return text if len(text) <= 40 else f"{text[:40]}..."
