@@ -130,6 +130,7 @@ class Checkpoints:
         write_manifest(written, step, epoch, metrics, provenance)
         publish_folder(written, folder)
         self._remove_old()
+        shutil.rmtree(unfinished, ignore_errors=True)
 
     def set_aside_unfinished(self) -> None:
         """Removes what a killed process was writing, and moves damaged steps away.

@@ -103,6 +103,7 @@ KINDS: dict[str, tuple[str, tuple[Callable, ...]]] = {
     "results": ("results.json", (Bench.report, Bench.heat_maps)),
     "pictures": ("evaluation.json", (Bench.report,)),
     "scores": ("scores.csv", (Bench.report,)),
+    "training images": ("trained_images.json", (Bench.evaluate, Bench.threshold)),
 }
 
 

@@ -136,6 +136,7 @@ def test_a_file_in_place_of_the_figures_is_named_before_anything_is_written(tmp_
     assert [path.name for path in tmp_path.iterdir()] == ["figures"]
 
 
+@pytest.mark.slow
 def test_the_page_shows_one_evaluation_whenever_the_second_is_killed(
     rdvar, finished, copy_of, tmp_path, monkeypatch
 ):
