@@ -19,13 +19,13 @@ def broken(monkeypatch):
     """Makes the second score of every batch NaN."""
     real = TrainedRun.__init__
 
-    def init(self, score, saved, teacher_sha256):
+    def init(self, score, *rest):
         def with_nan(*args, **options):
             maps, scores = map(np.array, score(*args, **options))
             scores[1:2] = math.nan
             return maps, scores
 
-        real(self, with_nan, saved, teacher_sha256)
+        real(self, with_nan, *rest)
 
     monkeypatch.setattr(TrainedRun, "__init__", init)
 
