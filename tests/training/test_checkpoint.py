@@ -280,7 +280,9 @@ def test_a_disk_that_refuses_is_one_sentence_and_keeps_what_is_there(checkpoints
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("rdvar_jax.training.checkpoint.ocp.CheckpointManager", refuse)
-    with pytest.raises(CheckpointError, match="step 20, about .* cannot be written.*the disk is full; step 10 is"):
+    with pytest.raises(
+        CheckpointError, match="step 20, about .* cannot be written.*the disk is full; step 10 is"
+    ):
         save(checkpoints, 20)
     monkeypatch.undo()
     assert restored_step(checkpoints) == 10

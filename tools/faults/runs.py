@@ -6,8 +6,8 @@ FAULTS = (
     Fault(
         "a training that cannot begin binds the folder to its settings",
         "rdvar_jax/commands/train.py",
-        "    teacher = run.find_teacher()\n    run.make_folder()\n",
-        "    run.make_folder()\n    teacher = run.find_teacher()\n",
+        "    found = run.find_teacher()\n    run.make_folder()\n",
+        "    run.make_folder()\n    found = run.find_teacher()\n",
         ("tests/commands/test_begin.py",),
     ),
     Fault(
