@@ -44,6 +44,7 @@ class DamagedFile(CheckpointError):
             reason = "it is nested too deeply"
         if isinstance(error, OSError):
             what, reason = "cannot be read", error.strerror or reason
+            way_out = f"make it readable, or {way_out}"
         super().__init__(one_line(f"{path} {what} ({reason}); {way_out}"))
         self.reason = one_line(reason)
 
@@ -91,7 +92,7 @@ def read_sealed(path: Path, entries: Entries, way_out: str) -> Kept:
         way_out: what to do about damage, as the end of a sentence.
 
     Raises:
-        FileNotFoundError: there is none.
+        FileNotFoundError, NotADirectoryError: there is none.
         DamagedFile: it is damaged, was edited, or cannot be read.
     """
     try:
@@ -105,7 +106,7 @@ def read_sealed(path: Path, entries: Entries, way_out: str) -> Kept:
         else:
             value = {entries.renamed.get(name, name): entry for name, entry in value.items()}
         _check_entries(value, entries, is_sealed)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise
     except (OSError, ValueError, RecursionError) as error:
         if isinstance(error, OSError) and exhausted(error):
@@ -173,7 +174,7 @@ def read_sealed_lines(path: Path) -> list[tuple[str, dict[str, Any]]]:
     except OSError as error:
         if exhausted(error):
             raise
-        raise DamagedFile(path, error, "make it readable, or remove it.") from error
+        raise DamagedFile(path, error, "remove it.") from error
     if damaged:
         shown = ", ".join(map(str, damaged[:5])) + (", ..." if len(damaged) > 5 else "")
         logger.warning(

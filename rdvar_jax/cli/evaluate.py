@@ -24,6 +24,8 @@ def add_arguments(parser: Parser) -> None:
         parser,
         "data.root",
         "data.on_error",
+        "data.mask_threshold",
+        "data.mask_orientation",
         "score.batch_size",
         "report.max_figures",
         "parallel.num_devices",

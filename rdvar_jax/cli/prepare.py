@@ -61,6 +61,12 @@ def add_arguments(parser: Parser) -> None:
         metavar="NAME",
         help=f"{packed}a category of manual_dir; may be repeated (default: all)",
     )
+    parser.add_argument(
+        "--mask_orientation",
+        choices=("own", "image", "upright"),
+        default="own",
+        help=f"{packed}turn masks by their own EXIF orientation, by their image's, or not",
+    )
 
 
 def run(args: argparse.Namespace, settings: Sequence[Setting]) -> int:
@@ -85,7 +91,7 @@ def _pack(args: argparse.Namespace) -> int:
         raise ConfigError("--source tfds needs --manual_dir FOLDER and --data_dir TFDS_FOLDER.")
     from rdvar_jax.commands.prepare import make_tfds_sets
 
-    folders = make_tfds_sets(args.manual_dir, args.data_dir, args.category)
+    folders = make_tfds_sets(args.manual_dir, args.data_dir, args.category, args.mask_orientation)
     print("\n".join(map(str, folders)))
     print(f"next: rdvar train ... --config.data.source=tfds --config.data.root={args.data_dir}")
     return 0

@@ -268,6 +268,12 @@ def _read_image_size(text: str) -> int | tuple[int, ...]:
     return value
 
 
+def _read_mask_threshold(text: str) -> str | int:
+    """Reads "any" and "128"."""
+    value = _read_literal(text)
+    return value if type(value) is int else text
+
+
 def _read_literal(text: str) -> Any:
     try:
         return ast.literal_eval(text)
@@ -282,5 +288,6 @@ READERS: dict[Any, tuple[str, Callable[[str], Any]]] = {
     float: ("a number", float),
     str: ("text", str),
     tuple: ("one name or several", _read_tuple),
+    (str, int): ("a name or a number", _read_mask_threshold),
     (int, tuple): ("S, or H,W: one whole number, or two separated by a comma", _read_image_size),
 }

@@ -75,6 +75,8 @@ def evaluate(config: Config, workdir: Workdir, checkpoint: str = "latest") -> di
         "skipped": len(test_set.skipped),
         # Metrics that the set does not define, with the reason.
         "undefined": test_set.undefined,
+        # What data.mask_threshold, which may be auto, was for these masks.
+        "mask_threshold": test_set.mask_threshold if test_set.has_masks else None,
         "checkpoint": checkpoint,
         "chosen_by": "last step" if checkpoint == "latest" else config.train.best_metric,
         "epoch": saved.epoch,

@@ -9,11 +9,21 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from rdvar_jax.data.loading.diagnostics import counted, duplicates, kinds, problems_of, remarks_of
+from rdvar_jax.data.loading.diagnostics import (
+    counted,
+    duplicates,
+    kinds,
+    mask_lines,
+    mask_problems,
+    problems_of,
+    remarks_of,
+)
+from rdvar_jax.data.loading.mask_survey import choose_threshold
 from rdvar_jax.data.loading.scan import ImageStats, examine_all
 from rdvar_jax.data.loading.tiles import count_inputs
 from rdvar_jax.data.pixels.aspect import squash_remark
 from rdvar_jax.data.pixels.geometry import Geometry, as_geometry
+from rdvar_jax.data.pixels.mask_rule import MaskThreshold
 from rdvar_jax.data.sets.folder import detect_layout, find_category
 from rdvar_jax.data.sets.records import Category
 from rdvar_jax.data.sets.tfds_read import find_packed
@@ -64,14 +74,17 @@ def inspect_set(config: Config, output: Path | None = None) -> Inspection:
         category = _find(config, result)
         if category is not None:
             geometry = _geometry(config)
-            facts = _examine(category, geometry, data.mask_threshold)
+            choice = choose_threshold(category.test, data.mask_threshold)
+            facts = _examine(category, geometry, choice.threshold, data.mask_orientation)
             result.problems += problems_of(facts, geometry, data.on_error, data.allow_mixed_sizes)
+            result.problems += mask_problems(choice)
             result.lines += _table(facts) + _pixels(geometry, facts)
+            result.lines += mask_lines(facts, choice, data.mask_threshold)
             try:
                 result.lines += _memory(config, geometry, facts)
             except DataError as error:  # an image is smaller than a tile
                 result.problems.append(str(error))
-            warnings += remarks_of(facts, data.on_error) + _squashed(geometry, facts)
+            warnings += remarks_of(facts, data.on_error, choice) + _squashed(geometry, facts)
             warnings += _duplicates(facts)
             if sheet_path is not None:
                 title = f"{data.category} ({category.layout})"
@@ -160,7 +173,7 @@ def _find(config: Config, result: Inspection) -> Category | None:
 
 
 def _examine(
-    category: Category, geometry: Geometry, mask_threshold: str
+    category: Category, geometry: Geometry, mask_threshold: MaskThreshold, orientation: str
 ) -> dict[str, list[ImageStats]]:
     """Returns the statistics of all images by split, with thumbnails for the sheet."""
     splits = {"train": category.train, "validation": category.validation, "test": category.test}
@@ -176,6 +189,7 @@ def _examine(
             geometry,
             mask_threshold,
             lambda index: SIDE if index in shown else None,
+            orientation=orientation,
         )
     )
     return {split: [next(found) for _ in of_split] for split, of_split in splits.items()}

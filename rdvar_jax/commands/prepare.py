@@ -25,13 +25,19 @@ def draw_set(output: Path, size: int = 256, seed: int = 0) -> tuple[str, ...]:
     return CATEGORIES
 
 
-def make_tfds_sets(manual_dir: Path, data_dir: Path, categories: Sequence[str] = ()) -> list[Path]:
+def make_tfds_sets(
+    manual_dir: Path,
+    data_dir: Path,
+    categories: Sequence[str] = (),
+    mask_orientation: str = "own",
+) -> list[Path]:
     """Converts image folders to TFDS sets, each completely or not at all.
 
     Args:
         manual_dir: the folder of categories.
         data_dir: the folder of TFDS sets; created if missing.
         categories: names; all in `manual_dir` by default.
+        mask_orientation: as data.mask_orientation; the set's masks are upright.
 
     Returns:
         The folders of the sets.
@@ -43,4 +49,6 @@ def make_tfds_sets(manual_dir: Path, data_dir: Path, categories: Sequence[str] =
     # Imported here, because it needs the extra "tfds".
     from rdvar_jax.data.sets.tfds_write import build_tfds
 
-    return build_tfds(manual_dir.absolute(), data_dir.absolute(), categories)
+    return build_tfds(
+        manual_dir.absolute(), data_dir.absolute(), categories, mask_orientation=mask_orientation
+    )

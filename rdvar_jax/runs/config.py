@@ -19,6 +19,9 @@ Config: TypeAlias = Any
 # data.image_size: one number, or height and width.
 IMAGE_SIZE_TYPES = (int, tuple)
 
+# data.mask_threshold: a name or a number.
+MASK_THRESHOLD_TYPES = (str, int)
+
 # teacher.weights: anything else is a path.
 RANDOM_WEIGHTS = "random"
 WEIGHTS_BY_NAME = ("", "imagenet", RANDOM_WEIGHTS, PROCEDURAL)
@@ -46,6 +49,7 @@ RESUMABLE = (
     "data.memory_budget_gb",
     "data.num_workers",
     "data.mask_threshold",
+    "data.mask_orientation",
     "data.on_error",
     "train.epochs",
     "train.cache_features",
@@ -85,9 +89,13 @@ def default_config() -> Config:
                 # Fraction of the good training images held out for thresholds, such as 0.1; which
                 # ones follows from train.seed and their names.
                 "validation": 0.0,
-                # A pixel of the resized mask is defective above "half" of white, or at "any" value
-                # above 0.
-                "mask_threshold": "half",
+                # Defective values of a mask: above "half" of white (RD4AD), a number from 1 to 255
+                # or more, "any" but 0, or "auto", which reads all masks and takes "half" unless
+                # values under it mark defects of their own.
+                "mask_threshold": FieldReference("auto", field_type=MASK_THRESHOLD_TYPES),
+                # A mask is turned by its "own" EXIF orientation, by that of its "image", or is
+                # "upright" already.
+                "mask_orientation": "own",
                 # Accept images of different sizes, which the resize then scales differently.
                 "allow_mixed_sizes": False,
                 # If an image or its mask cannot be read: "fail" ends the command, "skip" leaves the

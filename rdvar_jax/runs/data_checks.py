@@ -9,6 +9,8 @@ from rdvar_jax.data.loading.sampling_order import steps_at_epoch
 from rdvar_jax.data.loading.skipping import ON_ERROR
 from rdvar_jax.data.loading.tiles import count_inputs
 from rdvar_jax.data.pixels.geometry import MODES, Geometry
+from rdvar_jax.data.pixels.mask_file import ORIENTATIONS
+from rdvar_jax.data.pixels.mask_rule import threshold_problems
 from rdvar_jax.data.sets.folder import LAYOUTS
 from rdvar_jax.data.sets.records import Category
 from rdvar_jax.data.sets.source import SOURCES, find_images
@@ -55,7 +57,8 @@ def data_problems(config: Config) -> list[str]:
             "data.allow_mixed_sizes=True cannot be used with data.geometry=tile, which keeps "
             "images at their own size; omit it, or use another geometry."
         )
-    problems += one_of("data.mask_threshold", data.mask_threshold, ("half", "any"))
+    problems += threshold_problems(data.mask_threshold)
+    problems += one_of("data.mask_orientation", data.mask_orientation, ORIENTATIONS)
     problems += one_of("data.on_error", data.on_error, ON_ERROR)
     problems += in_range("data.memory_budget_gb", data.memory_budget_gb, 0, MOST_GB)
     problems += in_range("data.num_workers", data.num_workers, 0, MOST_WORKERS)

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -45,8 +44,6 @@ from rdvar_jax.training.losses import RDVarLoss
 from rdvar_jax.training.placement import choose_placement
 from rdvar_jax.training.step import Optimiser, TrainState, build_optimiser, init_state
 from rdvar_jax.weights.architectures import Architecture, get_architecture
-
-logger = logging.getLogger("rdvar_jax")
 
 # Paths, which may differ between processes; their contents are compared instead.
 _OWN_PATHS = ("data.root", "teacher.weights")
@@ -254,12 +251,12 @@ class Recipe:
             category,
             self.decode_geometry,
             threshold=data.mask_threshold,
+            orientation=data.mask_orientation,
             memory_budget=self.memory_budget,
             allow_mixed_sizes=data.allow_mixed_sizes,
             on_error=data.on_error,
         )
-        for kind, reason in test_set.undefined.items():
-            logger.warning("%s: %s metrics are undefined, because %s", category.name, kind, reason)
+        test_set.warn_undefined(category.name)
         return test_set
 
     def shared_settings(self) -> str:

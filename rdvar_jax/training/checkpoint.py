@@ -116,7 +116,6 @@ class Checkpoints:
         options = ocp.CheckpointManagerOptions(
             create=False,
             enable_async_checkpointing=False,
-            cleanup_tmp_directories=True,
             multiprocessing_options=_this_process_only(),
         )
         folder, unfinished = self.folder / str(step), self.folder / UNFINISHED
@@ -144,7 +143,8 @@ class Checkpoints:
         Raises:
             CheckpointError: there are checkpoints, but none is intact. Nothing is moved then.
         """
-        shutil.rmtree(self.folder / UNFINISHED, ignore_errors=True)
+        for path in (self.folder / UNFINISHED, *self.folder.glob("*.orbax-checkpoint-tmp*")):
+            shutil.rmtree(path, ignore_errors=True)  # the latter of earlier versions
         problems = {}
         for step, saved in self._ranked("latest"):
             problem = self._find_damage(step, saved)

@@ -151,13 +151,13 @@ def test_the_page_shows_one_evaluation_whenever_the_second_is_killed(
 
         def die(*args, **options):
             calls.append(name)
-            if len(calls) >= number:
-                raise Killed
-            return function(*args, **options)
+            if len(calls) < number:
+                return function(*args, **options)
+            patch.setattr(shutil, "rmtree", lambda *args, **options: None)  # nothing is cleaned up
+            raise Killed
 
         with monkeypatch.context() as patch:
             patch.setattr(module, name, die)
-            patch.setattr(shutil, "rmtree", lambda *args, **options: None)
             with pytest.raises(Killed):
                 rdvar.run(*second)
 

@@ -164,8 +164,10 @@ def test_a_save_that_was_cut_off_is_not_taken_for_a_checkpoint(checkpoints, monk
     unfinished = checkpoints.folder / UNFINISHED
     assert (unfinished / "20" / MANIFEST).exists() and rmtree is shutil.rmtree
     assert restored_step(checkpoints) == 10
+    # As earlier versions left it.
+    shutil.copytree(checkpoints.folder / "10", checkpoints.folder / "30.orbax-checkpoint-tmp")
     checkpoints.set_aside_unfinished()
-    assert not unfinished.exists()
+    assert [path.name for path in checkpoints.folder.iterdir()] == ["10"]
     save(checkpoints, 20)
     assert restored_step(checkpoints) == 20
 
@@ -236,13 +238,13 @@ def test_a_damaged_manifest_falls_back_and_never_stops_others(checkpoints, caplo
     assert "checkpoint 10 is damaged" in caplog.text  # it may have been better
 
 
-def test_every_flipped_bit_of_a_manifest_is_noticed(checkpoints):
+def test_a_flipped_bit_of_a_manifest_is_noticed(checkpoints):
     save(checkpoints, 10, loss=0.5)
     path = checkpoints.folder / "10" / MANIFEST
     content = path.read_bytes()
     expected = checkpoints.find()
     rng = np.random.default_rng(0)
-    for bit in rng.choice(8 * len(content), 300, replace=False).tolist():
+    for bit in rng.choice(8 * len(content), 100, replace=False).tolist():
         flipped = bytearray(content)
         flipped[bit // 8] ^= 1 << bit % 8
         path.write_bytes(flipped)

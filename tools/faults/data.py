@@ -10,9 +10,9 @@ ARRAYS = "tests/data/loading/test_arrays.py"
 FAULTS = (
     Fault(
         "masks cut at 0.4",
-        "rdvar_jax/data/pixels/decode.py",
-        '{"half": 127, "any": 0}',
-        '{"half": 102, "any": 0}',
+        "rdvar_jax/data/pixels/mask_rule.py",
+        "HALF = 128",
+        "HALF = 103",
         (f"{DECODE}::test_thresholds",),
     ),
     Fault(
@@ -21,6 +21,27 @@ FAULTS = (
         "geometry.apply_mask(mask) > mask_limit(threshold)",
         "geometry.apply_mask(mask) <= mask_limit(threshold)",
         (f"{DECODE}::test_thresholds",),
+    ),
+    Fault(
+        "a class under half lost with auto",
+        "rdvar_jax/data/loading/mask_survey.py",
+        "survey.highest < HALF or survey.has_classes",
+        "survey.highest < HALF",
+        ("tests/data/loading/test_mask_survey.py",),
+    ),
+    Fault(
+        "noise of a JPEG taken for a class",
+        "rdvar_jax/data/loading/mask_survey.py",
+        "& ~_near(values >= self.lowest)",
+        "",
+        ("tests/data/loading/test_mask_survey.py",),
+    ),
+    Fault(
+        "sideways grey TIFF mapped into memory",
+        "rdvar_jax/data/pixels/image_file.py",
+        'image.filename = ""',
+        "pass",
+        (f"{DECODE}::test_orientation_of_uncompressed_grey_tiff",),
     ),
     Fault(
         "images decoded as BGR",

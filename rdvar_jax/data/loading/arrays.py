@@ -6,6 +6,7 @@ They are held in memory where they fit a budget: MVTec AD's largest category, 39
 
 import dataclasses
 import hashlib
+import logging
 import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,13 +15,17 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from rdvar_jax.data.loading.mask_survey import choose_threshold
 from rdvar_jax.data.loading.on_disk import ImagesOnDisk, TilesOnDisk
 from rdvar_jax.data.loading.skipping import Skipped, leave_out
 from rdvar_jax.data.pixels.decode import decode_images, decode_masks
 from rdvar_jax.data.pixels.geometry import Size, as_geometry
 from rdvar_jax.data.pixels.image_file import image_dimensions
+from rdvar_jax.data.pixels.mask_rule import AUTO, MaskThreshold
 from rdvar_jax.data.sets.records import UNLABELLED, Category, ImageRecord
 from rdvar_jax.errors import DataError
+
+_logger = logging.getLogger("rdvar_jax")
 
 Images: TypeAlias = np.ndarray | ImagesOnDisk
 Inputs: TypeAlias = Images | TilesOnDisk  # what the networks see
@@ -50,6 +55,9 @@ class TestSet:
     # bool [N, H, W], False in the padding of geometry "pad"; None without padding.
     valid_mask: np.ndarray | None = None
     skipped: tuple[Skipped, ...] = ()  # images left out with on_error "skip"
+    # What data.mask_threshold was resolved to: "half", "any" or a number.
+    mask_threshold: MaskThreshold = "half"
+    mask_problem: str | None = None  # why no mask marks a pixel at that threshold
 
     @property
     def has_masks(self) -> bool:
@@ -74,7 +82,18 @@ class TestSet:
             reasons["pixel"] = reasons["image"]
         elif not self.has_masks:
             reasons["pixel"] = "the set has no masks"
+        elif self.mask_problem is not None:
+            reasons["pixel"] = self.mask_problem
+        elif not self.masks.any():
+            reasons["pixel"] = "no mask marks a pixel once it is resized"
+        elif (self.masks if self.valid_mask is None else self.masks | ~self.valid_mask).all():
+            reasons["pixel"] = "the masks mark every pixel of every image"
         return reasons
+
+    def warn_undefined(self, name: str) -> None:
+        """Warns about each kind of metric that is undefined on this set."""
+        for kind, reason in self.undefined.items():
+            _logger.warning("%s: %s metrics are undefined, because %s", name, kind, reason)
 
 
 def image_bytes(number: int, size: Size) -> int:
@@ -153,7 +172,8 @@ def load_test(
     category: Category,
     size: Size,
     *,
-    threshold: str = "half",
+    threshold: MaskThreshold = AUTO,
+    orientation: str = "own",
     memory_budget: float = math.inf,
     num_workers: int | None = None,
     progress: bool = True,
@@ -161,6 +181,9 @@ def load_test(
     on_error: str = "fail",
 ) -> TestSet:
     """Decodes the test images of `category`, and their masks, to `size`.
+
+    `threshold` and `orientation` are those of `decode_mask`, or "auto" (`choose_threshold`). Warns
+    if the masks hold defects under the threshold.
 
     With `on_error` "skip", images that cannot be read or whose masks cannot be used are left out;
     see `leave_out`. Over a `memory_budget` the images stay on disk, as in `load_train`, but the
@@ -179,10 +202,22 @@ def load_test(
             pass  # to find bad files before anything is scored
     else:
         images = decode_images(category.test, size, **options)
+    choice = choose_threshold(category.test, threshold, num_workers=num_workers, progress=progress)
+    if threshold == AUTO and choice.threshold != "half":
+        _logger.info(
+            "%s: the masks hold %s: values of %s or more are defective (data.mask_threshold=auto)",
+            category.name,
+            choice.values,
+            choice.threshold,
+        )
+    if choice.remark is not None:
+        _logger.warning("%s: %s", category.name, choice.remark)
     masks = decode_masks(
         category.test,
         size,
-        threshold=threshold,
+        threshold=choice.threshold,
+        orientation=orientation,
+        warn_empty=choice.problem is None,
         num_workers=num_workers,
         progress=progress,
         failures=failures,
@@ -193,7 +228,9 @@ def load_test(
     geometry, valid_mask = as_geometry(size), None
     if geometry.pads:
         valid_mask = np.stack([geometry.valid_mask(image_dimensions(one.path)) for one in records])
-    return TestSet(records, images, masks, labels, valid_mask, skipped)
+    return TestSet(
+        records, images, masks, labels, valid_mask, skipped, choice.threshold, choice.problem
+    )
 
 
 def _without(

@@ -3,14 +3,17 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
+from rdvar_jax.data.loading.mask_survey import MaskChoice
 from rdvar_jax.data.loading.scan import ImageStats
 from rdvar_jax.data.loading.skipping import leave_out
 from rdvar_jax.data.pixels.decode import check_one_size
 from rdvar_jax.data.pixels.geometry import Geometry
+from rdvar_jax.data.pixels.mask_rule import MaskThreshold
 from rdvar_jax.data.sets.records import UNLABELLED, ImageRecord
 from rdvar_jax.errors import DataError
 
 SPLITS = ("train", "validation", "test")
+MAX_NAMES = 10
 
 
 def problems_of(
@@ -39,7 +42,7 @@ def problems_of(
     return problems
 
 
-def remarks_of(facts: dict[str, list[ImageStats]], on_error: str) -> list[str]:
+def remarks_of(facts: dict[str, list[ImageStats]], on_error: str, choice: MaskChoice) -> list[str]:
     """Returns a sentence for each oddity that is allowed but that the user should know."""
     everything = [one for found in facts.values() for one in found]
     remarks = []
@@ -49,9 +52,37 @@ def remarks_of(facts: dict[str, list[ImageStats]], on_error: str) -> list[str]:
         f"The mask of {one.record.path} is empty once it is resized: the image counts as "
         "defective, but none of its pixels does."
         for one in everything
-        if one.has_empty_mask
+        if one.has_empty_mask and choice.problem is None
     ]
-    return remarks + _missing(facts)
+    if choice.remark is not None:
+        remarks.append(choice.remark)
+    return remarks + _turned_apart(everything) + _inverted(everything) + _missing(facts)
+
+
+def mask_problems(choice: MaskChoice) -> list[str]:
+    """Returns the sentence about masks that all are empty, if they are."""
+    return [] if choice.problem is None else [f"{choice.problem[0].upper()}{choice.problem[1:]}."]
+
+
+def mask_lines(
+    facts: dict[str, list[ImageStats]], choice: MaskChoice, setting: MaskThreshold
+) -> list[str]:
+    """Returns lines on the masks' values, and on how many pixels they mark."""
+    masked = [one for found in facts.values() for one in found if one.marked is not None]
+    if not masked:
+        return []
+    named = {"half": "more than half of white", "any": "any but 0"}
+    rule = named.get(str(choice.threshold), f"{choice.threshold} or more")
+    lines = []
+    if choice.values:
+        lines = [f"values      {choice.values}; defective: {rule} (data.mask_threshold={setting})"]
+    areas = sorted((one.marked or 0, one.record.name) for one in masked if one.marked)
+    total = sum(one.size_wh[0] * one.size_wh[1] for one in masked if one.size_wh is not None)
+    share = f"{100 * sum(area for area, _ in areas) / total:.2g}% of the pixels of their images"
+    if areas:
+        (least, smallest), (most, largest) = areas[0], areas[-1]
+        share += f"; smallest {least} pixels ({smallest}), largest {most} pixels ({largest})"
+    return [*lines, f"marked      {share}"]
 
 
 def duplicates(
@@ -83,6 +114,34 @@ def counted(values: Iterable[str]) -> str:
     """Counts values, most frequent first: "RGB 300, grey 20"."""
     numbers = Counter(values).most_common()
     return ", ".join(f"{value} {number}" for value, number in numbers)
+
+
+def _turned_apart(everything: Sequence[ImageStats]) -> list[str]:
+    found = [(one, *one.turned_apart) for one in everything if one.turned_apart is not None]
+    if not found:
+        return []
+    one, image, mask = found[0]
+    return [
+        f"{len(found)} images have another EXIF orientation than their masks, such as "
+        f"{one.record.path} ({image}; its mask {mask}; 1 is none), and the sizes do not show "
+        "whether the masks are turned; look at them with --output, and if they are, set "
+        "data.mask_orientation=image."
+    ]
+
+
+def _inverted(everything: Sequence[ImageStats]) -> list[str]:
+    names = [
+        one.record.name
+        for one in everything
+        if one.marked and one.size_wh and 2 * one.marked > one.size_wh[0] * one.size_wh[1]
+    ]
+    if not names:
+        return []
+    shown = ", ".join(names[:MAX_NAMES]) + (", ..." if len(names) > MAX_NAMES else "")
+    return [
+        f"{len(names)} masks mark more than half of their image ({shown}); invert them if the "
+        "defects are black in them."
+    ]
 
 
 def _missing(facts: dict[str, list[ImageStats]]) -> list[str]:

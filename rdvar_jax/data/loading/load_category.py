@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 from rdvar_jax.data.loading.arrays import TestSet, TrainSet, load_test, load_train, load_validation
 from rdvar_jax.data.pixels.geometry import Geometry, as_geometry
+from rdvar_jax.data.pixels.mask_file import ORIENTATIONS
+from rdvar_jax.data.pixels.mask_rule import MaskThreshold, threshold_problems
 from rdvar_jax.data.sets.records import GOOD, Category
 from rdvar_jax.data.sets.source import find_images
 from rdvar_jax.data.sets.validation import split_validation
@@ -32,7 +34,8 @@ class LoadedCategory:
     geometry: Geometry
     _settings: dict[str, Any]
     _options: dict[str, Any]
-    _mask_threshold: str
+    _mask_threshold: MaskThreshold
+    _mask_orientation: str
 
     @cached_property
     def train(self) -> TrainSet:
@@ -67,9 +70,15 @@ class LoadedCategory:
                 f"{self.category.folder} holds no test images; put some into "
                 f"{self.category.folder / 'test'}."
             )
-        return load_test(
-            self.category, self.geometry, threshold=self._mask_threshold, **self._options
+        test_set = load_test(
+            self.category,
+            self.geometry,
+            threshold=self._mask_threshold,
+            orientation=self._mask_orientation,
+            **self._options,
         )
+        test_set.warn_undefined(self.category.name)
+        return test_set
 
 
 def load_category(
@@ -82,7 +91,8 @@ def load_category(
     good_names: tuple[str, ...] = (GOOD,),
     validation: float = 0.0,
     seed: int = 0,
-    mask_threshold: Literal["half", "any"] = "half",
+    mask_threshold: Literal["auto", "half", "any"] | int = "auto",
+    mask_orientation: Literal["own", "image", "upright"] = "own",
     allow_mixed_sizes: bool = False,
     on_error: Literal["fail", "skip"] = "fail",
     progress: bool = True,
@@ -99,8 +109,11 @@ def load_category(
         good_names: folders of good images, such as ("good", "OK").
         validation: fraction of the good training images to keep from training.
         seed: together with the images' names, decides which ones.
-        mask_threshold: a resized mask pixel is defective above half its full value ("half"), or
-          above 0 ("any").
+        mask_threshold: defective values of a mask: above half of white ("half"), a number from 1
+          to 255 or more, every value but 0 ("any"), or "auto", which decides from all masks;
+          `test.mask_threshold` is the result.
+        mask_orientation: a mask is turned by its "own" EXIF orientation, by that of its "image",
+          or is "upright" already.
         allow_mixed_sizes: accept images of different sizes.
         on_error: "skip" leaves out images that cannot be read, up to a twentieth of a split.
         progress: show a progress bar while decoding.
@@ -111,7 +124,7 @@ def load_category(
         defective. The `records` of each have `path` and `defect`, the kind.
 
     Raises:
-        ConfigError: the geometry is unknown.
+        ConfigError: the geometry or a setting of masks is unknown.
         DataError: there is no such folder, or it does not fit its layout.
 
     Example:
@@ -124,6 +137,12 @@ def load_category(
     """
     if geometry not in GEOMETRIES:
         raise ConfigError(f"geometry={geometry!r} is not one of {', '.join(GEOMETRIES)}.")
+    for problem in threshold_problems(mask_threshold):
+        raise ConfigError(problem.removeprefix("data."))
+    if mask_orientation not in ORIENTATIONS:
+        raise ConfigError(
+            f"mask_orientation={mask_orientation!r} is not one of {', '.join(ORIENTATIONS)}."
+        )
     folder = Path(path).expanduser().absolute()
     category = find_images(folder.parent, folder.name, layout, source, good_names)
     category = split_validation(category, validation, seed)
@@ -137,6 +156,7 @@ def load_category(
         "geometry": geometry,
         "validation": float(validation),
         "mask_threshold": mask_threshold,
+        "mask_orientation": mask_orientation,
         "allow_mixed_sizes": allow_mixed_sizes,
         "on_error": on_error,
     }
@@ -146,5 +166,10 @@ def load_category(
         "on_error": on_error,
     }
     return LoadedCategory(
-        category, Geometry(geometry, size.height, size.width), settings, options, mask_threshold
+        category,
+        Geometry(geometry, size.height, size.width),
+        settings,
+        options,
+        mask_threshold,
+        mask_orientation,
     )

@@ -2,15 +2,17 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image, ImageOps
 
 from rdvar_jax.data.loading.threads import in_threads
-from rdvar_jax.data.pixels.decode import load_mask, mask_files, mask_limit, shrink_mask
+from rdvar_jax.data.pixels.decode import mask_files, shrink_mask
 from rdvar_jax.data.pixels.geometry import Geometry
-from rdvar_jax.data.pixels.image_file import as_8_bit, load_image
+from rdvar_jax.data.pixels.image_file import SIDEWAYS_ORIENTATIONS, as_8_bit, load_turned
+from rdvar_jax.data.pixels.mask_file import MaskFile, load_mask
+from rdvar_jax.data.pixels.mask_rule import MaskThreshold, apply_threshold, mask_limit
 from rdvar_jax.data.sets.records import ImageRecord
 from rdvar_jax.errors import DataError
 
@@ -45,11 +47,19 @@ class ImageStats:
     pixels: str = ""  # "grey", "RGB", ...
     digest: bytes = b""  # of the decoded pixels at their own size
     has_empty_mask: bool = False  # once resized or cropped
+    marked: int | None = None  # pixels of the mask that are defective, at its own size
+    # EXIF orientations of image and mask, where they differ and equal sizes hide it.
+    turned_apart: tuple[int, int] | None = None
     thumbnail: Thumbnail | None = None
 
 
 def examine(
-    record: ImageRecord, geometry: Geometry, threshold: str, thumbnail_side: int | None = None
+    record: ImageRecord,
+    geometry: Geometry,
+    threshold: MaskThreshold,
+    thumbnail_side: int | None = None,
+    *,
+    orientation: str = "own",
 ) -> ImageStats:
     """Decodes an image and its mask, and describes them.
 
@@ -58,46 +68,70 @@ def examine(
         geometry: of the resized mask, for `has_empty_mask`.
         threshold: as for `decode_mask`.
         thumbnail_side: the longer side of a thumbnail; None makes none.
+        orientation: as for `decode_mask`.
     """
     try:
-        image = load_image(record.path)
+        image, turn = load_turned(record.path)
         kind = _KINDS_OF_PIXELS.get(image.mode, "grey of 16 bits")
         image = as_8_bit(image, record.path, "RGB")
     except DataError as error:
         return ImageStats(record, problem=str(error))
     # Of decoded pixels: a copy saved with another compression is a copy too.
     digest = hashlib.sha256(repr(image.size).encode() + image.tobytes()).digest()
-    problem, empty, marked = None, False, None
     side = thumbnail_side
     small = None if side is None else ImageOps.contain(image, (side, side))
-    if record.mask_path is not None:
-        try:
-            masks = [
-                load_mask(path, image.size, image_path=record.path, nonzero=record.mask_nonzero)
-                for path in mask_files(record)
-            ]
-        except DataError as error:
-            problem = str(error)
-        else:
-            empty = not any(shrink_mask(mask, geometry, threshold).any() for mask in masks)
-            if small is not None:
-                marked = _any_marked(masks, small.size, mask_limit(threshold))
-    thumbnail = None if small is None else Thumbnail(np.array(small), marked)
-    return ImageStats(record, problem, image.size, kind, digest, empty, thumbnail)
+    stats = ImageStats(
+        record,
+        size_wh=image.size,
+        pixels=kind,
+        digest=digest,
+        thumbnail=None if small is None else Thumbnail(np.array(small), None),
+    )
+    if record.mask_path is None:
+        return stats
+    try:
+        files = [
+            load_mask(path, image.size, image_path=record.path, orientation=orientation)
+            for path in mask_files(record)
+        ]
+    except DataError as error:
+        return replace(stats, problem=str(error))
+    masks = [apply_threshold(file, threshold, record.mask_nonzero) for file in files]
+    limit = mask_limit(threshold)
+    if small is not None:
+        marked = _any_marked(masks, small.size, limit)
+        stats = replace(stats, thumbnail=Thumbnail(np.array(small), marked))
+    apart = [(turn, file.orientation) for file in files if _hides(turn, file, image.size)]
+    return replace(
+        stats,
+        has_empty_mask=not any(shrink_mask(mask, geometry, threshold).any() for mask in masks),
+        marked=int(np.any([np.asarray(mask) > limit for mask in masks], axis=0).sum()),
+        turned_apart=apart[0] if apart and orientation == "own" else None,
+    )
+
+
+def _hides(turn: int, mask: MaskFile, size_wh: tuple[int, int]) -> bool:
+    """Whether image and mask have different orientations, and their equal sizes hide it."""
+    if turn == mask.orientation:
+        return False
+    sideways = [one in SIDEWAYS_ORIENTATIONS for one in (turn, mask.orientation)]
+    return size_wh[0] == size_wh[1] or sideways[0] == sideways[1]
 
 
 def examine_all(
     records: Sequence[ImageRecord],
     geometry: Geometry,
-    threshold: str,
+    threshold: MaskThreshold,
     thumbnail_side: Callable[[int], int | None],
     *,
+    orientation: str = "own",
     progress: bool = True,
 ) -> list[ImageStats]:
     """Examines all records, in their order; `thumbnail_side` is a function of the index."""
 
     def work(index: int) -> ImageStats:
-        return examine(records[index], geometry, threshold, thumbnail_side(index))
+        side = thumbnail_side(index)
+        return examine(records[index], geometry, threshold, side, orientation=orientation)
 
     found = in_threads(work, range(len(records)), "Reading images", None, progress)
     return list(found.values())

@@ -15,6 +15,8 @@ from PIL import Image
 from rdvar_jax.data.loading.threads import in_threads
 from rdvar_jax.data.pixels.geometry import Geometry, Size, as_geometry
 from rdvar_jax.data.pixels.image_file import as_8_bit, image_dimensions, load_image
+from rdvar_jax.data.pixels.mask_file import load_mask
+from rdvar_jax.data.pixels.mask_rule import MaskThreshold, apply_threshold, mask_limit
 from rdvar_jax.data.sets.listing import images_in
 from rdvar_jax.data.sets.records import HasPath, ImageFile, ImageRecord
 from rdvar_jax.errors import DataError
@@ -52,53 +54,36 @@ def decode_mask(
     path: ImageFile,
     size: Size,
     image_size_wh: tuple[int, int] | None,
-    threshold: str = "half",
+    threshold: MaskThreshold = "half",
     *,
     image_path: ImageFile | None = None,
     nonzero: bool = False,
+    orientation: str = "own",
 ) -> np.ndarray:
     """Decodes one ground-truth mask to bool [H, W], True where defective.
 
-    The mask is resized like its image and then binarised (RD4AD): "half" at 0.5 of the full value,
-    "any" at 0.
+    The mask is resized like its image and then binarised (RD4AD); see `mask_rule.py`.
 
     Args:
         path: The mask's file.
         size: S, (H, W) or a Geometry.
         image_size_wh: Width and height of its image, from `image_dimensions`, to compare with;
             None skips the comparison.
-        threshold: "half" or "any".
+        threshold: "half", "any", or the lowest defective value, 1 to 255.
         image_path: The image's file, named in an error.
         nonzero: Every value above 0 counts as the full value, before the resize.
+        orientation: "own", "image" or "upright": by which EXIF orientation it is turned.
 
     Raises:
         DataError: the file cannot be read, or its width and height are not the image's.
         ValueError: `threshold` is unknown.
     """
-    mask = load_mask(path, image_size_wh, image_path=image_path, nonzero=nonzero)
-    return shrink_mask(mask, as_geometry(size), threshold)
+    mask = load_mask(path, image_size_wh, image_path=image_path, orientation=orientation)
+    return shrink_mask(apply_threshold(mask, threshold, nonzero), as_geometry(size), threshold)
 
 
-def load_mask(
-    path: ImageFile,
-    image_size_wh: tuple[int, int] | None,
-    *,
-    image_path: ImageFile | None = None,
-    nonzero: bool = False,
-) -> Image.Image:
-    """Loads a mask as grey at its own size; arguments and errors as for `decode_mask`."""
-    mask = as_8_bit(load_image(path), path, "L", nonzero)
-    if image_size_wh is not None and mask.size != image_size_wh:
-        image = "its image" if image_path is None else f"its image {image_path}"
-        raise DataError(
-            f"The mask {path} has {_by(mask.size)} pixels but {image} has "
-            f"{_by(image_size_wh)}; make both the same size."
-        )
-    return mask
-
-
-def shrink_mask(mask: Image.Image, geometry: Geometry, threshold: str) -> np.ndarray:
-    """Resizes a grey mask to H x W, then binarises it: bool [H, W]."""
+def shrink_mask(mask: Image.Image, geometry: Geometry, threshold: MaskThreshold) -> np.ndarray:
+    """Resizes the result of `apply_threshold` to H x W, then binarises it: bool [H, W]."""
     return geometry.apply_mask(mask) > mask_limit(threshold)
 
 
@@ -160,7 +145,9 @@ def decode_masks(
     records: Sequence[ImageRecord],
     size: Size,
     *,
-    threshold: str = "half",
+    threshold: MaskThreshold = "half",
+    orientation: str = "own",
+    warn_empty: bool = True,
     num_workers: int | None = None,
     progress: bool = True,
     failures: dict[int, DataError] | None = None,
@@ -169,8 +156,8 @@ def decode_masks(
 
     Where a record's mask is a folder, its files are parts of one mask.
 
-    A mask that is empty after the resize or crop is named in a warning: its image still counts as
-    defective, but none of its pixels does.
+    A mask that is empty after the resize or crop is named in a warning, unless `warn_empty` is
+    not set: its image still counts as defective, but none of its pixels does.
 
     With `failures`, the records in it are skipped, and it collects the error of each unusable mask
     by its record's index, instead of raising.
@@ -197,11 +184,12 @@ def decode_masks(
                 threshold,
                 image_path=record.path,
                 nonzero=record.mask_nonzero,
+                orientation=orientation,
             )
 
     read = in_threads(decode, masked, "Decoding masks", num_workers, progress, failures)
     for index in read:
-        if not masks[index].any():
+        if warn_empty and not masks[index].any():
             _logger.warning(
                 "The mask %s is empty once it is resized to %s and thresholded (%s): its image "
                 "counts as defective, but none of its pixels does.",
@@ -232,15 +220,6 @@ def _decode(path: ImageFile, geometry: Geometry) -> tuple[np.ndarray, tuple[int,
     image = load_image(path)
     size_wh = image.size
     return geometry.apply_image(as_8_bit(image, path, "RGB")), size_wh
-
-
-def mask_limit(threshold: str) -> int:
-    """Returns the uint8 value above which a mask's pixel is defective."""
-    # In uint8, 127 is 0.498 of the full value and 128 is 0.502.
-    limits = {"half": 127, "any": 0}
-    if threshold not in limits:
-        raise ValueError(f"threshold must be 'half' or 'any', not {threshold!r}")
-    return limits[threshold]
 
 
 def check_one_size(

@@ -36,7 +36,8 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }  # by EXIF orientation
-_SIDEWAYS_ORIENTATIONS = (5, 6, 7, 8)  # EXIF: width and height are swapped
+_BACK = {6: 8, 8: 6}  # all others undo themselves
+SIDEWAYS_ORIENTATIONS = (5, 6, 7, 8)  # EXIF: width and height are swapped
 
 
 def load_image(path: ImageFile) -> Image.Image:
@@ -45,8 +46,21 @@ def load_image(path: ImageFile) -> Image.Image:
     Raises:
         DataError: the file cannot be read; the message says why.
     """
+    return load_turned(path)[0]
 
-    def load(image: Image.Image) -> Image.Image:
+
+def load_turned(path: ImageFile, orientation: int | None = None) -> tuple[Image.Image, int]:
+    """Decodes an image and turns it by an EXIF orientation; see `load_image`.
+
+    Args:
+        path: the file.
+        orientation: None for the file's own.
+
+    Returns:
+        The picture, with the file's format, and the file's own orientation.
+    """
+
+    def load(image: Image.Image) -> tuple[Image.Image, int]:
         if isinstance(image, TiffImagePlugin.TiffImageFile):
             check_tiff_layout(image.tag_v2, path)
             check_one_page(image, path)
@@ -57,32 +71,40 @@ def load_image(path: ImageFile) -> Image.Image:
                 f"{path} holds more than one picture, and it is unclear which one is meant; save "
                 "each as a separate file."
             )
+        own = _orientation(image)
+        if isinstance(image, TiffImagePlugin.TiffImageFile) and own in SIDEWAYS_ORIENTATIONS:
+            # Pillow maps uncompressed grey into memory as if its sides were swapped already, and
+            # scrambles it; without a name it reads.
+            image.filename = ""
         image.load()
+        turns = [own if orientation is None else orientation]
         if isinstance(image, TiffImagePlugin.TiffImageFile):
             check_alpha(image, path)
-            return image  # Pillow has turned it already
-        turn = _TURNS.get(_orientation(image))
-        return image if turn is None else image.transpose(turn)
+            # Pillow has turned it already.
+            turns = [] if orientation is None else [_BACK.get(own, own), orientation]
+        turned: Image.Image = image
+        for turn in turns:
+            if turn in _TURNS:
+                turned = turned.transpose(_TURNS[turn])
+        turned.format = image.format
+        return turned, own
 
     return _with_image(path, load)
 
 
-def as_8_bit(
-    image: Image.Image, name: ImageFile | str, mode: str, nonzero: bool = False
-) -> Image.Image:
+def as_8_bit(image: Image.Image, name: ImageFile | str, mode: str) -> Image.Image:
     """Converts a picture to 8 bits in `mode`, as `decode_image` describes.
 
     Args:
         image: any picture; its `info` may lose a transparent colour.
         name: named in an error.
         mode: of the result, "RGB" or "L".
-        nonzero: every value above 0 becomes 255; for "L" only.
 
     Raises:
         DataError: its pixels have no defined meaning in that mode.
     """
     if image.mode in _GREY_16_MODES:
-        image = _to_8_bit(image, name, nonzero)
+        image = _to_8_bit(image, name)
     elif image.mode not in _EIGHT_BIT_MODES:
         # Mode F above all: floats have no standard maximum (1, 255, a physical unit?), so any
         # scaling would be a guess that changes what the network sees.
@@ -92,10 +114,7 @@ def as_8_bit(
         )
     # Alpha is dropped, and so is a transparent colour: Pillow warns when it converts one.
     image.info.pop("transparency", None)
-    image = image.convert(mode)
-    if nonzero:
-        image = image.point([0] + [255] * 255)
-    return image
+    return image.convert(mode)
 
 
 def image_dimensions(path: ImageFile) -> tuple[int, int]:
@@ -112,10 +131,24 @@ def image_dimensions(path: ImageFile) -> tuple[int, int]:
         # Pillow's size of a TIFF is already upright.
         if width == height or image.format == "TIFF":
             return width, height
-        is_on_the_side = _orientation(image) in _SIDEWAYS_ORIENTATIONS
+        is_on_the_side = _orientation(image) in SIDEWAYS_ORIENTATIONS
         return (height, width) if is_on_the_side else (width, height)
 
     return _with_image(path, dimensions)
+
+
+def image_orientation(path: ImageFile) -> int:
+    """Returns the file's EXIF orientation, 1 to 8; 1 without one.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    return _with_image(path, _orientation)
+
+
+def is_16_bit_grey(image: Image.Image) -> bool:
+    """Whether a picture's values may need more than 8 bits."""
+    return image.mode in _GREY_16_MODES
 
 
 def _with_image(path: ImageFile, use: Callable[[Image.Image], _T]) -> _T:
@@ -146,6 +179,9 @@ def _open(path: ImageFile) -> Image.Image:
 
 
 def _orientation(image: Image.Image) -> int:
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        # `getexif` before the pixels are decoded makes Pillow turn them wrongly.
+        return image.tag_v2.get(ExifTags.Base.Orientation, 1)
     if image.format == "PNG":
         image.load()  # the EXIF block may follow the pixels
     # An invalid block says nothing, and raises whatever its bytes lead to; the pixels are whole.
@@ -155,11 +191,8 @@ def _orientation(image: Image.Image) -> int:
         return 1
 
 
-def _to_8_bit(image: Image.Image, name: ImageFile | str, nonzero: bool) -> Image.Image:
-    """Scales 16-bit grey (12-bit in a TIFF that says so) to 8 bits: the maximum becomes 255.
-
-    With `nonzero` every value above 0 does: scaling would lose the small ones.
-    """
+def _to_8_bit(image: Image.Image, name: ImageFile | str) -> Image.Image:
+    """Scales 16-bit grey (12-bit in a TIFF that says so) to 8 bits: the maximum becomes 255."""
     values = np.asarray(image).astype(np.int64)
     # Mode "I" has 32 bits: signed files and those wider than 16 bits use it too.
     if values.min() < 0 or values.max() > 65535:
@@ -167,8 +200,6 @@ def _to_8_bit(image: Image.Image, name: ImageFile | str, nonzero: bool) -> Image
             f"{name} holds grey values from {values.min()} to {values.max()}, outside 0 to 65535; "
             "save it with 8 or 16 bits, unsigned."
         )
-    if nonzero:
-        return Image.fromarray((values > 0).astype(np.uint8) * 255)
     bits = image.tag_v2.get(258) if isinstance(image, TiffImagePlugin.TiffImageFile) else None
     full = 4095 if bits == (12,) else 65535
     return Image.fromarray(((values * 510 + full) // (2 * full)).astype(np.uint8))

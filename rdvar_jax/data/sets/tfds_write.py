@@ -14,11 +14,13 @@ from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
-from PIL import Image
+from PIL import Image, PngImagePlugin
 from tqdm import tqdm
 
 from rdvar_jax.data.pixels.decode import mask_files
 from rdvar_jax.data.pixels.image_file import as_8_bit, image_dimensions, load_image
+from rdvar_jax.data.pixels.mask_file import LOSSY_NOTE, load_mask
+from rdvar_jax.data.pixels.mask_rule import apply_threshold
 from rdvar_jax.data.sets.folder import describe_entries, find_category, list_categories
 from rdvar_jax.data.sets.records import ImageRecord
 from rdvar_jax.data.sets.tfds_read import LABELS, NAME, SPLITS, VERSION, packed_folder
@@ -43,6 +45,7 @@ class MvtecAd(tfds.core.GeneratorBasedBuilder):
     )
     name = NAME
     progress = False
+    mask_orientation = "own"
 
     def _info(self) -> tfds.core.DatasetInfo:
         features = tfds.features.FeaturesDict(
@@ -75,7 +78,7 @@ class MvtecAd(tfds.core.GeneratorBasedBuilder):
                 record.name,
                 {
                     "image": as_stored(record.path, "RGB"),
-                    "mask": stored_mask(record),
+                    "mask": stored_mask(record, self.mask_orientation),
                     "has_mask": record.mask_path is not None,
                     "label": record.label,
                     "defect": os.fsencode(record.defect),
@@ -85,7 +88,12 @@ class MvtecAd(tfds.core.GeneratorBasedBuilder):
 
 
 def build_tfds(
-    manual_dir: Path, data_dir: Path, categories: Sequence[str] = (), *, progress: bool = True
+    manual_dir: Path,
+    data_dir: Path,
+    categories: Sequence[str] = (),
+    *,
+    mask_orientation: str = "own",
+    progress: bool = True,
 ) -> list[Path]:
     """Makes the sets of categories, each whole or not at all; existing ones are kept.
 
@@ -93,13 +101,14 @@ def build_tfds(
         manual_dir: the folder of categories.
         data_dir: the folder of TFDS sets; created if missing.
         categories: names; all in `manual_dir` by default.
+        mask_orientation: see `load_mask`.
         progress: show progress bars, if standard error is a terminal.
 
     Returns:
         The folders of the sets.
 
     Raises:
-        DataError: see `find_category` and `as_stored`, or an image has several masks.
+        DataError: see `find_category`, `as_stored` and `stored_mask`.
     """
     names = list(categories) or list_categories(manual_dir)
     if not names:
@@ -115,6 +124,7 @@ def build_tfds(
             continue
         builder = MvtecAd(config=tfds.core.BuilderConfig(name=name), data_dir=data_dir)
         builder.progress = progress
+        builder.mask_orientation = mask_orientation
         settings = tfds.download.DownloadConfig(manual_dir=manual_dir, try_download_gcs=False)
         # TFDS reports a download, and makes a folder for it, though nothing is downloaded.
         with naming(data_dir), TemporaryDirectory() as unused, redirect_stdout(io.StringIO()):
@@ -124,7 +134,7 @@ def build_tfds(
     return [packed_folder(data_dir, name) for name in names]
 
 
-def as_stored(path: Path, mode: str, nonzero: bool = False) -> bytes:
+def as_stored(path: Path, mode: str) -> bytes:
     """Returns the bytes of a file that any reader decodes to the pixels of `as_8_bit`.
 
     That is the file itself if it is a PNG or JPEG in this mode, else a PNG.
@@ -132,20 +142,17 @@ def as_stored(path: Path, mode: str, nonzero: bool = False) -> bytes:
     Raises:
         DataError: see `load_image` and `as_8_bit`.
     """
-    picture = as_8_bit(load_image(path), path, mode, nonzero)
-    # Other readers may refuse what `load_image` reads all the same.
-    with suppress(ValueError, SyntaxError, OSError), Image.open(path) as plain:
-        is_common = plain.format in ("PNG", "JPEG")
-        if is_common and plain.mode == mode and plain.tobytes() == picture.tobytes():
-            return path.read_bytes()
-    return _png(picture)
+    picture = as_8_bit(load_image(path), path, mode)
+    return _own_bytes(path, picture) or _png(picture)
 
 
-def stored_mask(record: ImageRecord) -> bytes:
-    """Returns the mask as a grey image file; an empty one where there is no mask.
+def stored_mask(record: ImageRecord, orientation: str = "own") -> bytes:
+    """Returns the mask as a grey image file, upright; an empty one where there is no mask.
+
+    Where the layout says that every value but 0 is defective, all of them become 255.
 
     Raises:
-        DataError: see `as_stored`, or the mask is in several files.
+        DataError: see `load_mask`, or the mask is in several files.
     """
     files = mask_files(record)
     if len(files) > 1:
@@ -153,13 +160,37 @@ def stored_mask(record: ImageRecord) -> bytes:
             f"{record.path} has {len(files)} masks ({record.mask_path}), and a TFDS set holds one "
             "for each image; train from the folder (data.source=folder)."
         )
+    size_wh = image_dimensions(record.path)
     if not files:
-        return _png(Image.new("L", image_dimensions(record.path)))
+        return _png(Image.new("L", size_wh))
     assert isinstance(files[0], Path)
-    return as_stored(files[0], "L", record.mask_nonzero)
+    mask = load_mask(
+        files[0],
+        size_wh,
+        image_path=record.path,
+        orientation=orientation,
+        setting="--mask_orientation ",
+    )
+    grey = apply_threshold(mask, "any", nonzero=True) if record.mask_nonzero else mask.grey
+    own = _own_bytes(files[0], grey) if mask.orientation == 1 else b""
+    return own or _png(grey, mask.is_lossy)
 
 
-def _png(picture: Image.Image) -> bytes:
+def _own_bytes(path: Path, picture: Image.Image) -> bytes:
+    """Returns the file's content if it is a PNG or JPEG of exactly this picture, else nothing."""
+    # Other readers may refuse what `load_image` reads all the same.
+    with suppress(ValueError, SyntaxError, OSError), Image.open(path) as plain:
+        same = plain.format in ("PNG", "JPEG") and plain.mode == picture.mode
+        if same and plain.size == picture.size and plain.tobytes() == picture.tobytes():
+            return path.read_bytes()
+    return b""
+
+
+def _png(picture: Image.Image, is_lossy: bool = False) -> bytes:
+    """Returns a PNG, with a note if the picture was decoded from a JPEG."""
+    texts = PngImagePlugin.PngInfo()
+    if is_lossy:
+        texts.add_text(LOSSY_NOTE, "decoded from a JPEG")
     file = io.BytesIO()
-    picture.save(file, format="PNG")
+    picture.save(file, format="PNG", pnginfo=texts)
     return file.getvalue()

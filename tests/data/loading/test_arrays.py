@@ -70,8 +70,10 @@ def test_threshold_reaches_the_masks(root: Path):
     faint = np.full((8, 8), 20, np.uint8)
     save(root / "widget/ground_truth/hole/0_mask.png", faint)
     category = find_category(root, "widget")
-    assert load_test(category, 8, threshold="any").masks[1].all()
-    assert not load_test(category, 8).masks.any()
+    for setting in ("auto", "any", 20):
+        assert load_test(category, 8, threshold=setting).masks[1].all()
+    for setting in ("half", 21):
+        assert not load_test(category, 8, threshold=setting).masks.any()
 
 
 def test_mixed_sizes_need_the_setting(root: Path):

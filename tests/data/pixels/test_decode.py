@@ -17,7 +17,13 @@ from image_writers import S, random_pixels, save, write_png, write_tiff
 from PIL import Image
 
 from rdvar_jax.data.pixels import decode
-from rdvar_jax.data.pixels.decode import decode_image, decode_images, decode_mask, decode_masks
+from rdvar_jax.data.pixels.decode import (
+    decode_image,
+    decode_images,
+    decode_mask,
+    decode_masks,
+    decode_original,
+)
 from rdvar_jax.data.pixels.image_file import image_dimensions
 from rdvar_jax.data.sets.folder import find_category
 from rdvar_jax.data.sets.records import ImageRecord
@@ -149,12 +155,24 @@ def test_pixels_of_every_lossless_format(tmp_path: Path, name: str):
     assert image_dimensions(tmp_path / name) == (S, S)
 
 
+def opacity_of(name: str) -> np.ndarray | float:
+    """What is transparent in a mask is not marked; a transparent colour is not an alpha channel."""
+    stem = name.split(".")[0]
+    if stem == "palette_key":
+        return INDICES != 2
+    if stem == "palette_keys":
+        return np.array([0, 50, 100, 150, 200])[INDICES] / 255
+    wide = {"wide_rgb_alpha": WIDE >> 8, "wide_grey_alpha": WIDE_RGB[..., 0] >> 8}
+    alpha = wide.get(stem, ALPHA[..., 0] if stem in ("grey_alpha", "rgb_alpha") else None)
+    return 1.0 if alpha is None else alpha / 255
+
+
 @pytest.mark.parametrize("name", [name for name in EXACT_FORMATS if name.endswith(("png", "tif"))])
 def test_masks_may_come_in_every_format_too(tmp_path: Path, name: str):
     write, rgb = EXACT_FORMATS[name]
     mask = decode_mask(write(tmp_path / name), S, None)
     assert (mask.shape, mask.dtype) == ((S, S), np.bool_)
-    luma = np.asarray(rgb, float) @ [0.299, 0.587, 0.114]
+    luma = np.asarray(rgb, float) @ [0.299, 0.587, 0.114] * opacity_of(name)
     clear = np.abs(luma - 127.5) > 2
     assert clear.sum() > S * S / 2
     np.testing.assert_array_equal(mask[clear], (luma > 127.5)[clear])
@@ -214,6 +232,19 @@ def test_exif_orientation_is_applied(tmp_path: Path, suffix: str, orientation: i
     difference = np.abs(decode_image(path, 32).astype(int) - np.asarray(expected))
     # JPEG at its default quality smears the edges a little; a wrong turn is off by 40 on average.
     assert difference.mean() < (4 if suffix == "jpg" else 1e-9)
+
+
+@pytest.mark.parametrize("orientation", UPRIGHT)
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_orientation_of_uncompressed_grey_tiff(tmp_path: Path, dtype: type, orientation: int):
+    """Pillow maps such a file into memory, and scrambles it where it lies on its side."""
+    exif = Image.Exif()
+    exif[0x112] = orientation
+    stored = random_pixels(6, 10)
+    path = tmp_path / "image.tif"
+    scale = 1 if dtype is np.uint8 else 257
+    Image.fromarray(stored.astype(dtype) * dtype(scale)).save(path, exif=exif)
+    np.testing.assert_array_equal(decode_original(path), grey(UPRIGHT[orientation](stored)))
 
 
 def test_orientation_of_16_bit_grey(tmp_path: Path):
