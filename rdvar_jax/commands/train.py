@@ -66,6 +66,7 @@ def train(config: Config, workdir: Path) -> Fitted:
     state, saved = run.restore_or_start(model, provenance)
     # On some file systems not all processes see the same files at once.
     check_agreement("teacher or checkpoint", f"{teacher.sha256} {saved and saved.sha256}")
+    run.keep_trained_images(train_set)
     step = int(state.step)
     epochs: list[dict[str, float]] = []
     if step >= schedule.num_steps:

@@ -18,6 +18,7 @@ from rdvar_jax.runs.resume_checks import refuse_another
 from rdvar_jax.runs.saved_run import SavedRun, TrainedRun, tiled
 from rdvar_jax.runs.teacher_file import TeacherCopy, read_teacher_copy, write_teacher
 from rdvar_jax.runs.threshold_file import RULE, read_threshold
+from rdvar_jax.runs.trained_images import images_of, write_trained_images
 from rdvar_jax.runs.workdir import (
     Workdir,
     check_writable,
@@ -192,6 +193,11 @@ class Run:
             save_config(self.workdir, self.config)
             skipped = ((one.name, one.reason) for one in train_set.skipped)
             write_skipped(self.workdir.skipped_train, skipped)
+
+    def keep_trained_images(self, train_set: TrainSet) -> None:
+        """Writes which images the run is trained on; also for a run of an earlier version."""
+        if is_main_process():
+            write_trained_images(self.workdir, images_of(train_set), train_set.fingerprint)
 
     def load(self, checkpoint: str = "latest") -> SavedRun:
         """Reads a saved state and the run's teacher.

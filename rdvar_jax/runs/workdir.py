@@ -49,6 +49,10 @@ class Workdir:
         return self.folder / "tensorboard"
 
     @property
+    def trained_images(self) -> Path:
+        return self.folder / "trained_images.json"
+
+    @property
     def skipped_train(self) -> Path:
         return self.folder / "skipped.csv"
 

@@ -5,6 +5,7 @@ from faults.fault import Fault
 DECODE = "tests/data/pixels/test_decode.py"
 GEOMETRY = "tests/data/pixels/test_geometry.py"
 ORDER = "tests/data/loading/test_sampling_order.py"
+COPIES = "tests/data/loading/test_copies.py"
 ARRAYS = "tests/data/loading/test_arrays.py"
 
 FAULTS = (
@@ -70,6 +71,13 @@ FAULTS = (
         "valid_mask[self.boxes(size_wh)[1].slices] = True",
         "valid_mask[:] = True",
         (f"{ARRAYS}::test_a_border_is_known",),
+    ),
+    Fault(
+        "a like part taken for a copy of a training image",
+        "rdvar_jax/data/loading/copies.py",
+        "common = (bits.sum(axis=0) - bits) / (number - 1)",
+        "common = np.full_like(bits, 0.5)",
+        (f"{COPIES}::test_other_parts_in_the_same_place_are_not_copies",),
     ),
     Fault(
         "label from the mask instead of the folder",

@@ -9,7 +9,7 @@ import hashlib
 import logging
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -21,6 +21,7 @@ from rdvar_jax.data.loading.skipping import Skipped, leave_out
 from rdvar_jax.data.pixels.decode import decode_images, decode_masks
 from rdvar_jax.data.pixels.geometry import Size, as_geometry
 from rdvar_jax.data.pixels.image_file import image_dimensions
+from rdvar_jax.data.pixels.image_hash import ImageHash, hash_images
 from rdvar_jax.data.pixels.mask_rule import AUTO, MaskThreshold
 from rdvar_jax.data.sets.records import UNLABELLED, Category, ImageRecord
 from rdvar_jax.errors import DataError
@@ -40,6 +41,7 @@ class TrainSet:
     fingerprint: str  # of names and pixels, so that a resumed run notices changed data
     skipped: tuple[Skipped, ...] = ()  # images left out with on_error "skip"
     settings: Mapping[str, Any] = field(default_factory=dict)  # of `data`, to load them again
+    hashes: tuple[ImageHash, ...] = ()  # [N]; of tiled images, before they are cut
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +60,7 @@ class TestSet:
     # What data.mask_threshold was resolved to: "half", "any" or a number.
     mask_threshold: MaskThreshold = "half"
     mask_problem: str | None = None  # why no mask marks a pixel at that threshold
+    hashes: tuple[ImageHash, ...] = ()  # [N]
 
     @property
     def has_masks(self) -> bool:
@@ -130,17 +133,21 @@ def load_train(
     failures = {} if on_error == "skip" else None
     if image_bytes(len(records), size) > memory_budget:
         images = ImagesOnDisk(records, size)
-        blocks = images.blocks(**options, failures=failures)
+        hashes: list[ImageHash] = []
+        blocks = _hashed(images.blocks(**options, failures=failures), hashes)
         fingerprint = _hash(records, images.shape, blocks)
         skipped = leave_out(records, failures or {}, split)
         if skipped:
             records, images = _without(failures, records, images)
-            fingerprint = _hash(records, images.shape, images.blocks(**options))
-        return TrainSet(records, images, fingerprint, skipped)
+            hashes.clear()
+            blocks = _hashed(images.blocks(**options), hashes)
+            fingerprint = _hash(records, images.shape, blocks)
+        return TrainSet(records, images, fingerprint, skipped, hashes=tuple(hashes))
     images = decode_images(records, size, **options, failures=failures)
     skipped = leave_out(records, failures or {}, split)
     records, images = _without(failures, records, images)
-    return TrainSet(records, images, compute_fingerprint(records, images), skipped)
+    fingerprint = compute_fingerprint(records, images)
+    return TrainSet(records, images, fingerprint, skipped, hashes=hash_images(images))
 
 
 def load_validation(
@@ -196,12 +203,14 @@ def load_test(
     options = {"num_workers": num_workers, "progress": progress}
     options |= {"allow_mixed_sizes": allow_mixed_sizes, "failures": failures}
     images: Images
+    hashes: list[ImageHash] = []
     if image_bytes(len(category.test), size) > memory_budget:
         images = ImagesOnDisk(category.test, size)
-        for _ in images.blocks(**options):
+        for _ in _hashed(images.blocks(**options), hashes):
             pass  # to find bad files before anything is scored
     else:
         images = decode_images(category.test, size, **options)
+        hashes += hash_images(images)
     choice = choose_threshold(category.test, threshold, num_workers=num_workers, progress=progress)
     if threshold == AUTO and choice.threshold != "half":
         _logger.info(
@@ -224,12 +233,21 @@ def load_test(
     )
     skipped = leave_out(category.test, failures or {}, "test")
     records, images, masks = _without(failures, category.test, images, masks)
+    hashes = [one for index, one in enumerate(hashes) if index not in (failures or {})]
     labels = np.array([record.label for record in records], np.int32)
     geometry, valid_mask = as_geometry(size), None
     if geometry.pads:
         valid_mask = np.stack([geometry.valid_mask(image_dimensions(one.path)) for one in records])
     return TestSet(
-        records, images, masks, labels, valid_mask, skipped, choice.threshold, choice.problem
+        records,
+        images,
+        masks,
+        labels,
+        valid_mask,
+        skipped,
+        choice.threshold,
+        choice.problem,
+        tuple(hashes),
     )
 
 
@@ -243,6 +261,13 @@ def _without(
     return tuple(records[index] for index in kept), *(
         array.only(kept) if isinstance(array, ImagesOnDisk) else array[kept] for array in arrays
     )
+
+
+def _hashed(blocks: Iterable[np.ndarray], hashes: list[ImageHash]) -> Iterator[np.ndarray]:
+    """Yields blocks of images [n, H, W, 3] and collects the images' hashes."""
+    for images in blocks:
+        hashes += hash_images(images)
+        yield images
 
 
 def compute_fingerprint(records: Sequence[ImageRecord], images: np.ndarray) -> str:

@@ -1,5 +1,6 @@
 """`load_category`: one call from a folder to arrays."""
 
+import dataclasses
 import logging
 import math
 from dataclasses import dataclass
@@ -45,9 +46,7 @@ class LoadedCategory:
             DataError: an image cannot be read.
         """
         found = load_train(self.category, self.geometry, memory_budget=math.inf, **self._options)
-        return TrainSet(
-            found.records, found.images, found.fingerprint, found.skipped, self._settings
-        )
+        return dataclasses.replace(found, settings=self._settings)
 
     @cached_property
     def validation(self) -> TrainSet:
