@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from tqdm import tqdm
 
+from rdvar_jax.commands.scoring_setup import remarks_on, say
 from rdvar_jax.data.loading.skipping import leave_out
 from rdvar_jax.data.pixels.image_hash import ImageHash, hash_images
 from rdvar_jax.data.sets.inputs import decode_batches
@@ -59,12 +60,14 @@ def score_images(
     with tqdm(total=len(images), desc="good images", unit="img", disable=None) as bar:
         geometry, batch_size = recipe.geometry, recipe.config.score.batch_size
         may_skip = skip if recipe.config.data.on_error == "skip" else None
-        for batch, pixels in decode_batches(images, geometry, batch_size, may_skip):
+        remarks = remarks_on("good images", geometry, trained.saved)
+        for batch, pixels in decode_batches(images, geometry, batch_size, may_skip, remarks):
             read += batch
             scores.append(trained.score(pixels)[1])
             refuse_not_finite([image.name for image in batch], scores[-1])
             hashes += hash_images(pixels)
             bar.update(len(batch))
+    say(remarks)
     leave_out(images, failures, split)
     return ScoredImages(read, np.concatenate(scores), hashes)
 

@@ -12,6 +12,7 @@ import numpy as np
 from rdvar_jax.data.loading.arrays import TrainSet, compute_fingerprint
 from rdvar_jax.data.loading.copies import TrainedImages
 from rdvar_jax.data.pixels.image_hash import hash_images
+from rdvar_jax.data.pixels.set_remarks import Aspects
 from rdvar_jax.devices.parallel import Parallel
 from rdvar_jax.errors import CheckpointError
 from rdvar_jax.models.image_size import check_images
@@ -53,6 +54,7 @@ class Fitted:
     _loss: Loss = field(repr=False)
     _fingerprint: str = field(repr=False)
     _trained_images: TrainedImages = field(repr=False)
+    _aspects: Aspects | None = field(default=None, repr=False)
 
     @classmethod
     def of_run(
@@ -73,6 +75,7 @@ class Fitted:
             run.recipe.loss,
             train_set.fingerprint,
             images_of(train_set),
+            train_set.aspects,
         )
 
     def save(self, folder: str | Path) -> Run:
@@ -103,7 +106,8 @@ class Fitted:
                 f"{folder} cannot be created ({error.strerror}); give another one."
             ) from error
         run.write_teacher(self.model.teacher_variables, self.model.teacher_source)
-        provenance = run.provenance(run.read_model()[1].sha256, self._fingerprint)
+        teacher_sha256 = run.read_model()[1].sha256
+        provenance = run.provenance(teacher_sha256, self._fingerprint, self._aspects)
         state = self.state
         if not isinstance(self._loss, RDVarLoss):
             # The epoch's sums have names that only this loss has, and the run cannot be resumed.
@@ -227,5 +231,12 @@ def fit(
     )
     trained = model.with_student(student_of(state))
     return Fitted(
-        trained, losses, state, recipe.config, loss, images.fingerprint, images_of(images)
+        trained,
+        losses,
+        state,
+        recipe.config,
+        loss,
+        images.fingerprint,
+        images_of(images),
+        images.aspects,
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rdvar_jax.data.loading.arrays import TrainSet
+from rdvar_jax.data.pixels.set_remarks import Aspects
 from rdvar_jax.devices.processes import barrier, is_main_process
 from rdvar_jax.errors import CheckpointError, ConfigError
 from rdvar_jax.models.reverse_distillation import ReverseDistillation, read_teacher
@@ -150,12 +151,16 @@ class Run:
         )
         return model, found
 
-    def provenance(self, teacher_sha256: str, fingerprint: str) -> dict[str, Any]:
+    def provenance(
+        self, teacher_sha256: str, fingerprint: str, aspects: Aspects | None = None
+    ) -> dict[str, Any]:
         """Returns what the trained parameters depend on, for each checkpoint's manifest."""
         return {
             "settings": determining_settings(self.config),
             "data": fingerprint,
             "teacher": teacher_sha256,
+            # Of the training images, lowest and highest; for a warning about others.
+            "aspects": aspects,
         }
 
     def restore_or_start(

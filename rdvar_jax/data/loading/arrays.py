@@ -18,11 +18,12 @@ import numpy as np
 from rdvar_jax.data.loading.mask_survey import choose_threshold
 from rdvar_jax.data.loading.on_disk import ImagesOnDisk, TilesOnDisk
 from rdvar_jax.data.loading.skipping import Skipped, leave_out
-from rdvar_jax.data.pixels.decode import decode_images, decode_masks
+from rdvar_jax.data.pixels.decode import FileFacts, decode_images, decode_masks
 from rdvar_jax.data.pixels.geometry import Size, as_geometry
 from rdvar_jax.data.pixels.image_file import image_dimensions
 from rdvar_jax.data.pixels.image_hash import ImageHash, hash_images
 from rdvar_jax.data.pixels.mask_rule import AUTO, MaskThreshold
+from rdvar_jax.data.pixels.set_remarks import Aspects, SetRemarks, aspects_of, images_of
 from rdvar_jax.data.sets.records import UNLABELLED, Category, ImageRecord
 from rdvar_jax.errors import DataError
 
@@ -30,6 +31,8 @@ _logger = logging.getLogger("rdvar_jax")
 
 Images: TypeAlias = np.ndarray | ImagesOnDisk
 Inputs: TypeAlias = Images | TilesOnDisk  # what the networks see
+
+_logger = logging.getLogger("rdvar_jax")
 
 
 @dataclass(frozen=True, eq=False)  # array `==` is elementwise
@@ -42,6 +45,7 @@ class TrainSet:
     skipped: tuple[Skipped, ...] = ()  # images left out with on_error "skip"
     settings: Mapping[str, Any] = field(default_factory=dict)  # of `data`, to load them again
     hashes: tuple[ImageHash, ...] = ()  # [N]; of tiled images, before they are cut
+    aspects: Aspects | None = None  # of the files; None if they are unknown
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,23 +135,30 @@ def load_train(
     options = {"num_workers": num_workers, "progress": progress}
     options |= {"allow_mixed_sizes": allow_mixed_sizes}
     failures = {} if on_error == "skip" else None
+    facts: dict[int, FileFacts] = {}
     if image_bytes(len(records), size) > memory_budget:
         images = ImagesOnDisk(records, size)
         hashes: list[ImageHash] = []
-        blocks = _hashed(images.blocks(**options, failures=failures), hashes)
+        blocks = _hashed(images.blocks(**options, failures=failures, facts=facts), hashes)
         fingerprint = _hash(records, images.shape, blocks)
+        aspects = _remark(images_of(split), size, records, facts)
         skipped = leave_out(records, failures or {}, split)
         if skipped:
             records, images = _without(failures, records, images)
             hashes.clear()
             blocks = _hashed(images.blocks(**options), hashes)
             fingerprint = _hash(records, images.shape, blocks)
-        return TrainSet(records, images, fingerprint, skipped, hashes=tuple(hashes))
-    images = decode_images(records, size, **options, failures=failures)
+        return TrainSet(
+            records, images, fingerprint, skipped, hashes=tuple(hashes), aspects=aspects
+        )
+    images = decode_images(records, size, **options, failures=failures, facts=facts)
+    aspects = _remark(images_of(split), size, records, facts)
     skipped = leave_out(records, failures or {}, split)
     records, images = _without(failures, records, images)
     fingerprint = compute_fingerprint(records, images)
-    return TrainSet(records, images, fingerprint, skipped, hashes=hash_images(images))
+    return TrainSet(
+        records, images, fingerprint, skipped, hashes=hash_images(images), aspects=aspects
+    )
 
 
 def load_validation(
@@ -201,7 +212,8 @@ def load_test(
     """
     failures = {} if on_error == "skip" else None
     options = {"num_workers": num_workers, "progress": progress}
-    options |= {"allow_mixed_sizes": allow_mixed_sizes, "failures": failures}
+    facts: dict[int, FileFacts] = {}
+    options |= {"allow_mixed_sizes": allow_mixed_sizes, "failures": failures, "facts": facts}
     images: Images
     hashes: list[ImageHash] = []
     if image_bytes(len(category.test), size) > memory_budget:
@@ -211,7 +223,14 @@ def load_test(
     else:
         images = decode_images(category.test, size, **options)
         hashes += hash_images(images)
-    choice = choose_threshold(category.test, threshold, num_workers=num_workers, progress=progress)
+    _remark(images_of("test"), size, category.test, facts)
+    choice = choose_threshold(
+        category.test,
+        threshold,
+        num_workers=num_workers,
+        progress=progress,
+        reading=as_geometry(size).reading,
+    )
     if threshold == AUTO and choice.threshold != "half":
         _logger.info(
             "%s: the masks hold %s: values of %s or more are defective (data.mask_threshold=auto)",
@@ -237,7 +256,8 @@ def load_test(
     labels = np.array([record.label for record in records], np.int32)
     geometry, valid_mask = as_geometry(size), None
     if geometry.pads:
-        valid_mask = np.stack([geometry.valid_mask(image_dimensions(one.path)) for one in records])
+        sizes_wh = (image_dimensions(one.path, geometry.reading) for one in records)
+        valid_mask = np.stack([geometry.valid_mask(size_wh) for size_wh in sizes_wh])
     return TestSet(
         records,
         images,
@@ -249,6 +269,18 @@ def load_test(
         choice.problem,
         tuple(hashes),
     )
+
+
+def _remark(
+    images: str, size: Size, records: Sequence[ImageRecord], facts: Mapping[int, FileFacts]
+) -> Aspects | None:
+    """Warns of what should be known of a set's files, and returns their aspects."""
+    remarks = SetRemarks(images, as_geometry(size))
+    for index, one in facts.items():
+        remarks.note(records[index].path, one)
+    for sentence in remarks.new():
+        _logger.warning("%s", sentence)
+    return aspects_of(one.size_wh for one in facts.values())
 
 
 def _without(
