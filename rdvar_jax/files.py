@@ -92,22 +92,24 @@ def publish_folder(folder: Path, target: Path) -> None:
     Raises:
         OSError: something cannot be synced or renamed.
     """
-    for path in sorted(folder.rglob("*"), reverse=True):  # what is in a folder comes first
-        if path.is_dir():
-            sync_folder(path)
-        else:
-            _sync_file(path)
-    sync_folder(folder)
-    os.replace(folder, target)
-    sync_folder(target.parent)
+    with naming(target):
+        for path in sorted(folder.rglob("*"), reverse=True):  # what is in a folder comes first
+            if path.is_dir():
+                sync_folder(path)
+            else:
+                _sync_file(path)
+        sync_folder(folder)
+        os.replace(folder, target)
+        sync_folder(target.parent)
 
 
 def make_folder(folder: Path) -> None:
     """Creates a folder with its parents, and syncs their names to disk."""
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
-    for path in missing:
-        sync_folder(path.parent)
+    with naming(folder):
+        for path in missing:
+            sync_folder(path.parent)
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from rdvar_jax.errors import CheckpointError, one_line
+from rdvar_jax.exhausted import exhausted
 from rdvar_jax.files import write_json
 
 FORMAT, SEAL = "format", "sha256"
@@ -108,6 +109,8 @@ def read_sealed(path: Path, entries: Entries, way_out: str) -> Kept:
     except (FileNotFoundError, NotADirectoryError):
         raise
     except (OSError, ValueError, RecursionError) as error:
+        if isinstance(error, OSError) and exhausted(error):
+            raise  # not the file's fault: what looks damaged may be set aside
         raise DamagedFile(path, error, way_out) from error
     return Kept(value, is_sealed)
 
@@ -169,6 +172,8 @@ def read_sealed_lines(path: Path) -> list[tuple[str, dict[str, Any]]]:
     except FileNotFoundError:
         return []
     except OSError as error:
+        if exhausted(error):
+            raise
         raise DamagedFile(path, error, "remove it.") from error
     if damaged:
         shown = ", ".join(map(str, damaged[:5])) + (", ..." if len(damaged) > 5 else "")

@@ -25,8 +25,11 @@ class FullDisk:
         self._folder, self._fails_from, self._number = str(folder.resolve()), fails_from, number
         self._lock, self.count = threading.Lock(), 0
 
-    def event(self, path: object) -> None:
-        """Counts something that needs the disk, and raises once it is full."""
+    def event(self, path: object, is_named: bool) -> None:
+        """Counts something that needs the disk, and raises once it is full.
+
+        As the system's, the errors of writes and syncs do not name the file.
+        """
         if not isinstance(path, str | bytes | os.PathLike):
             return
         if not os.path.realpath(os.fsdecode(path)).startswith(self._folder):
@@ -34,7 +37,8 @@ class FullDisk:
         with self._lock:
             self.count += 1
             if self.count >= self._fails_from:
-                raise OSError(self._number, os.strerror(self._number))
+                named = (os.fsdecode(path),) if is_named else ()
+                raise OSError(self._number, os.strerror(self._number), *named)
 
     @property
     def was_full(self) -> bool:
@@ -43,12 +47,12 @@ class FullDisk:
 
 class _Raw(io.FileIO):
     def __init__(self, disk: FullDisk, path, mode: str, opener):
-        disk.event(path)
+        disk.event(path, is_named=True)
         super().__init__(path, mode, opener=opener)
         self._disk = disk
 
     def write(self, data, /):  # type: ignore[override]
-        self._disk.event(self.name)
+        self._disk.event(self.name, is_named=False)
         return super().write(data)
 
 
@@ -78,10 +82,10 @@ def full_disk(folder: Path, fails_from: float, number: int = errno.ENOSPC) -> It
 
     def counting(function, where=0):
         def call(*args, **options):
-            path = args[where]
-            if isinstance(path, int):
+            path, is_file = args[where], isinstance(args[where], int)
+            if is_file:
                 path = os.readlink(f"/proc/self/fd/{path}")
-            disk.event(path)
+            disk.event(path, is_named=not is_file)
             return function(*args, **options)
 
         return call

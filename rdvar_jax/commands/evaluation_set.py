@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rdvar_jax.errors import CheckpointError
-from rdvar_jax.files import publish_folder, sync_folder
+from rdvar_jax.files import naming, publish_folder, sync_folder
 from rdvar_jax.report.figures import is_own_figure
 from rdvar_jax.runs.workdir import Workdir
 
@@ -65,7 +65,8 @@ def finish_evaluation(workdir: Workdir, checkpoint: str) -> None:
             (new.results(checkpoint), workdir.results(checkpoint)),
         ):
             _replace(source, target)
-        sync_folder(workdir.folder)
+        with naming(workdir.folder):
+            sync_folder(workdir.folder)
         shutil.rmtree(ready)
     except OSError as error:
         raise CheckpointError(

@@ -33,7 +33,13 @@ from rdvar_jax.commands.scoring_setup import (
 from rdvar_jax.data.loading.threads import num_usable_cpus
 from rdvar_jax.data.sets.inputs import InputImage, check_result_names, decode_batches, find_inputs
 from rdvar_jax.errors import DataError
-from rdvar_jax.report.prediction_files import SKIPPED, add_skipped, new_scores
+from rdvar_jax.report.prediction_files import (
+    SCORES_CSV,
+    SCORES_JSONL,
+    SKIPPED,
+    add_skipped,
+    new_scores,
+)
 from rdvar_jax.report.scale import RunningScale
 from rdvar_jax.runs.config import Config
 from rdvar_jax.runs.recipe import Recipe
@@ -172,9 +178,10 @@ def _whole_or_nothing(output: Path) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        for folder in FOLDERS:  # the score files clean up after themselves
+        for folder in FOLDERS:
             shutil.rmtree(output / folder, ignore_errors=True)
-        for name in (SKIPPED, ORIGIN):
+        # The score files may have their names already, when the folder cannot be synced.
+        for name in (SKIPPED, ORIGIN, SCORES_CSV, SCORES_JSONL):
             (output / name).unlink(missing_ok=True)
         if made:
             output.rmdir()

@@ -97,8 +97,8 @@ class Checkpoints:
         # The exception is gone, so that orbax's unfinished tasks end here, not as Python exits.
         gc.collect()
         shutil.rmtree(self.folder / UNFINISHED, ignore_errors=True)
-        (reason, remedy), latest = problem, self.find()
-        kept = "nothing was saved before" if latest is None else f"step {latest.step} is kept"
+        (reason, remedy), latest = problem, max(self._steps(), default=None)
+        kept = "nothing was saved before" if latest is None else f"step {latest} is kept"
         needed = _num_bytes(values) / 1e6
         raise CheckpointError(
             f"the checkpoint of step {step}, about {needed:.3g} MB, cannot be written to "
@@ -123,14 +123,16 @@ class Checkpoints:
             self._set_aside(step, f"{MANIFEST} is missing")
         shutil.rmtree(unfinished, ignore_errors=True)
         make_folder(unfinished)
-        check_room(unfinished, _num_bytes(values))
-        with ocp.CheckpointManager(unfinished, options=options) as manager:
-            manager.save(step, args=ocp.args.StandardSave(values))
-        written = unfinished / str(step)
-        write_manifest(written, step, epoch, metrics, provenance)
-        publish_folder(written, folder)
-        self._remove_old()
-        shutil.rmtree(unfinished, ignore_errors=True)
+        try:
+            check_room(unfinished, _num_bytes(values))
+            with ocp.CheckpointManager(unfinished, options=options) as manager:
+                manager.save(step, args=ocp.args.StandardSave(values))
+            written = unfinished / str(step)
+            write_manifest(written, step, epoch, metrics, provenance)
+            publish_folder(written, folder)
+            self._remove_old()
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
 
     def set_aside_unfinished(self) -> None:
         """Removes what a killed process was writing, and moves damaged steps away.

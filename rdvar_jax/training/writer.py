@@ -49,7 +49,8 @@ class MetricsWriter:
     def sync(self) -> None:
         """Syncs the lines to disk, before a checkpoint that they lead to is saved."""
         if self._file is not None:
-            os.fsync(self._file.fileno())
+            with naming(Path(self._file.name)):
+                os.fsync(self._file.fileno())
 
     def close(self) -> None:
         if self._file is not None:

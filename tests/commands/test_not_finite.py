@@ -1,10 +1,13 @@
 """Scores that are not finite are never good: each command names the image."""
 
 import math
+import shutil
+import signal
 
 import numpy as np
 import pytest
 from rdvar_process import assert_one_sentence
+from run_files import read_rows
 
 from rdvar_jax.commands.image_writer import ImageWriter, Outputs, Thresholds
 from rdvar_jax.data.pixels.geometry import Geometry
@@ -19,13 +22,13 @@ def broken(monkeypatch):
     """Makes the second score of every batch NaN."""
     real = TrainedRun.__init__
 
-    def init(self, score, saved, teacher_sha256):
+    def init(self, score, *rest):
         def with_nan(*args, **options):
             maps, scores = map(np.array, score(*args, **options))
             scores[1:2] = math.nan
             return maps, scores
 
-        real(self, with_nan, saved, teacher_sha256)
+        real(self, with_nan, *rest)
 
     monkeypatch.setattr(TrainedRun, "__init__", init)
 
@@ -43,6 +46,29 @@ def test_each_command_names_the_image(rdvar, finished, copy_of, tmp_path, broken
     assert_one_sentence(done, "001.png has the score nan, which is not a finite number")
     assert {path: path.read_bytes() for path in workdir.rglob("*") if path.is_file()} == before
     assert not (tmp_path / "out").exists()
+
+
+def test_watching_goes_on_and_lists_the_image(rdvar, finished, tmp_path, broken, monkeypatch):
+    polls = []
+
+    def wait(interval, stop):
+        polls.append(interval)
+        if len(polls) == 3:
+            signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr("rdvar_jax.commands.watch._wait", wait)
+    folder = shutil.copytree(rdvar.root / "tile" / "test" / "good", tmp_path / "in")
+    done = rdvar.run(
+        *("predict", "--watch", "--workdir", finished.workdir, "--input", folder),
+        *("--output", tmp_path / "out", "--interval", "0.1"),
+    )
+    assert done.returncode == 0, done.stderr
+    rows = read_rows(tmp_path / "out" / "scores.csv")
+    (skipped,) = read_rows(tmp_path / "out" / "skipped.csv")
+    assert "has the score nan, which is not a finite number" in skipped["reason"]
+    names = {row["path"] for row in rows}
+    assert len(names) == 2 and names | {skipped["path"]} == {"000.png", "001.png", "002.png"}
+    assert not list((tmp_path / "out").rglob(f"*/{skipped['path']}"))
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])

@@ -85,7 +85,7 @@ class Run:
             )
 
     def save(self, state, epoch, metrics):
-        self.checkpoints.save(state, epoch=epoch, metrics=metrics, provenance={})
+        self.checkpoints.save(state, epoch=epoch, metrics=metrics, provenance=ABOUT)
 
     def lines(self, kind):
         lines = map(json.loads, (self.folder / "metrics.jsonl").read_text().splitlines())

@@ -61,7 +61,8 @@ def test_a_save_without_room_is_one_sentence_and_keeps_the_step_before(tmp_path,
         return TrainState(step, {"a": leaf}, {}, (), {})
 
     checkpoints = Checkpoints(tmp_path / "checkpoints", "train_loss", False)
-    about = {"epoch": 1.0, "metrics": {}, "provenance": {}}
+    provenance = {"settings": {}, "teacher": ""}
+    about = {"epoch": 1.0, "metrics": {}, "provenance": provenance}
     with monkeypatch.context() as patch:
         patch.setattr(os, "posix_fallocate", refuse(errno.ENOSPC))
         with pytest.raises(CheckpointError) as caught:
@@ -85,6 +86,20 @@ def test_a_save_without_room_is_one_sentence_and_keeps_the_step_before(tmp_path,
     monkeypatch.undo()
     checkpoints.save(state(6), **about)
     assert sorted(path.name for path in checkpoints.folder.iterdir()) == ["5", "6"]
+
+
+def test_too_many_open_files_damage_no_checkpoint(tmp_path, monkeypatch):
+    leaf = jax.device_put(np.zeros(5, np.float32))
+    checkpoints = Checkpoints(tmp_path / "checkpoints", "train_loss", False)
+    provenance = {"settings": {}, "teacher": ""}
+    state = TrainState(jax.device_put(np.int32(5)), {"a": leaf}, {}, (), {})
+    checkpoints.save(state, epoch=1.0, metrics={}, provenance=provenance)
+    for number in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
+        with monkeypatch.context() as patch:
+            patch.setattr("io.open", refuse(number))
+            with pytest.raises(OSError):
+                checkpoints.set_aside_unfinished()
+        assert [path.name for path in checkpoints.folder.iterdir()] == ["5"]
 
 
 def test_only_orbaxs_tracebacks_are_dropped(monkeypatch, caplog):

@@ -15,8 +15,8 @@ FAULTS = (
     Fault(
         "a program is compiled without the options",
         "rdvar_jax/devices/compiler.py",
-        "return jax.jit(fn, compiler_options=compiler_options, **options)",
-        "return jax.jit(fn, **options)",
+        "return NotInFork(jax.jit(fn, compiler_options=compiler_options, **options))",
+        "return NotInFork(jax.jit(fn, **options))",
         (PARALLEL,),
     ),
     Fault(

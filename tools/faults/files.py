@@ -36,8 +36,8 @@ FAULTS = (
     Fault(
         "folder takes its name before its files are on disk",
         "rdvar_jax/files.py",
-        "            _sync_file(path)\n    sync_folder(folder)\n",
-        "            pass\n    sync_folder(folder)\n",
+        "                _sync_file(path)\n        sync_folder(folder)\n",
+        "                pass\n        sync_folder(folder)\n",
         ("tests/test_write_order.py",),
     ),
     Fault(
