@@ -18,6 +18,8 @@ from rdvar_jax.training.step import METRICS, TrainState, zero_sums
 from rdvar_jax.training.stop import Stopped
 from rdvar_jax.training.writer import MetricsWriter
 
+ABOUT = {"settings": {}, "teacher": ""}  # what every manifest names
+
 
 class Run:
     """A run whose "parameters" are a running hash of the batches that it has seen."""
