@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from rdvar_jax.cli.parser import Parser
 from rdvar_jax.cli.settings import Setting
-from rdvar_jax.errors import ConfigError
+from rdvar_jax.errors import ConfigError, one_line
 
 DESCRIPTION = """Make a data set: drawn parts, or TFDS sets of image folders.
 
@@ -82,7 +82,8 @@ def _draw(args: argparse.Namespace) -> int:
     root = args.output
     categories = draw_set(root, args.size, args.seed)
     settings = f"--config resnet18:{categories[0]} --config.data.root={root}"
-    print(f"drew {', '.join(categories)} in {root}; next: rdvar train {settings} --workdir W")
+    drawn = f"drew {', '.join(categories)} in {root}"
+    print(one_line(f"{drawn}; next: rdvar train {settings} --workdir W"))
     return 0
 
 
@@ -92,6 +93,9 @@ def _pack(args: argparse.Namespace) -> int:
     from rdvar_jax.commands.prepare import make_tfds_sets
 
     folders = make_tfds_sets(args.manual_dir, args.data_dir, args.category, args.mask_orientation)
-    print("\n".join(map(str, folders)))
-    print(f"next: rdvar train ... --config.data.source=tfds --config.data.root={args.data_dir}")
+    for line in (
+        *map(str, folders),
+        f"next: rdvar train ... --config.data.source=tfds --config.data.root={args.data_dir}",
+    ):
+        print(one_line(line))
     return 0
