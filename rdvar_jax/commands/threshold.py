@@ -21,7 +21,7 @@ from rdvar_jax.runs.recipe import Recipe
 from rdvar_jax.runs.run import Run
 from rdvar_jax.runs.saved_run import TrainedRun
 from rdvar_jax.runs.threshold_file import RULE, score_settings
-from rdvar_jax.runs.workdir import Workdir
+from rdvar_jax.runs.workdir import Workdir, locked_for_results
 from rdvar_jax.scoring.finite import refuse_not_finite
 from rdvar_jax.scoring.thresholds import (
     METHODS,
@@ -60,7 +60,7 @@ class Method:
                 "highest tenth of the scores; use --method fpr."
             )
         if problems:
-            raise ConfigError("\n".join(problems))
+            raise ConfigError(*problems)
 
     def apply(self, scores: np.ndarray) -> Threshold:
         """Returns the threshold for float32 scores [N]."""
@@ -97,6 +97,14 @@ def make_threshold(
     """
     method.check()
     recipe = Recipe.for_prediction(config)
+    with locked_for_results(workdir):
+        return _make_threshold(recipe, workdir, method, inputs, checkpoint)
+
+
+def _make_threshold(
+    recipe: Recipe, workdir: Workdir, method: Method, inputs: Sequence[Path], checkpoint: str
+) -> dict[str, Any]:
+    config = recipe.config
     split, images = _good_images(config, inputs)
     trained = Run(recipe, workdir).load_scorer(checkpoint)
     images, scores = _scores(recipe, trained, split, images)
