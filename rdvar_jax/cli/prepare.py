@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 
 from rdvar_jax.cli.parser import Parser
-from rdvar_jax.cli.settings import Setting
+from rdvar_jax.cli.settings import Setting, read_full_scale
 from rdvar_jax.errors import ConfigError, one_line
 
 DESCRIPTION = """Make a data set: drawn parts, or TFDS sets of image folders.
@@ -62,6 +62,20 @@ def add_arguments(parser: Parser) -> None:
         help=f"{packed}a category of manual_dir; may be repeated (default: all)",
     )
     parser.add_argument(
+        "--full_scale",
+        type=read_full_scale,
+        default="type",
+        metavar="VALUE",
+        help=f"{packed}as data.full_scale, since the stored images have 8 bits",
+    )
+    parser.add_argument(
+        "--max_pixels",
+        type=int,
+        default=None,
+        metavar="N",
+        help=f"{packed}as data.max_pixels (default: its default)",
+    )
+    parser.add_argument(
         "--mask_orientation",
         choices=("own", "image", "upright"),
         default="own",
@@ -92,7 +106,15 @@ def _pack(args: argparse.Namespace) -> int:
         raise ConfigError("--source tfds needs --manual_dir FOLDER and --data_dir TFDS_FOLDER.")
     from rdvar_jax.commands.prepare import make_tfds_sets
 
-    folders = make_tfds_sets(args.manual_dir, args.data_dir, args.category, args.mask_orientation)
+    limit = {} if args.max_pixels is None else {"max_pixels": args.max_pixels}
+    folders = make_tfds_sets(
+        args.manual_dir,
+        args.data_dir,
+        args.category,
+        args.mask_orientation,
+        full_scale=args.full_scale,
+        **limit,
+    )
     for line in (
         *map(str, folders),
         f"next: rdvar train ... --config.data.source=tfds --config.data.root={args.data_dir}",

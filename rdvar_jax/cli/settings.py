@@ -184,14 +184,14 @@ def load_run(
     Returns:
         The config, the run's folder, and the name of the state.
     """
-    from rdvar_jax.runs.config import determining_settings, resolved
+    from rdvar_jax.runs.config import determining_settings, resolved, with_full_scale
     from rdvar_jax.runs.workdir import Workdir, load_config, refuse_other_settings
 
     workdir = Workdir(args.workdir.resolve())
     config = load_config(workdir)
-    saved = determining_settings(config)
+    saved, full_scale = determining_settings(config), config.data.full_scale
     apply_settings(config, settings)
-    config = resolved(config)
+    config = resolved(with_full_scale(config, full_scale))
     refuse_other_settings(saved, determining_settings(config), str(workdir.folder))
     start_jax()
     return config, workdir, args.checkpoint
@@ -268,6 +268,14 @@ def _read_image_size(text: str) -> int | tuple[int, ...]:
     return value
 
 
+def read_full_scale(text: str) -> int | str:
+    """Reads `data.full_scale`: a number or a name."""
+    try:
+        return int(text)
+    except ValueError:
+        return text
+
+
 def _read_mask_threshold(text: str) -> str | int:
     """Reads "any" and "128"."""
     value = _read_literal(text)
@@ -288,6 +296,7 @@ READERS: dict[Any, tuple[str, Callable[[str], Any]]] = {
     float: ("a number", float),
     str: ("text", str),
     tuple: ("one name or several", _read_tuple),
+    (int, str): ("a whole number or a name", read_full_scale),
     (str, int): ("a name or a number", _read_mask_threshold),
     (int, tuple): ("S, or H,W: one whole number, or two separated by a comma", _read_image_size),
 }

@@ -17,6 +17,7 @@ from rdvar_jax.runs.config import Config, flatten
 from rdvar_jax.runs.recipe import Recipe
 from rdvar_jax.runs.run import Run
 from rdvar_jax.runs.threshold_file import read_threshold
+from rdvar_jax.runs.trained_images import describe_seen, find_seen, read_trained_images
 from rdvar_jax.runs.workdir import Workdir, locked_for_results, write_skipped
 from rdvar_jax.scoring.all_metrics import evaluate_maps
 from rdvar_jax.scoring.finite import refuse_not_finite
@@ -58,9 +59,17 @@ def _evaluate(recipe: Recipe, workdir: Workdir, checkpoint: str) -> dict[str, An
     trained = Run(recipe, workdir).load_scorer(checkpoint)
     saved = trained.saved
     stored = read_threshold(config, workdir, checkpoint, saved)
+    known = read_trained_images(workdir, saved)
     test_set = recipe.load_test()
-    maps, scores = trained.score(test_set.images, progress=True)
     names = [record.name for record in test_set.records]
+    seen = [] if known is None else [one for one in find_seen(known, names, test_set.hashes) if one]
+    if seen:
+        logger.warning(
+            "%s; metrics with them do not say how well new images are told apart: remove them from "
+            "the test images, or train without them",
+            describe_seen(seen, len(names), "test images"),
+        )
+    maps, scores = trained.score(test_set.images, progress=True)
     refuse_not_finite(names, scores)
     scale = color_scale(maps)
     defects = [record.defect for record in test_set.records]
@@ -79,6 +88,8 @@ def _evaluate(recipe: Recipe, workdir: Workdir, checkpoint: str) -> dict[str, An
         "num_defective": int(np.sum(test_set.labels == 1)),
         # Number of test images that were left out (data.on_error).
         "skipped": len(test_set.skipped),
+        # Names of test images that were trained on, copies included; null where unknown.
+        "trained_on": None if known is None else [one.name for one in seen],
         # Metrics that the set does not define, with the reason.
         "undefined": test_set.undefined,
         # What data.mask_threshold, which may be auto, was for these masks.

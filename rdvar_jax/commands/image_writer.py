@@ -121,8 +121,12 @@ class ImageWriter:
         if limit is None and not draw:
             return None
         # Read again rather than kept: only the images being drawn are in memory at full size.
-        picture = decode_original(image.path) if draw else None
-        width, height = image_dimensions(image.path) if picture is None else picture.shape[1::-1]
+        reading = self.geometry.reading
+        if draw:
+            picture = decode_original(image.path, reading)
+            width, height = picture.shape[1::-1]
+        else:
+            picture, (width, height) = None, image_dimensions(image.path, reading)
         # Cropped-away pixels are below every threshold, and have no colour.
         full = self.geometry.to_original(anomaly_map, (height, width), outside=-np.inf)
         if picture is not None and self.scale is not None:
@@ -139,7 +143,7 @@ class ImageWriter:
     def _map_to_save(self, image: InputImage, anomaly_map: np.ndarray) -> np.ndarray:
         if not self.wanted.maps_at_own_size:
             return anomaly_map
-        width, height = image_dimensions(image.path)
+        width, height = image_dimensions(image.path, self.geometry.reading)
         return self.geometry.to_original(anomaly_map, (height, width))
 
     @contextmanager

@@ -18,12 +18,15 @@ from rdvar_jax.data.loading.diagnostics import (
     problems_of,
     remarks_of,
 )
+from rdvar_jax.data.loading.full_scale import decide_full_scale
 from rdvar_jax.data.loading.mask_survey import choose_threshold
 from rdvar_jax.data.loading.scan import ImageStats, examine_all
 from rdvar_jax.data.loading.tiles import count_inputs
 from rdvar_jax.data.pixels.aspect import squash_remark
 from rdvar_jax.data.pixels.geometry import Geometry, as_geometry
 from rdvar_jax.data.pixels.mask_rule import MaskThreshold
+from rdvar_jax.data.pixels.reading import as_reading
+from rdvar_jax.data.pixels.set_remarks import SetRemarks, images_of
 from rdvar_jax.data.sets.folder import detect_layout, find_category
 from rdvar_jax.data.sets.records import Category
 from rdvar_jax.data.sets.tfds_read import find_packed
@@ -73,8 +76,8 @@ def inspect_set(config: Config, output: Path | None = None) -> Inspection:
     with _warnings() as warnings:
         category = _find(config, result)
         if category is not None:
-            geometry = _geometry(config)
-            choice = choose_threshold(category.test, data.mask_threshold)
+            geometry = _geometry(config, category)
+            choice = choose_threshold(category.test, data.mask_threshold, reading=geometry.reading)
             facts = _examine(category, geometry, choice.threshold, data.mask_orientation)
             result.problems += problems_of(facts, geometry, data.on_error, data.allow_mixed_sizes)
             result.problems += mask_problems(choice)
@@ -85,6 +88,7 @@ def inspect_set(config: Config, output: Path | None = None) -> Inspection:
             except DataError as error:  # an image is smaller than a tile
                 result.problems.append(str(error))
             warnings += remarks_of(facts, data.on_error, choice) + _squashed(geometry, facts)
+            warnings += _levels(geometry, facts)
             warnings += _duplicates(facts)
             if sheet_path is not None:
                 title = f"{data.category} ({category.layout})"
@@ -109,9 +113,11 @@ def _check_settings(config: Config) -> None:
         raise ConfigError(*problems)
 
 
-def _geometry(config: Config) -> Geometry:
-    size = as_geometry(config.data.image_size)
-    return Geometry(config.data.geometry, size.height, size.width, config.data.tile_overlap)
+def _geometry(config: Config, category: Category) -> Geometry:
+    data, size = config.data, as_geometry(config.data.image_size)
+    full_scale = decide_full_scale(data.full_scale, category.train, data.max_pixels)
+    reading = as_reading(full_scale, data.max_pixels)
+    return Geometry(data.geometry, size.height, size.width, data.tile_overlap, reading)
 
 
 def _sheet_path(config: Config, output: Path) -> Path:
@@ -254,6 +260,18 @@ def _squashed(geometry: Geometry, facts: dict[str, list[ImageStats]]) -> list[st
     sizes = Counter(one.size_wh for found in facts.values() for one in found if one.size_wh)
     remarks = (squash_remark(size, geometry) for size, _ in sizes.most_common())
     return [remark for remark in remarks if remark is not None][:1]
+
+
+def _levels(geometry: Geometry, facts: dict[str, list[ImageStats]]) -> list[str]:
+    """Returns remarks on the grey values of files of more than 8 bits."""
+    sentences = []
+    for split, found in facts.items():
+        remarks = SetRemarks(images_of(split), geometry)
+        for one in found:
+            if one.facts is not None:
+                remarks.note(one.record.path, one.facts)
+        sentences += remarks.new()
+    return sentences
 
 
 def _duplicates(facts: dict[str, list[ImageStats]]) -> list[str]:

@@ -24,6 +24,8 @@ from rdvar_jax.commands.scoring_setup import (
     complete_thresholds,
     find_scale,
     origin,
+    remarks_on,
+    say,
     writing,
 )
 from rdvar_jax.data.loading.threads import num_usable_cpus
@@ -102,6 +104,7 @@ def predict(
         thresholds = complete_thresholds(thresholds, config, workdir, checkpoint, trained.saved)
         check_thresholds(thresholds, wanted, need_verdicts)
         geometry, skipped = recipe.geometry, dict[InputImage, str]()
+        remarks = remarks_on("images", geometry, trained.saved)
 
         def scored(description: str) -> Iterator[Scored]:
             def skip(image: InputImage, reason: str) -> None:
@@ -110,8 +113,10 @@ def predict(
 
             # disable=None is tqdm's "only on a terminal".
             with tqdm(total=len(images), desc=description, unit="img", disable=None) as bar:
+                batch_size = config.score.batch_size
+                may_skip = skip if on_error == "skip" else None
                 for batch, pixels in decode_batches(
-                    images, geometry, config.score.batch_size, skip if on_error == "skip" else None
+                    images, geometry, batch_size, may_skip, remarks
                 ):
                     maps, scores = trained.score(pixels)
                     refuse_not_finite([image.name for image in batch], scores)
@@ -131,6 +136,7 @@ def predict(
             limits = {"image": thresholds.image, "pixel": thresholds.pixel}
             part.note(output / ORIGIN)
             write_sealed(output / ORIGIN, {**about, "thresholds": limits, "color_scale": scale})
+    say(remarks)
     if skipped:
         counts.num_skipped = len(skipped)
         logger.warning(

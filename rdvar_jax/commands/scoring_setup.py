@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from rdvar_jax.commands.image_writer import FOLDERS, Outputs, Thresholds
+from rdvar_jax.data.pixels.geometry import Geometry
+from rdvar_jax.data.pixels.set_remarks import SetRemarks
 from rdvar_jax.data.sets.inputs import InputImage, literal_folder
 from rdvar_jax.errors import ConfigError, DataError
 from rdvar_jax.report.prediction_files import DEFECTIVE
@@ -36,6 +38,17 @@ class Counts:
         self.num_images += 1
         if verdict is not None:
             self.num_defective = (self.num_defective or 0) + (verdict == DEFECTIVE)
+
+
+def remarks_on(images: str, geometry: Geometry, saved: SavedStep) -> SetRemarks:
+    """Makes what collects remarks on images to score, compared with those of training."""
+    return SetRemarks(images, geometry, saved.provenance.get("aspects"))
+
+
+def say(remarks: SetRemarks) -> None:
+    """Warns of what has not been said yet."""
+    for sentence in remarks.new():
+        logger.warning("%s", sentence)
 
 
 def complete_thresholds(

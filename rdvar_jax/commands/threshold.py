@@ -9,20 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
-from rdvar_jax.data.loading.skipping import leave_out
-from rdvar_jax.data.sets.inputs import decode_batches, find_inputs
+from rdvar_jax.commands.good_images import name_outliers, new_images, score_images
+from rdvar_jax.data.sets.excluded import exclude
+from rdvar_jax.data.sets.inputs import find_inputs
 from rdvar_jax.data.sets.records import HasPath
 from rdvar_jax.errors import ConfigError, DataError
 from rdvar_jax.runs.config import Config
 from rdvar_jax.runs.data_checks import find_data
 from rdvar_jax.runs.recipe import Recipe
 from rdvar_jax.runs.run import Run
-from rdvar_jax.runs.saved_run import TrainedRun
 from rdvar_jax.runs.threshold_file import RULE, score_settings
 from rdvar_jax.runs.workdir import Workdir, locked_for_results
-from rdvar_jax.scoring.finite import refuse_not_finite
 from rdvar_jax.scoring.thresholds import (
     METHODS,
     Threshold,
@@ -77,8 +75,12 @@ def make_threshold(
     method: Method,
     inputs: Sequence[Path] = (),
     checkpoint: str = "latest",
+    excluded: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Scores good images with a saved state and writes `threshold.json`.
+
+    Images that the run was trained on, and copies of them, do not count: their scores are lower
+    than those of new ones. If there are no others, there is no bound.
 
     Args:
         config: the run's, from `load_config`.
@@ -88,6 +90,7 @@ def make_threshold(
           those held out by `data.validation`, or else the training images, without a bound, which
           would not hold.
         checkpoint: "latest" or "best".
+        excluded: names and patterns of images to leave out; see `exclude`.
 
     Returns:
         The content of the file.
@@ -98,24 +101,36 @@ def make_threshold(
     method.check()
     recipe = Recipe.for_prediction(config)
     with locked_for_results(workdir):
-        return _make_threshold(recipe, workdir, method, inputs, checkpoint)
+        return _make_threshold(recipe, workdir, method, inputs, checkpoint, excluded)
 
 
 def _make_threshold(
-    recipe: Recipe, workdir: Workdir, method: Method, inputs: Sequence[Path], checkpoint: str
+    recipe: Recipe,
+    workdir: Workdir,
+    method: Method,
+    inputs: Sequence[Path],
+    checkpoint: str,
+    excluded: Sequence[str],
 ) -> dict[str, Any]:
     config = recipe.config
     split, images = _good_images(config, inputs)
+    images, left_out = exclude(images, excluded)
     trained = Run(recipe, workdir).load_scorer(checkpoint)
-    images, scores = _scores(recipe, trained, split, images)
-    found = method.apply(scores)
-    seen = split == "train"
-    if seen:
+    scored = score_images(recipe, trained, split, images)
+    trained_on = []
+    if split != "train":
+        new, trained_on = new_images(scored, workdir, trained)
+        split, scored = (split, new) if new.images else ("train", scored)
+    is_seen = split == "train"
+    if is_seen and not trained_on:
         logger.warning(
             "these are training images, whose scores are lower than those of new ones: expect "
             "more false alarms than the threshold says; give good images that were not trained on "
             "with --input, or hold some out with data.validation when training"
         )
+    outliers = name_outliers(scored)
+    scores = scored.scores
+    found = _apply(method, scores, 0 if is_seen else len(trained_on))
     if scores.min() == scores.max() and len(scores) > 1:
         logger.warning(
             "all %d scores are %g: the images or the run cannot tell parts apart, and any image "
@@ -130,12 +145,18 @@ def _make_threshold(
         "target_fpr": None if method.name == "quantile" else method.target,
         "quantile": method.quantile if method.name == "quantile" else None,
         # The true rate is at most fpr_bound with this confidence. Null: no guarantee.
-        "fpr_bound": None if seen else found.fpr_bound,
-        "confidence": None if seen or found.fpr_bound is None else method.confidence,
+        "fpr_bound": None if is_seen else found.fpr_bound,
+        "confidence": None if is_seen or found.fpr_bound is None else method.confidence,
         "split": split,
         "num_images": len(scores),
         "num_above": found.num_above,
-        "scores_sha256": _hash(images, scores),
+        # Images that the run was trained on; they do not count, unless there are no others.
+        "trained_on": [one.name for one in trained_on],
+        # Images that --exclude named, and that were not scored.
+        "excluded": list(left_out),
+        # Images that score far above the others, and count all the same.
+        "outliers": outliers,
+        "scores_sha256": _hash(scored.images, scores),
         "checkpoint": checkpoint,
         "step": trained.saved.step,
         "checkpoint_sha256": trained.saved.sha256,
@@ -155,27 +176,18 @@ def _good_images(config: Config, inputs: Sequence[Path]) -> tuple[str, Sequence[
     return split, category.validation or category.train
 
 
-def _scores(
-    recipe: Recipe, trained: TrainedRun, split: str, images: Sequence[HasPath]
-) -> tuple[list[HasPath], np.ndarray]:
-    """Returns the images that can be read, with their scores; see `data.on_error`."""
-    failures: dict[int, DataError] = {}
-    index_of = {image.path: index for index, image in enumerate(images)}
-
-    def skip(image: HasPath, reason: str) -> None:
-        failures[index_of[image.path]] = DataError(reason)
-
-    read, scores = [], []
-    with tqdm(total=len(images), desc="good images", unit="img", disable=None) as bar:
-        geometry, batch_size = recipe.geometry, recipe.config.score.batch_size
-        may_skip = skip if recipe.config.data.on_error == "skip" else None
-        for batch, pixels in decode_batches(images, geometry, batch_size, may_skip):
-            read += batch
-            scores.append(trained.score(pixels)[1])
-            refuse_not_finite([image.name for image in batch], scores[-1])
-            bar.update(len(batch))
-    leave_out(images, failures, split)
-    return read, np.concatenate(scores)
+def _apply(method: Method, scores: np.ndarray, number_seen: int) -> Threshold:
+    """Applies the method; an error tells how many images did not count."""
+    try:
+        return method.apply(scores)
+    except DataError as error:
+        if not number_seen:
+            raise
+        reason = str(error)
+        raise DataError(
+            f"{number_seen} of {number_seen + len(scores)} good images do not count, because this "
+            f"run was trained on them, and {reason[0].lower()}{reason[1:]}"
+        ) from error
 
 
 def _hash(images: Sequence[HasPath], scores: np.ndarray) -> str:

@@ -21,7 +21,7 @@ from rdvar_jax.runs.recipe import Recipe
 from rdvar_jax.runs.resume_checks import refuse_if_not_resumable
 from rdvar_jax.runs.run import Run
 from rdvar_jax.runs.saved_run import tiled
-from rdvar_jax.runs.workdir import Workdir, locked_for_training
+from rdvar_jax.runs.workdir import Workdir, locked_for_training, with_kept_full_scale
 from rdvar_jax.scoring.all_metrics import evaluate_maps
 from rdvar_jax.scoring.finite import refuse_not_finite
 from rdvar_jax.scoring.scores import make_score_fn
@@ -49,6 +49,7 @@ def train(config: Config, workdir: Path) -> Fitted:
         UserError: settings, data, weights or the folder cannot be used, or training diverged.
         Stopped: SIGINT or SIGTERM; the state is saved.
     """
+    config = with_kept_full_scale(config, Workdir(workdir.resolve()))
     recipe = Recipe.for_training(config, all_devices())
     check_agreement("settings", recipe.shared_settings())
     run = Run(recipe, Workdir(workdir.resolve()))
@@ -69,10 +70,11 @@ def _train(recipe: Recipe, run: Run) -> Fitted:
     run.make_folder()
     run.keep_teacher(found)
     model, teacher = run.read_model()
-    provenance = run.provenance(teacher.sha256, train_set.fingerprint)
+    provenance = run.provenance(teacher.sha256, train_set.fingerprint, train_set.aspects)
     state, saved = run.restore_or_start(model, provenance)
     # On some file systems not all processes see the same files at once.
     check_agreement("teacher or checkpoint", f"{teacher.sha256} {saved and saved.sha256}")
+    run.keep_trained_images(train_set)
     step = int(state.step)
     epochs: list[dict[str, float]] = []
     if step >= schedule.num_steps:
@@ -116,7 +118,9 @@ def _save(
 
 
 def _announce(recipe: Recipe, schedule: Schedule, train_set: TrainSet) -> None:
-    squashed = squash_remark(image_dimensions(train_set.records[0].path), recipe.geometry)
+    geometry = recipe.geometry
+    first = image_dimensions(train_set.records[0].path, geometry.reading)
+    squashed = squash_remark(first, geometry)
     if squashed is not None:
         logger.warning("%s", squashed)
     if schedule.num_images < schedule.batch_size:

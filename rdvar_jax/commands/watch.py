@@ -26,6 +26,8 @@ from rdvar_jax.commands.scoring_setup import (
     complete_thresholds,
     find_scale,
     origin,
+    remarks_on,
+    say,
     writing,
 )
 from rdvar_jax.data.loading.threads import num_usable_cpus
@@ -127,6 +129,7 @@ class _Watcher:
         self._batch_size, self._trained, self._writer = batch_size, trained, writer
         self._key = name_key
         self._geometry = writer.geometry
+        self._remarks = remarks_on("images", writer.geometry, trained.saved)
         self._counts = Counts()
         self._names: dict[str, str] = {}  # image by the key of the name of its result files
 
@@ -179,7 +182,10 @@ class _Watcher:
                 mine.append(image)
             else:
                 skip(image, f"{image.path} would overwrite the results of {other}; rename it.")
-        for batch, pixels in decode_batches(mine, self._geometry, self._batch_size, skip):
+        for batch, pixels in decode_batches(
+            mine, self._geometry, self._batch_size, skip, self._remarks
+        ):
+            say(self._remarks)
             maps, scores = self._trained.score(pixels)
             jobs = [
                 executor.submit(self._writer.write, *each)

@@ -10,7 +10,8 @@ from PIL import Image, ImageDraw, ImageFilter, PngImagePlugin
 from rdvar_jax.errors import UserError
 from rdvar_jax.files import replacing
 from rdvar_jax.locks import locked_file
-from rdvar_jax.report.panels import DEFECTIVE, FRAME, MUTED, TEXT, fit_text, make_font, printable
+from rdvar_jax.report.lettering import draw_text, fit_text, make_font, printable
+from rdvar_jax.report.panels import DEFECTIVE, FRAME, MUTED, TEXT
 
 SIDE = 168  # of the square that a picture is fitted into, in pixels
 COLUMNS = 8
@@ -43,16 +44,12 @@ def draw_contact_sheet(title: str, rows: Sequence[Row]) -> Image.Image:
     width = COLUMNS * (SIDE + _GAP) + _GAP
     canvas = Image.new("RGB", (width, 50 + len(rows) * block), "white")
     draw = ImageDraw.Draw(canvas)
-    draw.text(
-        (_GAP, 14),
-        fit_text(printable(title), width - 2 * _GAP, make_font(22)),
-        fill=TEXT,
-        font=make_font(22),
-    )
+    font = make_font(22)
+    draw_text(draw, (_GAP, 14), fit_text(printable(title), width - 2 * _GAP, font), TEXT, font)
     for number, row in enumerate(rows):
         top = 50 + number * block
         draw.line((_GAP, top, width - _GAP, top), fill=FRAME)
-        draw.text((_GAP, top + 7), printable(row.title), fill=TEXT, font=make_font(16))
+        draw_text(draw, (_GAP, top + 7), printable(row.title), TEXT, make_font(16))
         for column, picture in enumerate(row.pictures):
             _draw_picture(canvas, (_GAP + column * (SIDE + _GAP), top + _TITLE), picture)
     return canvas
@@ -96,7 +93,7 @@ def _draw_picture(canvas: Image.Image, corner: tuple[int, int], picture: Picture
         image = Image.fromarray(_outlined(picture.pixels, picture.mask))
         canvas.paste(image, (x + (SIDE - width) // 2, y + (SIDE - height) // 2))
     name = fit_text(printable(picture.name), SIDE, font)
-    draw.text((x, y + SIDE + 3), name, fill=TEXT, font=font)
+    draw_text(draw, (x, y + SIDE + 3), name, TEXT, font)
     if picture.remark:
         draw.text((x, y + SIDE + 3 + _LINE), picture.remark, fill=DEFECTIVE, font=font)
 

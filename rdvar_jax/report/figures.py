@@ -14,7 +14,8 @@ from PIL import Image, PngImagePlugin
 from rdvar_jax.errors import UserError
 from rdvar_jax.files import replacing
 from rdvar_jax.report.image_set import Images
-from rdvar_jax.report.panels import SHEET_COLUMNS, Example, draw_panel, draw_sheet, printable
+from rdvar_jax.report.lettering import printable
+from rdvar_jax.report.panels import SHEET_COLUMNS, Example, draw_panel, draw_sheet
 from rdvar_jax.report.scale import color_scale
 
 OWN_MARK = b"rdvar_jax figures"  # in the header of each file; files without it are not removed

@@ -1,11 +1,12 @@
 """Drawing of an image's tiles and caption, and of sheets of several images."""
 
-from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
+
+from rdvar_jax.report.lettering import draw_text, fit_text, make_font
 
 TILE = 256  # pixels per side in sheets; single images are drawn at up to twice this
 SHEET_COLUMNS = 6
@@ -28,11 +29,6 @@ class Example:
     kind: str = ""
     defective: bool | None = None
     remarks: Sequence[str] = ()
-
-
-def printable(text: str) -> str:
-    """Replaces characters that cannot be drawn on one line: controls and lone surrogates."""
-    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def overlay(image: np.ndarray, anomaly_map: np.ndarray, scale: tuple[float, float]) -> np.ndarray:
@@ -134,7 +130,7 @@ def draw_sheet(title: str, examples: list[Example], scale: tuple[float, float]) 
     for number, example in enumerate(examples):
         y = top + number // SHEET_COLUMNS * block
         x = margin + number % SHEET_COLUMNS * (TILE + gap)
-        draw.text((x, y), fit_text(example.kind, TILE, font), fill=TEXT, font=font)
+        draw_text(draw, (x, y), fit_text(example.kind, TILE, font), TEXT, font)
         y += line
         for row, part in _tiles(example, scale, TILE).items():
             if number % SHEET_COLUMNS == 0:
@@ -161,7 +157,7 @@ def _draw_caption(
 ) -> None:
     """Draws name, label, raw score and remarks, on lines no longer than `width`."""
     x, y = corner
-    draw.text((x, y), fit_text(example.name, width, font), fill=TEXT, font=font)
+    draw_text(draw, (x, y), fit_text(example.name, width, font), TEXT, font)
     x_score = x
     if example.defective is not None:
         label, color = ("defective", DEFECTIVE) if example.defective else ("good", GOOD)
@@ -169,7 +165,7 @@ def _draw_caption(
         x_score += draw.textlength(label + "   ", font=font)
     draw.text((x_score, y + line), f"score {example.score}", fill=TEXT, font=font)
     for number, text in enumerate(example.remarks, start=2):
-        draw.text((x, y + number * line), fit_text(text, width, font), fill=MUTED, font=font)
+        draw_text(draw, (x, y + number * line), fit_text(text, width, font), MUTED, font)
 
 
 def _draw_legend(
@@ -191,19 +187,3 @@ def _draw_legend(
     draw.text((x, below), f"{scale[0]:.3g}", fill=TEXT, font=font)
     draw.text((x + width, below), f"{scale[1]:.3g}", fill=TEXT, font=font, anchor="ra")
     draw.text((x + width / 2, below), title, fill=MUTED, font=font, anchor="ma")
-
-
-def make_font(size: float) -> ImageFont.FreeTypeFont:
-    font = ImageFont.load_default(size=size)
-    assert isinstance(font, ImageFont.FreeTypeFont)
-    return font
-
-
-def fit_text(text: str, width: int, font: ImageFont.FreeTypeFont) -> str:
-    """Shortens a long text at its front, since the end of a path is more informative."""
-    if font.getlength(text) <= width:
-        return text
-    start = bisect_left(
-        range(len(text)), True, key=lambda i: font.getlength("..." + text[i:]) <= width
-    )
-    return "..." + text[start:]

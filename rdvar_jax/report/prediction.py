@@ -8,7 +8,8 @@ import numpy as np
 from PIL import Image
 
 from rdvar_jax.files import whole_or_none
-from rdvar_jax.report.panels import Example, draw_panel, overlay, printable
+from rdvar_jax.report.lettering import printable
+from rdvar_jax.report.panels import Example, draw_panel, overlay
 
 STRIP_PIXELS = 1 << 18  # drawn at once, so that large images need little extra memory
 

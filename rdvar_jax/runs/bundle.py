@@ -55,6 +55,12 @@ def describe(
             "geometry": geometry.mode,
             "channels": "RGB",
             "type": "uint8",
+            # Of files: the value that is white in grey of more than 8 bits (null: the type's own),
+            # and the most pixels.
+            "full_scale": geometry.reading.full_scale,
+            "max_pixels": geometry.reading.max_pixels,
+            # Of the training images, width by height, lowest and highest; null if unknown.
+            "aspects": run.saved.provenance.get("aspects"),
             # Done before the program, which starts with the normalisation.
             "resize": f"Pillow bilinear (antialiased, rounded to uint8), {ASPECTS[geometry.mode]}",
             "normalisation": "of ImageNet, inside the program",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rdvar_jax.data.pixels.reading import AUTO_FULL_SCALE
 from rdvar_jax.data.sets.records import Category
 from rdvar_jax.devices.parallel import MODES
 from rdvar_jax.errors import ConfigError
@@ -94,6 +95,10 @@ def check_import(config: Config, num_local_devices: int) -> None:
     problems = data_problems(config)
     if config.data.root:
         problems = find_category(config)[1]
+    if config.data.full_scale == AUTO_FULL_SCALE:
+        problems.append(
+            f"data.full_scale={AUTO_FULL_SCALE} is decided by training; give a number or type here."
+        )
     _refuse(
         [
             *problems,

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 from ml_collections import ConfigDict, FieldReference
 
+from rdvar_jax.data.pixels.reading import AUTO_FULL_SCALE, MAX_PIXELS
 from rdvar_jax.errors import ConfigError
 from rdvar_jax.weights.procedural import PROCEDURAL
 
@@ -18,6 +19,8 @@ Config: TypeAlias = Any
 
 # data.image_size: one number, or height and width.
 IMAGE_SIZE_TYPES = (int, tuple)
+# data.full_scale: a grey value, or a name.
+FULL_SCALE_TYPES = (int, str)
 
 # data.mask_threshold: a name or a number.
 MASK_THRESHOLD_TYPES = (str, int)
@@ -49,6 +52,7 @@ RESUMABLE = (
     "data.memory_budget_gb",
     "data.num_workers",
     "data.mask_threshold",
+    "data.max_pixels",
     "data.mask_orientation",
     "data.on_error",
     "train.epochs",
@@ -96,6 +100,12 @@ def default_config() -> Config:
                 # A mask is turned by its "own" EXIF orientation, by that of its "image", or is
                 # "upright" already.
                 "mask_orientation": "own",
+                # The value that is white in grey images of more than 8 bits, such as 4095 for 12
+                # bits in a file of 16. "type" is the type's own; "auto" is decided from the
+                # training images when a run starts, and kept as a number. See docs/data.md.
+                "full_scale": FieldReference("type", field_type=FULL_SCALE_TYPES),
+                # Width times height of an image, at most; larger ones are refused unread.
+                "max_pixels": MAX_PIXELS,
                 # Accept images of different sizes, which the resize then scales differently.
                 "allow_mixed_sizes": False,
                 # If an image or its mask cannot be read: "fail" ends the command, "skip" leaves the
@@ -210,6 +220,16 @@ def resolved(config: Config) -> Config:
         config.teacher.weights = ""
     if config.teacher.weights not in WEIGHTS_BY_NAME:
         config.teacher.weights = str(Path(config.teacher.weights).expanduser().absolute())
+    return config
+
+
+def with_full_scale(config: Config, full_scale: int | str) -> Config:
+    """Returns a copy in which a number or "type" replaces `data.full_scale=auto`."""
+    if config.data.full_scale != AUTO_FULL_SCALE:
+        return config
+    config = config.copy_and_resolve_references()
+    with config.data.ignore_type():
+        config.data.full_scale = full_scale
     return config
 
 

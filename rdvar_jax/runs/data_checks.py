@@ -11,6 +11,7 @@ from rdvar_jax.data.loading.tiles import count_inputs
 from rdvar_jax.data.pixels.geometry import MODES, Geometry
 from rdvar_jax.data.pixels.mask_file import ORIENTATIONS
 from rdvar_jax.data.pixels.mask_rule import threshold_problems
+from rdvar_jax.data.pixels.reading import Reading, reading_problems
 from rdvar_jax.data.sets.folder import LAYOUTS
 from rdvar_jax.data.sets.records import Category
 from rdvar_jax.data.sets.source import SOURCES, find_images
@@ -59,6 +60,7 @@ def data_problems(config: Config) -> list[str]:
         )
     problems += threshold_problems(data.mask_threshold)
     problems += one_of("data.mask_orientation", data.mask_orientation, ORIENTATIONS)
+    problems += reading_problems(data.full_scale, data.max_pixels)
     problems += one_of("data.on_error", data.on_error, ON_ERROR)
     problems += in_range("data.memory_budget_gb", data.memory_budget_gb, 0, MOST_GB)
     problems += in_range("data.num_workers", data.num_workers, 0, MOST_WORKERS)
@@ -105,7 +107,8 @@ def number_problems(config: Config, category: Category) -> list[str]:
     if data.geometry == "tile":
         if _size_problems(data.image_size) or not 0 <= data.tile_overlap <= MAX_OVERLAP:
             return problems  # reported elsewhere
-        geometry = Geometry("tile", *height_width(data.image_size), data.tile_overlap)
+        size, reading = height_width(data.image_size), Reading(max_pixels=data.max_pixels)
+        geometry = Geometry("tile", *size, data.tile_overlap, reading)
         try:
             num_images = count_inputs(category.train, geometry)
         except DataError as error:

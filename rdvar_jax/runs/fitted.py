@@ -10,6 +10,9 @@ import jax
 import numpy as np
 
 from rdvar_jax.data.loading.arrays import TrainSet, compute_fingerprint
+from rdvar_jax.data.loading.copies import TrainedImages
+from rdvar_jax.data.pixels.image_hash import hash_images
+from rdvar_jax.data.pixels.set_remarks import Aspects
 from rdvar_jax.devices.parallel import Parallel
 from rdvar_jax.errors import CheckpointError
 from rdvar_jax.locks import is_free
@@ -18,6 +21,7 @@ from rdvar_jax.models.reverse_distillation import IMAGENET, ReverseDistillation
 from rdvar_jax.runs.config import Config, default_config, resolved
 from rdvar_jax.runs.recipe import Recipe
 from rdvar_jax.runs.run import Run
+from rdvar_jax.runs.trained_images import images_of, write_trained_images
 from rdvar_jax.runs.workdir import Workdir, locked_for_training, save_config
 from rdvar_jax.training.fit import first_state, fit_student, student_of
 from rdvar_jax.training.losses import Loss, RDVarLoss
@@ -50,6 +54,8 @@ class Fitted:
     _config: Config = field(repr=False)
     _loss: Loss = field(repr=False)
     _fingerprint: str = field(repr=False)
+    _trained_images: TrainedImages = field(repr=False)
+    _aspects: Aspects | None = field(default=None, repr=False)
 
     @classmethod
     def of_run(
@@ -62,7 +68,16 @@ class Fitted:
     ) -> "Fitted":
         """Makes the result of training in a run's folder."""
         model = model.with_student(student_of(state))
-        return cls(model, losses, state, run.config, run.recipe.loss, train_set.fingerprint)
+        return cls(
+            model,
+            losses,
+            state,
+            run.config,
+            run.recipe.loss,
+            train_set.fingerprint,
+            images_of(train_set),
+            train_set.aspects,
+        )
 
     def save(self, folder: str | Path) -> Run:
         """Writes a run that `rdvar evaluate`, `threshold`, `predict` and `export` accept.
@@ -90,7 +105,8 @@ class Fitted:
         devices = tuple(jax.local_devices()[:1])
         run = Run(Recipe(config, Parallel("pmap", devices)), workdir)
         run.write_teacher(self.model.teacher_variables, self.model.teacher_source)
-        provenance = run.provenance(run.read_model()[1].sha256, self._fingerprint)
+        teacher_sha256 = run.read_model()[1].sha256
+        provenance = run.provenance(teacher_sha256, self._fingerprint, self._aspects)
         state = self.state
         if not isinstance(self._loss, RDVarLoss):
             # The epoch's sums have names that only this loss has, and the run cannot be resumed.
@@ -108,6 +124,7 @@ class Fitted:
             metrics={f"train_{k}": v for k, v in last.items() if k not in ("epoch", "step")},
             provenance=provenance,
         )
+        write_trained_images(run.workdir, self._trained_images, self._fingerprint)
         save_config(run.workdir, config)  # last: without it the folder is not a run
         return run
 
@@ -172,6 +189,8 @@ def fit(
     if not isinstance(images, TrainSet):
         images = TrainSet((), np.asarray(images), compute_fingerprint((), np.asarray(images)))
     check_images(images.images)
+    if not images.hashes:
+        images = dataclasses.replace(images, hashes=hash_images(images.images))
     config = default_config()
     height, width = images.images.shape[1:3]
     config.data.image_size = height if height == width else (height, width)
@@ -210,4 +229,13 @@ def fit(
         progress=progress,
     )
     trained = model.with_student(student_of(state))
-    return Fitted(trained, losses, state, recipe.config, loss, images.fingerprint)
+    return Fitted(
+        trained,
+        losses,
+        state,
+        recipe.config,
+        loss,
+        images.fingerprint,
+        images_of(images),
+        images.aspects,
+    )

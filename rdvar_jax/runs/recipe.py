@@ -12,8 +12,10 @@ import jax
 import numpy as np
 
 from rdvar_jax.data.loading.arrays import TestSet, TrainSet, image_bytes, load_test, load_train
+from rdvar_jax.data.loading.full_scale import decide_full_scale
 from rdvar_jax.data.loading.tiles import common_size, count_inputs, cut_all
 from rdvar_jax.data.pixels.geometry import Geometry
+from rdvar_jax.data.pixels.reading import as_reading
 from rdvar_jax.data.sets.records import Category
 from rdvar_jax.devices.parallel import AXIS_NAME, Parallel
 from rdvar_jax.devices.processes import is_main_process
@@ -36,7 +38,7 @@ from rdvar_jax.runs.checks import (
     check_prediction,
     check_training,
 )
-from rdvar_jax.runs.config import Config, flatten, stages
+from rdvar_jax.runs.config import Config, flatten, stages, with_full_scale
 from rdvar_jax.runs.data_checks import steps_problems
 from rdvar_jax.training.fit import Computation
 from rdvar_jax.training.loop import Schedule
@@ -67,10 +69,17 @@ class Recipe:
     def for_training(cls, config: Config, devices: Sequence[Any]) -> "Recipe":
         """Checks the settings that training depends on; `devices` are those of all processes.
 
+        `data.full_scale=auto` is decided here, and a number in the recipe's config.
+
         Raises:
             ConfigError: one sentence for each setting that cannot be used, with the fix.
         """
         category = check_training(config, jax.local_device_count(), jax.process_count())
+        data = config.data
+        full_scale = decide_full_scale(
+            data.full_scale, category.train, data.max_pixels, progress=is_main_process()
+        )
+        config = with_full_scale(config, full_scale)
         return cls(config, _parallel(config, devices), category)
 
     @classmethod
@@ -146,7 +155,8 @@ class Recipe:
     def geometry(self) -> Geometry:
         """Mapping from images to network inputs, and from maps back to images."""
         data = self.config.data
-        return Geometry(data.geometry, *height_width(data.image_size), data.tile_overlap)
+        reading = as_reading(data.full_scale, data.max_pixels)
+        return Geometry(data.geometry, *height_width(data.image_size), data.tile_overlap, reading)
 
     @cached_property
     def decode_geometry(self) -> Geometry:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rdvar_jax.data.loading.arrays import TrainSet
+from rdvar_jax.data.pixels.set_remarks import Aspects
 from rdvar_jax.devices.processes import barrier, is_main_process
 from rdvar_jax.errors import CheckpointError, ConfigError
 from rdvar_jax.models.reverse_distillation import ReverseDistillation, read_teacher
@@ -18,6 +19,7 @@ from rdvar_jax.runs.resume_checks import refuse_another
 from rdvar_jax.runs.saved_run import SavedRun, TrainedRun, tiled
 from rdvar_jax.runs.teacher_file import TeacherCopy, read_teacher_copy, write_teacher
 from rdvar_jax.runs.threshold_file import RULE, read_threshold
+from rdvar_jax.runs.trained_images import images_of, write_trained_images
 from rdvar_jax.runs.workdir import (
     Workdir,
     check_writable,
@@ -149,12 +151,16 @@ class Run:
         )
         return model, found
 
-    def provenance(self, teacher_sha256: str, fingerprint: str) -> dict[str, Any]:
+    def provenance(
+        self, teacher_sha256: str, fingerprint: str, aspects: Aspects | None = None
+    ) -> dict[str, Any]:
         """Returns what the trained parameters depend on, for each checkpoint's manifest."""
         return {
             "settings": determining_settings(self.config),
             "data": fingerprint,
             "teacher": teacher_sha256,
+            # Of the training images, lowest and highest; for a warning about others.
+            "aspects": aspects,
         }
 
     def restore_or_start(
@@ -192,6 +198,11 @@ class Run:
             save_config(self.workdir, self.config)
             skipped = ((one.name, one.reason) for one in train_set.skipped)
             write_skipped(self.workdir.skipped_train, skipped)
+
+    def keep_trained_images(self, train_set: TrainSet) -> None:
+        """Writes which images the run is trained on; also for a run of an earlier version."""
+        if is_main_process():
+            write_trained_images(self.workdir, images_of(train_set), train_set.fingerprint)
 
     def load(self, checkpoint: str = "latest") -> SavedRun:
         """Reads a saved state and the run's teacher.

@@ -11,7 +11,13 @@ from typing import Any
 from rdvar_jax.errors import CheckpointError, ConfigError
 from rdvar_jax.files import csv_line, make_folder, write_text
 from rdvar_jax.locks import RESULTS, TRAINING, locked_folder
-from rdvar_jax.runs.config import Config, config_from_json, default_config, determining_settings
+from rdvar_jax.runs.config import (
+    Config,
+    config_from_json,
+    default_config,
+    determining_settings,
+    with_full_scale,
+)
 from rdvar_jax.sealed import DamagedFile, Entries, read_sealed, refuse_unsealed, write_sealed
 
 # Sections and settings that are not there take their defaults, and unknown ones are refused.
@@ -47,6 +53,10 @@ class Workdir:
     @property
     def tensorboard(self) -> Path:
         return self.folder / "tensorboard"
+
+    @property
+    def trained_images(self) -> Path:
+        return self.folder / "trained_images.json"
 
     @property
     def skipped_train(self) -> Path:
@@ -196,6 +206,13 @@ def refuse_other_settings(saved: dict[str, Any], now: dict[str, Any], where: str
             f"{where} holds a run with other settings ({differences}); use the saved settings, or "
             "give another --workdir."
         )
+
+
+def with_kept_full_scale(config: Config, workdir: Workdir) -> Config:
+    """Returns the config in which the folder's run, if any, has decided `data.full_scale=auto`."""
+    if not workdir.config.exists():
+        return config
+    return with_full_scale(config, load_config(workdir).data.full_scale)
 
 
 def load_config(workdir: Workdir) -> Config:

@@ -3,10 +3,11 @@
 It needs only jax, numpy, Pillow and safetensors, not the other packages of training.
 """
 
+import logging
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,23 @@ import numpy as np
 import safetensors.numpy
 from jax import export
 
+from rdvar_jax.data.pixels.set_remarks import SetRemarks
 from rdvar_jax.devices.compiler import compiled
 from rdvar_jax.devices.forked import refuse_in_fork
 from rdvar_jax.errors import BundleError, CompilerError, one_line
 from rdvar_jax.scoring.finite import refuse_not_finite
 from rdvar_jax.serving.archive import PROGRAM, WEIGHTS, read_bundle
-from rdvar_jax.serving.manifest import BadContent, jax_version, read_geometry, read_threshold
+from rdvar_jax.serving.manifest import (
+    BadContent,
+    jax_version,
+    read_aspects,
+    read_geometry,
+    read_threshold,
+)
 from rdvar_jax.serving.pictures import as_pictures, to_pixels
 from rdvar_jax.weights.printable import printable
+
+_logger = logging.getLogger("rdvar_jax")
 
 
 @dataclass(frozen=True)
@@ -62,7 +72,12 @@ class Detector:
     """
 
     def __init__(
-        self, manifest: dict[str, Any], program: bytes, weights: dict[str, np.ndarray], batch: int
+        self,
+        manifest: dict[str, Any],
+        program: bytes,
+        weights: dict[str, np.ndarray],
+        batch: int,
+        max_pixels: int | None = None,
     ):
         """Use `Detector.load`.
 
@@ -71,6 +86,10 @@ class Detector:
         """
         self.manifest = manifest
         self.geometry, self.threshold = read_geometry(manifest), read_threshold(manifest)
+        if max_pixels is not None:
+            reading = replace(self.geometry.reading, max_pixels=max_pixels)
+            self.geometry = replace(self.geometry, reading=reading)
+        self._remarks = SetRemarks("images", self.geometry, read_aspects(manifest))
         for name, array in weights.items():
             if not np.isfinite(array).all():
                 raise BadContent(f"its weights {printable(name)} are not finite")
@@ -96,7 +115,12 @@ class Detector:
 
     @classmethod
     def load(
-        cls, path: str | os.PathLike[str], *, batch_size: int = 8, sha256: str | None = None
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        batch_size: int = 8,
+        sha256: str | None = None,
+        max_pixels: int | None = None,
     ) -> "Detector":
         """Reads a bundle and verifies its hashes.
 
@@ -105,6 +129,8 @@ class Detector:
             batch_size: images scored at once, at most. Fewer need less memory.
             sha256: expected hash of the file, as printed by `rdvar export`. The hashes inside
               detect damage; only this detects another bundle.
+            max_pixels: width times height of a file's image, at most; by default the run's
+              `data.max_pixels`.
 
         Raises:
             BundleError: the file is damaged, changed, not a bundle, of a newer format, or cannot be
@@ -118,7 +144,7 @@ class Detector:
         manifest, members = read_bundle(path, sha256)
         try:
             weights = safetensors.numpy.load(members[WEIGHTS])
-            return cls(manifest, members[PROGRAM], weights, batch_size)
+            return cls(manifest, members[PROGRAM], weights, batch_size, max_pixels)
         except BadContent as error:
             raise BundleError(
                 f"{path} cannot be used, because {error}; export the run again with rdvar export."
@@ -148,6 +174,8 @@ class Detector:
               for its images, at any depth and in the order of `rdvar predict`.
             threshold: replaces the bundle's.
 
+        A logged warning says once if the images' grey values or aspect are not those of training.
+
         Returns:
             Scores [N] and maps [N, H, W], float32 numpy, and verdicts [N] if there is a threshold.
 
@@ -163,10 +191,12 @@ class Detector:
         maps = np.empty((count, geometry.height, geometry.width), np.float32)
         scores = np.empty(count, np.float32)
         for start in range(0, count, self._batch):
-            pixels = to_pixels(pictures[start : start + self._batch], geometry)
+            pixels = to_pixels(pictures[start : start + self._batch], geometry, self._remarks)
             stop = start + len(pixels)
             maps[start:stop], scores[start:stop] = self._score(pixels)
             refuse_not_finite(names[start:stop], scores[start:stop])
+        for sentence in self._remarks.new():
+            _logger.warning("%s", sentence)
         verdicts = None if threshold is None else scores > np.float32(threshold)
         return Prediction(scores, maps, threshold, verdicts, names)
 

@@ -6,6 +6,8 @@ from contextlib import suppress
 from typing import Any
 
 from rdvar_jax.data.pixels.geometry import MODES, Geometry
+from rdvar_jax.data.pixels.reading import MAX_FULL_SCALE, MAX_PIXELS, Reading
+from rdvar_jax.data.pixels.set_remarks import Aspects
 
 LARGEST_SIDE = 1 << 14  # of an image, in pixels; a map of it takes 1 GB
 # Entries that must be objects, if they are there.
@@ -42,7 +44,40 @@ def read_geometry(manifest: Mapping[str, Any]) -> Geometry:
         raise BadContent(
             f"image.geometry in its manifest must be one of {', '.join(modes)}, not {_shown(mode)}"
         )
-    return Geometry(mode, image["height"], image["width"])
+    return Geometry(mode, image["height"], image["width"], reading=_read_reading(image))
+
+
+def _read_reading(image: Mapping[str, Any]) -> Reading:
+    # Bundles of earlier versions have neither entry.
+    full_scale, max_pixels = image.get("full_scale"), image.get("max_pixels", MAX_PIXELS)
+    for name, value in (("full_scale", full_scale), ("max_pixels", max_pixels)):
+        if (value is not None or name == "max_pixels") and (type(value) is not int or value < 1):
+            raise BadContent(
+                f"image.{name} in its manifest must be a whole number over 0, not {_shown(value)}"
+            )
+    if full_scale is not None and full_scale > MAX_FULL_SCALE:
+        raise BadContent(f"image.full_scale in its manifest must be at most {MAX_FULL_SCALE}")
+    return Reading(full_scale, max_pixels)
+
+
+def read_aspects(manifest: Mapping[str, Any]) -> Aspects | None:
+    """Returns the aspects of the training images, or None if the bundle does not know them.
+
+    Raises:
+        BadContent: the entry is neither null nor two numbers over 0.
+    """
+    aspects = manifest.get("image", {}).get("aspects")
+    if aspects is None:
+        return None
+    if (
+        not isinstance(aspects, list)
+        or len(aspects) != 2
+        or not all(type(one) in (int, float) and 0 < one < math.inf for one in aspects)
+    ):
+        raise BadContent(
+            f"image.aspects in its manifest must be two numbers over 0, not {_shown(aspects)}"
+        )
+    return float(aspects[0]), float(aspects[1])
 
 
 def read_threshold(manifest: Mapping[str, Any]) -> float | None:

@@ -8,9 +8,10 @@ from typing import Any, TypeAlias
 import numpy as np
 from PIL import Image, ImageOps
 
-from rdvar_jax.data.pixels.decode import decode_image
+from rdvar_jax.data.pixels.decode import FileFacts, decode_file
 from rdvar_jax.data.pixels.geometry import Geometry
-from rdvar_jax.data.pixels.image_file import as_8_bit
+from rdvar_jax.data.pixels.image_file import read_8_bit
+from rdvar_jax.data.pixels.set_remarks import SetRemarks
 from rdvar_jax.data.sets.inputs import find_inputs
 from rdvar_jax.errors import DataError
 
@@ -56,8 +57,12 @@ def _numbered(index: int) -> str:
     return f"image {index}"
 
 
-def to_pixels(pictures: np.ndarray | Sequence[Picture], geometry: Geometry) -> np.ndarray:
+def to_pixels(
+    pictures: np.ndarray | Sequence[Picture], geometry: Geometry, remarks: SetRemarks
+) -> np.ndarray:
     """Resizes each picture as in training and returns uint8 [N, H, W, 3].
+
+    Arrays of H x W are taken as they are; `remarks` takes the facts of all other pictures.
 
     Raises:
         DataError: a file cannot be read, or an item is not a picture.
@@ -68,13 +73,19 @@ def to_pixels(pictures: np.ndarray | Sequence[Picture], geometry: Geometry) -> n
         return pictures
     pixels = np.empty((len(pictures), *shape), np.uint8)
     for index, picture in enumerate(pictures):
-        pixels[index] = _one(picture, geometry, _numbered(index))
+        if isinstance(picture, str | os.PathLike):
+            name = Path(picture)
+            pixels[index], facts = decode_file(name, geometry)
+        else:
+            name = _numbered(index)
+            pixels[index], facts = _one(picture, geometry, name)
+        remarks.note(name, facts)
     return pixels
 
 
-def _one(picture: Picture, geometry: Geometry, name: str) -> np.ndarray:
-    if isinstance(picture, str | os.PathLike):
-        return decode_image(Path(picture), geometry)
+def _one(
+    picture: np.ndarray | Image.Image, geometry: Geometry, name: str
+) -> tuple[np.ndarray, FileFacts]:
     if isinstance(picture, np.ndarray):
         _check_dtype(picture)
         if picture.ndim != 2 and picture.shape[2:] != (3,) or 0 in picture.shape:
@@ -84,7 +95,8 @@ def _one(picture: Picture, geometry: Geometry, name: str) -> np.ndarray:
         raise DataError(_not_a_picture(picture))
     # As when read from a file, and without changing the user's image.
     upright = ImageOps.exif_transpose(picture)
-    return geometry.apply_image(as_8_bit(upright, name, "RGB"))
+    image, levels = read_8_bit(upright, name, "RGB", geometry.reading)
+    return geometry.apply_image(image), FileFacts(image.size, levels)
 
 
 def _check_dtype(array: np.ndarray) -> None:

@@ -102,6 +102,8 @@ def assert_same_run(workdir: Path, expected: Path) -> None:
     Bounds: gradients, which make Adam's moments, 1e-3 of a leaf's largest, and statistics 5e-5.
     That is more than after the one step of tests/training/test_step.py, since parameters moved.
     """
+    kept = [folder / "trained_images.json" for folder in (workdir, expected)]
+    assert kept[0].read_text() == kept[1].read_text()
     lines, expected_lines = metrics_lines(workdir), metrics_lines(expected)
     assert [(x["kind"], x["step"]) for x in lines] == [
         (x["kind"], x["step"]) for x in expected_lines

@@ -35,6 +35,8 @@ def test_the_same_weights_and_scores_as_from_the_folder(rdvar, trained, tmp_path
     assert done.returncode == 0, done.stderr
     assert str(data_dir / "mvtec_ad" / "tile" / "1.0.0") in done.stdout
     assert_same_state(workdir, trained)
+    kept = [(folder / "trained_images.json").read_text() for folder in (workdir, trained)]
+    assert kept[0] == kept[1]
 
 
 @pytest.mark.slow

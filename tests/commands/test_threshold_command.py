@@ -1,7 +1,7 @@
 """A threshold from good images, from the command line."""
 
 import json
-import shutil
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,7 +13,8 @@ from rdvar_process import assert_one_sentence
 from resealed import seal_again
 from run_files import read_rows
 
-from rdvar_jax.commands.threshold import _good_images, _scores
+from rdvar_jax.commands.good_images import score_images
+from rdvar_jax.commands.threshold import _good_images
 from rdvar_jax.data.pixels.geometry import Geometry
 from rdvar_jax.data.sets.inputs import find_inputs
 from rdvar_jax.runs.config import default_config
@@ -85,14 +86,16 @@ def test_images_kept_from_training_are_taken_before_those_trained_on(toy_root):
     assert len(trained_on) == 7 and not trained_on & {image.name for image in images}
 
 
-def test_equal_scores_are_said(rdvar, run, toy_root, tmp_path):
-    same = tmp_path / "same"
-    same.mkdir()
-    for name in ("a.png", "b.png"):
-        shutil.copy(toy_root / "tile" / "test" / "good" / "000.png", same / name)
-    done = threshold(rdvar, run, "--input", same, "--target=0.5", "--confidence=0.75")
+def test_equal_scores_are_said(rdvar, run, toy_root, monkeypatch):
+    def score_alike(*args):
+        scored = score_images(*args)
+        return replace(scored, scores=np.ones_like(scored.scores))
+
+    monkeypatch.setattr("rdvar_jax.commands.threshold.score_images", score_alike)
+    good = toy_root / "tile" / "test" / "good"
+    done = threshold(rdvar, run, "--input", good, "--target=0.5", "--confidence=0.75")
     assert done.returncode == 0, done.stderr
-    assert "all 2 scores are" in done.stderr and "cannot tell parts apart" in done.stderr
+    assert "all 3 scores are" in done.stderr and "cannot tell parts apart" in done.stderr
 
 
 def test_images_of_one_name_in_two_folders_are_told_apart(tmp_path):
@@ -105,8 +108,10 @@ def test_images_of_one_name_in_two_folders_are_told_apart(tmp_path):
     config = default_config()
     config.data.on_error = "skip"
     recipe: Any = SimpleNamespace(config=config, geometry=Geometry("squash", 32, 32))
-    trained: Any = SimpleNamespace(score=lambda pixels: (None, pixels[:, 0, 0, 0] / 1.0))
+    trained: Any = SimpleNamespace(
+        score=lambda pixels: (None, pixels[:, 0, 0, 0] / 1.0), saved=SimpleNamespace(provenance={})
+    )
     images = find_inputs([tmp_path / "other", tmp_path / "in"])
-    read, scores = _scores(recipe, trained, "input", images)
-    assert [image.path for image in read] == sorted((tmp_path / "in").iterdir())
-    assert scores.tolist() == list(range(20))
+    scored = score_images(recipe, trained, "input", images)
+    assert [image.path for image in scored.images] == sorted((tmp_path / "in").iterdir())
+    assert scored.scores.tolist() == list(range(20))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from rdvar_process import assert_one_sentence
 from run_files import read_lines, read_scores
 
@@ -69,11 +70,12 @@ def test_images_that_come_one_after_the_other_and_a_restart(rdvar, trained, toy_
         shutil.copy(source / "spot" / "000.png", folder / "bad.png")  # mended
         shutil.copy(source / "spot" / "001.png", folder / "part.png")
         wait_for(scores, 3, process)
-        shutil.copy(source / "spot" / "001.png", folder / "part.jpg")  # it keeps its suffix
+        Image.new("L", (128, 64)).save(folder / "part.jpg")  # it keeps its suffix
         wait_for(scores, 4, process)
         process.send_signal(signal.SIGTERM)
         stdout, stderr = process.communicate(timeout=30)
     assert process.returncode == 1, stderr  # --fail_on_defect, and every score is over 0
+    assert stderr.count("not of the aspect that training has seen (width by height 1)") == 1
     assert stdout == f"scored 4 images, 4 defective, 1 skipped: {output / 'scores.csv'}\n"
     rows = scores()
     assert {row["path"] for row in rows} >= {"early.png", "bad.png"}

@@ -78,7 +78,11 @@ BAD_IMAGES: dict[str, tuple[Callable[[Path], object], list[str], str]] = {
         "fix or remove it",
     ),
     "pipe.png": (os.mkfifo, ["is a pipe or a device, not a file"], "remove it"),
-    "bomb.png": (bomb, ["claims more pixels than Pillow's safety limit"], "make the image smaller"),
+    "bomb.png": (
+        bomb,
+        ["has 900000000 pixels, more than data.max_pixels=89478485"],
+        "else make it smaller or remove it",
+    ),
     "pages.tif": (two_pages, ["holds more than one page"], "save each as a separate file"),
     "animated.png": (two_pages, ["holds more than one picture"], "save each as a separate file"),
     "floats.tif": (
@@ -94,13 +98,13 @@ BAD_IMAGES: dict[str, tuple[Callable[[Path], object], list[str], str]] = {
     ),
     "signed.tif": (
         lambda p: write_tiff(p, (L - 100).astype("<i2").tobytes(), (16,), 1, signed=True),
-        ["grey values from -", "outside 0 to 65535"],
-        "save it with 8 or 16 bits, unsigned",
+        ["holds negative grey values, down to -100"],
+        "save it unsigned, with 8 or 16 bits",
     ),
     "wide.tif": (
         lambda p: save(p, np.full((S, S), 65536, np.int32), "I"),
-        ["grey values from 65536 to 65536"],
-        "save it with 8 or 16 bits, unsigned",
+        ["holds grey values up to 65536, above 65535"],
+        "save it with 8 or 16 bits, or, for images, train with data.full_scale=131071",
     ),
     "a\nb, 'c' \"d\".png": (truncated, ["a\\nb, 'c' \"d\".png", *DAMAGED[0]], DAMAGED[1]),
 }

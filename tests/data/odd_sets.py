@@ -57,7 +57,15 @@ ODD_SETS = {
     "palette": OddSet(picture("2.png", "P"), 3),
     "1 bit": OddSet(picture("2.png", "1"), 3),
     "grey": OddSet(picture("2.png", "L"), 3),
-    "grey of 16 bits": OddSet(picture("2.png", "I;16"), 3),
+    "8-bit values in 16 bits": OddSet(
+        picture("2.png", "I;16"),
+        3,
+        warned=(
+            "No 16-bit grey value",
+            "the highest is",
+            "train with data.full_scale=255, or auto",
+        ),
+    ),
     "alpha": OddSet(picture("2.png", "RGBA"), 3),
     "upper-case suffix": OddSet(add(f"{GOOD}/2.PNG"), 3),
     "spaces, other letters": OddSet(add(f"{GOOD}/Bild 1 \u00e4\u732b.png"), 3),

@@ -115,20 +115,28 @@ def test_the_pinned_version_is_one_of_those_tested():
 
 @pytest.mark.nightly
 def test_it_takes_a_fifth_of_a_second(tmp_path):
-    """Of the CPU of a new process, which has XLA's own optimisations and an empty cache."""
+    """In a new process with XLA's own optimisations and an empty cache; the least of three."""
     code = (
-        "import time, jax; from rdvar_jax.devices import compiler, canary\n"
-        "jax.local_devices(); options = compiler._cpu_options()\n"
+        "import time, jax\n"
+        "from wrong_compiler import forget_checks\n"
+        "from rdvar_jax.devices import canary, compiler\n"
+        "jax.local_devices()\n"
         "for _ in range(2):\n"
-        "    canary._check.cache_clear(); start = time.perf_counter()\n"
+        "    forget_checks()\n"
+        "    options, start = compiler._cpu_options(), time.process_time()\n"
         "    canary.check_compiler('cpu', options)\n"
-        "    print(time.perf_counter() - start)\n"
+        "    print(time.process_time() - start)\n"
     )
-    kept = {k: v for k, v in os.environ.items() if k not in ("XLA_FLAGS",)}
-    environment = {**kept, "RDVAR_CACHE": str(tmp_path), "JAX_PLATFORMS": "cpu"}
-    environment.pop("JAX_COMPILATION_CACHE_DIR", None)
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
-    )
-    first, second = map(float, done.stdout.split())
-    assert first < 0.2 and second < 0.02, (first, second)
+    without = ("XLA_FLAGS", "JAX_COMPILATION_CACHE_DIR")
+    environment = {name: value for name, value in os.environ.items() if name not in without}
+    environment |= {"JAX_PLATFORMS": "cpu", "PYTHONPATH": os.pathsep.join(sys.path)}
+    times = []
+    for index in range(3):
+        environment["RDVAR_CACHE"] = str(tmp_path / str(index))
+        done = subprocess.run(
+            [sys.executable, "-c", code], env=environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        times.append([float(line) for line in done.stdout.split()])
+    first, second = np.min(times, axis=0)
+    assert first < 0.2 and second < 0.02, times

@@ -20,6 +20,7 @@ from rdvar_jax.runs.config import (
     determining_settings,
     resolved,
     stages,
+    with_full_scale,
 )
 from rdvar_jax.runs.presets import PRESETS, preset
 from rdvar_jax.runs.recipe import Recipe
@@ -194,10 +195,19 @@ def test_what_a_run_may_change_when_it_goes_on(config):
     assert determining_settings(config) == before
 
 
+def test_auto_gives_way_to_the_number_of_the_run(config):
+    config.data.full_scale = "auto"
+    decided = with_full_scale(config, 4095)
+    assert decided.data.full_scale == 4095 and config.data.full_scale == "auto"
+    assert config_from_json(decided.to_json()).data.full_scale == 4095
+    assert with_full_scale(decided, 255).data.full_scale == 4095
+
+
 def test_all_that_changes_a_step_is_part_of_what_a_run_is(config):
     """Written down, so that a setting leaves or joins the list only by a decision."""
     assert set(determining_settings(config)) == {
         "data.category",
+        "data.full_scale",
         "data.image_size",
         "data.geometry",
         "data.tile_overlap",

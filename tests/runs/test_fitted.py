@@ -63,6 +63,9 @@ def test_fit_is_rdvar_train_bit_for_bit(fitted, toy_root, tmp_path):
     trained = train(settings_of_the_same_run(toy_root), tmp_path / "run")
     assert_same_arrays(trained.state, fitted.state)
     assert trained.losses == fitted.losses
+    fitted.save(tmp_path / "saved")
+    kept = [(tmp_path / name / "trained_images.json").read_text() for name in ("run", "saved")]
+    assert kept[0] == kept[1]
     assert [line["epoch"] for line in fitted.losses] == [1, 2]
     assert fitted.losses[1]["loss"] < fitted.losses[0]["loss"]
     assert set(fitted.losses[0]) == {

@@ -22,13 +22,9 @@ from rdvar_jax.training.step import (
 SETTINGS = RDVarLoss(lambda_var=3.0, stages=STAGES)
 LEARNING_RATE, B1 = 0.005, 0.5
 TX = build_optimiser(LEARNING_RATE, B1, 0.999)
-CASES = [
-    ("pmap", 1),
-    ("pmap", 4),
-    ("shard_map", 2),
-    ("shard_map", 4),
-    pytest.param("pmap", 2, marks=pytest.mark.slow),
-    pytest.param("shard_map", 1, marks=pytest.mark.slow),
+CASES = [("pmap", 1), ("pmap", 4), ("shard_map", 2), ("shard_map", 4)]
+MORE_CASES = [
+    pytest.param(*case, marks=pytest.mark.slow) for case in (("pmap", 2), ("shard_map", 1))
 ]
 
 
@@ -77,7 +73,7 @@ def assert_close(tree, expected, rtol):
     jax.tree_util.tree_map_with_path(check, tree, expected)
 
 
-@pytest.mark.parametrize(("mode", "num_devices"), CASES)
+@pytest.mark.parametrize(("mode", "num_devices"), CASES + MORE_CASES)
 def test_devices_and_modes_change_nothing(one_step, mode, num_devices):
     gradients, metrics, state = one_step(mode, num_devices)
     expected_gradients, expected_metrics, expected_state = one_step("pmap", 1)

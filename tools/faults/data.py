@@ -5,9 +5,33 @@ from faults.fault import Fault
 DECODE = "tests/data/pixels/test_decode.py"
 GEOMETRY = "tests/data/pixels/test_geometry.py"
 ORDER = "tests/data/loading/test_sampling_order.py"
+COPIES = "tests/data/loading/test_copies.py"
 ARRAYS = "tests/data/loading/test_arrays.py"
 
+LEVELS = "tests/data/pixels/test_levels.py"
+
 FAULTS = (
+    Fault(
+        "images on disk and in memory read with the type's own full scale",
+        "rdvar_jax/data/pixels/decode.py",
+        'image, levels = read_8_bit(image, path, "RGB", geometry.reading)',
+        'image, levels = read_8_bit(image, path, "RGB")',
+        (LEVELS,),
+    ),
+    Fault(
+        "values above the full scale wrap around",
+        "rdvar_jax/data/pixels/levels.py",
+        "strip = np.minimum(values[top : top + rows].astype(np.int64), full_scale)",
+        "strip = values[top : top + rows].astype(np.int64)",
+        (f"{LEVELS}::test_values_above_the_full_scale_are_white",),
+    ),
+    Fault(
+        "auto decides again for images to score",
+        "rdvar_jax/runs/config.py",
+        "config.data.full_scale = full_scale",
+        'config.data.full_scale = "type"',
+        ("tests/runs/test_config.py::test_auto_gives_way_to_the_number_of_the_run",),
+    ),
     Fault(
         "masks cut at 0.4",
         "rdvar_jax/data/pixels/mask_rule.py",
@@ -70,6 +94,13 @@ FAULTS = (
         "valid_mask[self.boxes(size_wh)[1].slices] = True",
         "valid_mask[:] = True",
         (f"{ARRAYS}::test_a_border_is_known",),
+    ),
+    Fault(
+        "a like part taken for a copy of a training image",
+        "rdvar_jax/data/loading/copies.py",
+        "common = (bits.sum(axis=0) - bits) / (number - 1)",
+        "common = np.full_like(bits, 0.5)",
+        (f"{COPIES}::test_other_parts_in_the_same_place_are_not_copies",),
     ),
     Fault(
         "label from the mask instead of the folder",

@@ -6,8 +6,8 @@ FAULTS = (
     Fault(
         "a training that cannot begin binds the folder to its settings",
         "rdvar_jax/commands/train.py",
-        "    teacher = run.find_teacher()\n    run.make_folder()\n",
-        "    run.make_folder()\n    teacher = run.find_teacher()\n",
+        "    found = run.find_teacher()\n    run.make_folder()\n",
+        "    run.make_folder()\n    found = run.find_teacher()\n",
         ("tests/commands/test_begin.py",),
     ),
     Fault(
@@ -23,6 +23,20 @@ FAULTS = (
         'saved.provenance.get("data") != provenance["data"]',
         'not saved.provenance.get("data")',
         ("tests/runs/test_run.py",),
+    ),
+    Fault(
+        "images that were trained on count for the bound",
+        "rdvar_jax/commands/good_images.py",
+        "for index, one in enumerate(seen) if one is None]",
+        "for index, one in enumerate(seen)]",
+        ("tests/commands/test_trained_on.py::test_those_trained_on_do_not_count",),
+    ),
+    Fault(
+        "a bound from images that were all trained on",
+        "rdvar_jax/commands/threshold.py",
+        '(split, new) if new.images else ("train", scored)',
+        "(split, new) if new.images else (split, scored)",
+        ("tests/commands/test_trained_on.py::test_none_but_those_trained_on_bound_nothing",),
     ),
     Fault(
         "blur of the settings does not reach the scores",

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
-from rdvar_jax.report.panels import TILE, overlay
+from rdvar_jax.report.lettering import draw_text, make_font, printable
+from rdvar_jax.report.panels import MUTED, TILE, overlay
 from rdvar_jax.report.scale import color_scale
 from reproduction.experiments import RD, RD_L_VAR
 from reproduction.report import Picture
@@ -50,7 +51,7 @@ def _draw(first: np.lib.npyio.NpzFile, second: np.lib.npyio.NpzFile) -> Image.Im
     columns, rows = len(TITLES), len(names)
     height = LINE + rows * (TILE + NAME_LINE + GAP) + LINE
     canvas = Image.new("RGB", (GAP + columns * (TILE + GAP), height), "white")
-    draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(size=15)
+    draw, font = ImageDraw.Draw(canvas), make_font(15)
     for column, title in enumerate(TITLES):
         draw.text((GAP + column * (TILE + GAP), 4), title, fill="black", font=font)
     for row, name in enumerate(names):
@@ -60,7 +61,7 @@ def _draw(first: np.lib.npyio.NpzFile, second: np.lib.npyio.NpzFile) -> Image.Im
         for column, tile in enumerate((images[row], mask, *hot)):
             picture = Image.fromarray(tile).resize((TILE, TILE), Image.Resampling.BICUBIC)
             canvas.paste(picture, (GAP + column * (TILE + GAP), top))
-        draw.text((GAP, top + TILE + 2), str(name), fill="#6c757d", font=font)
+        draw_text(draw, (GAP, top + TILE + 2), printable(str(name)), MUTED, font)
     legend = f"no colour: map value {scale[0]:.3g}; red: {scale[1]:.3g} and more, in both columns"
     draw.text((GAP, height - LINE), legend, fill="#6c757d", font=font)
     return canvas

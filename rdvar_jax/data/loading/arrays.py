@@ -9,7 +9,7 @@ import hashlib
 import logging
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -18,10 +18,12 @@ import numpy as np
 from rdvar_jax.data.loading.mask_survey import choose_threshold
 from rdvar_jax.data.loading.on_disk import ImagesOnDisk, TilesOnDisk
 from rdvar_jax.data.loading.skipping import Skipped, leave_out
-from rdvar_jax.data.pixels.decode import decode_images, decode_masks
+from rdvar_jax.data.pixels.decode import FileFacts, decode_images, decode_masks
 from rdvar_jax.data.pixels.geometry import Size, as_geometry
 from rdvar_jax.data.pixels.image_file import image_dimensions
+from rdvar_jax.data.pixels.image_hash import ImageHash, hash_images
 from rdvar_jax.data.pixels.mask_rule import AUTO, MaskThreshold
+from rdvar_jax.data.pixels.set_remarks import Aspects, SetRemarks, aspects_of, images_of
 from rdvar_jax.data.sets.records import UNLABELLED, Category, ImageRecord
 from rdvar_jax.errors import DataError
 
@@ -29,6 +31,8 @@ _logger = logging.getLogger("rdvar_jax")
 
 Images: TypeAlias = np.ndarray | ImagesOnDisk
 Inputs: TypeAlias = Images | TilesOnDisk  # what the networks see
+
+_logger = logging.getLogger("rdvar_jax")
 
 
 @dataclass(frozen=True, eq=False)  # array `==` is elementwise
@@ -40,6 +44,8 @@ class TrainSet:
     fingerprint: str  # of names and pixels, so that a resumed run notices changed data
     skipped: tuple[Skipped, ...] = ()  # images left out with on_error "skip"
     settings: Mapping[str, Any] = field(default_factory=dict)  # of `data`, to load them again
+    hashes: tuple[ImageHash, ...] = ()  # [N]; of tiled images, before they are cut
+    aspects: Aspects | None = None  # of the files; None if they are unknown
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +64,7 @@ class TestSet:
     # What data.mask_threshold was resolved to: "half", "any" or a number.
     mask_threshold: MaskThreshold = "half"
     mask_problem: str | None = None  # why no mask marks a pixel at that threshold
+    hashes: tuple[ImageHash, ...] = ()  # [N]
 
     @property
     def has_masks(self) -> bool:
@@ -128,19 +135,30 @@ def load_train(
     options = {"num_workers": num_workers, "progress": progress}
     options |= {"allow_mixed_sizes": allow_mixed_sizes}
     failures = {} if on_error == "skip" else None
+    facts: dict[int, FileFacts] = {}
     if image_bytes(len(records), size) > memory_budget:
         images = ImagesOnDisk(records, size)
-        blocks = images.blocks(**options, failures=failures)
+        hashes: list[ImageHash] = []
+        blocks = _hashed(images.blocks(**options, failures=failures, facts=facts), hashes)
         fingerprint = _hash(records, images.shape, blocks)
+        aspects = _remark(images_of(split), size, records, facts)
         skipped = leave_out(records, failures or {}, split)
         if skipped:
             records, images = _without(failures, records, images)
-            fingerprint = _hash(records, images.shape, images.blocks(**options))
-        return TrainSet(records, images, fingerprint, skipped)
-    images = decode_images(records, size, **options, failures=failures)
+            hashes.clear()
+            blocks = _hashed(images.blocks(**options), hashes)
+            fingerprint = _hash(records, images.shape, blocks)
+        return TrainSet(
+            records, images, fingerprint, skipped, hashes=tuple(hashes), aspects=aspects
+        )
+    images = decode_images(records, size, **options, failures=failures, facts=facts)
+    aspects = _remark(images_of(split), size, records, facts)
     skipped = leave_out(records, failures or {}, split)
     records, images = _without(failures, records, images)
-    return TrainSet(records, images, compute_fingerprint(records, images), skipped)
+    fingerprint = compute_fingerprint(records, images)
+    return TrainSet(
+        records, images, fingerprint, skipped, hashes=hash_images(images), aspects=aspects
+    )
 
 
 def load_validation(
@@ -194,15 +212,25 @@ def load_test(
     """
     failures = {} if on_error == "skip" else None
     options = {"num_workers": num_workers, "progress": progress}
-    options |= {"allow_mixed_sizes": allow_mixed_sizes, "failures": failures}
+    facts: dict[int, FileFacts] = {}
+    options |= {"allow_mixed_sizes": allow_mixed_sizes, "failures": failures, "facts": facts}
     images: Images
+    hashes: list[ImageHash] = []
     if image_bytes(len(category.test), size) > memory_budget:
         images = ImagesOnDisk(category.test, size)
-        for _ in images.blocks(**options):
+        for _ in _hashed(images.blocks(**options), hashes):
             pass  # to find bad files before anything is scored
     else:
         images = decode_images(category.test, size, **options)
-    choice = choose_threshold(category.test, threshold, num_workers=num_workers, progress=progress)
+        hashes += hash_images(images)
+    _remark(images_of("test"), size, category.test, facts)
+    choice = choose_threshold(
+        category.test,
+        threshold,
+        num_workers=num_workers,
+        progress=progress,
+        reading=as_geometry(size).reading,
+    )
     if threshold == AUTO and choice.threshold != "half":
         _logger.info(
             "%s: the masks hold %s: values of %s or more are defective (data.mask_threshold=auto)",
@@ -224,13 +252,35 @@ def load_test(
     )
     skipped = leave_out(category.test, failures or {}, "test")
     records, images, masks = _without(failures, category.test, images, masks)
+    hashes = [one for index, one in enumerate(hashes) if index not in (failures or {})]
     labels = np.array([record.label for record in records], np.int32)
     geometry, valid_mask = as_geometry(size), None
     if geometry.pads:
-        valid_mask = np.stack([geometry.valid_mask(image_dimensions(one.path)) for one in records])
+        sizes_wh = (image_dimensions(one.path, geometry.reading) for one in records)
+        valid_mask = np.stack([geometry.valid_mask(size_wh) for size_wh in sizes_wh])
     return TestSet(
-        records, images, masks, labels, valid_mask, skipped, choice.threshold, choice.problem
+        records,
+        images,
+        masks,
+        labels,
+        valid_mask,
+        skipped,
+        choice.threshold,
+        choice.problem,
+        tuple(hashes),
     )
+
+
+def _remark(
+    images: str, size: Size, records: Sequence[ImageRecord], facts: Mapping[int, FileFacts]
+) -> Aspects | None:
+    """Warns of what should be known of a set's files, and returns their aspects."""
+    remarks = SetRemarks(images, as_geometry(size))
+    for index, one in facts.items():
+        remarks.note(records[index].path, one)
+    for sentence in remarks.new():
+        _logger.warning("%s", sentence)
+    return aspects_of(one.size_wh for one in facts.values())
 
 
 def _without(
@@ -243,6 +293,13 @@ def _without(
     return tuple(records[index] for index in kept), *(
         array.only(kept) if isinstance(array, ImagesOnDisk) else array[kept] for array in arrays
     )
+
+
+def _hashed(blocks: Iterable[np.ndarray], hashes: list[ImageHash]) -> Iterator[np.ndarray]:
+    """Yields blocks of images [n, H, W, 3] and collects the images' hashes."""
+    for images in blocks:
+        hashes += hash_images(images)
+        yield images
 
 
 def compute_fingerprint(records: Sequence[ImageRecord], images: np.ndarray) -> str:

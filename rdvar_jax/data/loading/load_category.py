@@ -2,15 +2,22 @@
 
 import logging
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 from rdvar_jax.data.loading.arrays import TestSet, TrainSet, load_test, load_train, load_validation
+from rdvar_jax.data.loading.full_scale import decide_full_scale
 from rdvar_jax.data.pixels.geometry import Geometry, as_geometry
 from rdvar_jax.data.pixels.mask_file import ORIENTATIONS
 from rdvar_jax.data.pixels.mask_rule import MaskThreshold, threshold_problems
+from rdvar_jax.data.pixels.reading import (
+    MAX_PIXELS,
+    OWN_FULL_SCALE,
+    as_reading,
+    reading_problems,
+)
 from rdvar_jax.data.sets.records import GOOD, Category
 from rdvar_jax.data.sets.source import find_images
 from rdvar_jax.data.sets.validation import split_validation
@@ -45,9 +52,7 @@ class LoadedCategory:
             DataError: an image cannot be read.
         """
         found = load_train(self.category, self.geometry, memory_budget=math.inf, **self._options)
-        return TrainSet(
-            found.records, found.images, found.fingerprint, found.skipped, self._settings
-        )
+        return replace(found, settings=self._settings)
 
     @cached_property
     def validation(self) -> TrainSet:
@@ -93,6 +98,8 @@ def load_category(
     seed: int = 0,
     mask_threshold: Literal["auto", "half", "any"] | int = "auto",
     mask_orientation: Literal["own", "image", "upright"] = "own",
+    full_scale: int | Literal["type", "auto"] = OWN_FULL_SCALE,
+    max_pixels: int = MAX_PIXELS,
     allow_mixed_sizes: bool = False,
     on_error: Literal["fail", "skip"] = "fail",
     progress: bool = True,
@@ -114,6 +121,9 @@ def load_category(
           `test.mask_threshold` is the result.
         mask_orientation: a mask is turned by its "own" EXIF orientation, by that of its "image",
           or is "upright" already.
+        full_scale: the value that is white in grey images of more than 8 bits, such as 4095.
+          "type" takes the type's own, "auto" decides it from the training images.
+        max_pixels: width times height of an image, at most.
         allow_mixed_sizes: accept images of different sizes.
         on_error: "skip" leaves out images that cannot be read, up to a twentieth of a split.
         progress: show a progress bar while decoding.
@@ -124,7 +134,7 @@ def load_category(
         defective. The `records` of each have `path` and `defect`, the kind.
 
     Raises:
-        ConfigError: the geometry or a setting of masks is unknown.
+        ConfigError: the geometry, the full scale or a setting of masks is unknown.
         DataError: there is no such folder, or it does not fit its layout.
 
     Example:
@@ -137,6 +147,8 @@ def load_category(
     """
     if geometry not in GEOMETRIES:
         raise ConfigError(f"geometry={geometry!r} is not one of {', '.join(GEOMETRIES)}.")
+    for problem in reading_problems(full_scale, max_pixels):
+        raise ConfigError(problem.removeprefix("data."))
     for problem in threshold_problems(mask_threshold):
         raise ConfigError(problem.removeprefix("data."))
     if mask_orientation not in ORIENTATIONS:
@@ -147,6 +159,8 @@ def load_category(
     category = find_images(folder.parent, folder.name, layout, source, good_names)
     category = split_validation(category, validation, seed)
     size = as_geometry(image_size)
+    decided = decide_full_scale(full_scale, category.train, max_pixels, progress=progress)
+    reading = as_reading(decided, max_pixels)
     settings = {
         "root": str(folder.parent),
         "category": folder.name,
@@ -157,6 +171,8 @@ def load_category(
         "validation": float(validation),
         "mask_threshold": mask_threshold,
         "mask_orientation": mask_orientation,
+        "full_scale": decided,
+        "max_pixels": max_pixels,
         "allow_mixed_sizes": allow_mixed_sizes,
         "on_error": on_error,
     }
@@ -167,7 +183,7 @@ def load_category(
     }
     return LoadedCategory(
         category,
-        Geometry(geometry, size.height, size.width),
+        Geometry(geometry, size.height, size.width, reading=reading),
         settings,
         options,
         mask_threshold,

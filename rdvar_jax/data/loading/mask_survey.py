@@ -21,8 +21,11 @@ from rdvar_jax.data.pixels.mask_rule import (
     above_noise,
     lowest_value,
 )
+from rdvar_jax.data.pixels.reading import Reading
 from rdvar_jax.data.sets.records import ImageFile, ImageRecord
 from rdvar_jax.errors import DataError
+
+_DEFAULT = Reading()
 
 # Side of the blocks in which "near" is decided: a JPEG's, with its colour at half resolution.
 BLOCK = 16
@@ -151,6 +154,7 @@ def choose_threshold(
     *,
     num_workers: int | None = None,
     progress: bool = True,
+    reading: Reading = _DEFAULT,
 ) -> MaskChoice:
     """Reads all masks of a set and decides which of their values are defective.
 
@@ -161,6 +165,7 @@ def choose_threshold(
         setting: "auto", or a threshold, which is kept.
         num_workers: threads; None for one per usable CPU.
         progress: show a progress bar, if standard error is a terminal.
+        reading: of it, the most pixels of a mask.
     """
     masked = [one for one in records if one.mask_path is not None]
     lowest = HALF if setting == AUTO else lowest_value(setting)
@@ -168,7 +173,7 @@ def choose_threshold(
     def survey(index: int) -> tuple[bool, Survey]:
         found = Survey(lowest)
         for path in mask_files(masked[index]):
-            found.add(load_mask(path), path)
+            found.add(load_mask(path, reading=reading), path)
         return masked[index].mask_nonzero, found
 
     failures: dict[int, DataError] = {}

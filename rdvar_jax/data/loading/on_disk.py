@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from rdvar_jax.data.pixels.decode import check_one_size, decode_block, decode_image
+from rdvar_jax.data.pixels.decode import FileFacts, check_one_size, decode_block, decode_image
 from rdvar_jax.data.pixels.geometry import Size, as_geometry
 from rdvar_jax.data.sets.records import HasPath
 from rdvar_jax.errors import DataError
@@ -51,6 +51,7 @@ class ImagesOnDisk:
         progress: bool = True,
         allow_mixed_sizes: bool = False,
         failures: dict[int, DataError] | None = None,
+        facts: dict[int, FileFacts] | None = None,
     ) -> Iterator[np.ndarray]:
         """Yields all images in order, uint8 [n, H, W, 3] with n at most `BLOCK`.
 
@@ -59,7 +60,7 @@ class ImagesOnDisk:
         Raises:
             DataError: see `decode_images`; different sizes are reported after the last block.
         """
-        sizes_wh: dict[int, tuple[int, int]] = {}
+        facts = {} if facts is None else facts
         # Imported late: a detector finds images with this room and may run without tqdm.
         from tqdm import tqdm
 
@@ -68,17 +69,17 @@ class ImagesOnDisk:
             for start in range(0, len(self), BLOCK):
                 records = self.records[start : start + BLOCK]
                 failed = None if failures is None else {}
-                images, sizes = decode_block(
+                images, found = decode_block(
                     records, self._geometry, num_workers=num_workers, failures=failed
                 )
-                sizes_wh |= {start + index: size for index, size in sizes.items()}
+                facts.update({start + index: one for index, one in found.items()})
                 if failures is not None and failed:
                     failures.update({start + index: error for index, error in failed.items()})
                 yield images
                 bar.update(len(images))
         if not allow_mixed_sizes:
-            seen = self._records(list(sizes_wh))
-            check_one_size(seen, list(sizes_wh.values()), self._geometry)
+            sizes_wh = [one.size_wh for one in facts.values()]
+            check_one_size(self._records(list(facts)), sizes_wh, self._geometry)
 
     def _records(self, indices: Sequence[int]) -> list[HasPath]:
         return [self.records[index] for index in indices]

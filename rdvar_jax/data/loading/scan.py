@@ -8,9 +8,9 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from rdvar_jax.data.loading.threads import in_threads
-from rdvar_jax.data.pixels.decode import mask_files, shrink_mask
+from rdvar_jax.data.pixels.decode import FileFacts, mask_files, shrink_mask
 from rdvar_jax.data.pixels.geometry import Geometry
-from rdvar_jax.data.pixels.image_file import SIDEWAYS_ORIENTATIONS, as_8_bit, load_turned
+from rdvar_jax.data.pixels.image_file import SIDEWAYS_ORIENTATIONS, load_turned, read_8_bit
 from rdvar_jax.data.pixels.mask_file import MaskFile, load_mask
 from rdvar_jax.data.pixels.mask_rule import MaskThreshold, apply_threshold, mask_limit
 from rdvar_jax.data.sets.records import ImageRecord
@@ -44,6 +44,7 @@ class ImageStats:
     record: ImageRecord
     problem: str | None = None  # why the image or its mask cannot be used
     size_wh: tuple[int, int] | None = None
+    facts: FileFacts | None = None
     pixels: str = ""  # "grey", "RGB", ...
     digest: bytes = b""  # of the decoded pixels at their own size
     has_empty_mask: bool = False  # once resized or cropped
@@ -65,15 +66,15 @@ def examine(
 
     Args:
         record: the image.
-        geometry: of the resized mask, for `has_empty_mask`.
+        geometry: how files are read, and the size of the mask for `has_empty_mask`.
         threshold: as for `decode_mask`.
         thumbnail_side: the longer side of a thumbnail; None makes none.
         orientation: as for `decode_mask`.
     """
     try:
-        image, turn = load_turned(record.path)
+        image, turn = load_turned(record.path, reading=geometry.reading)
         kind = _KINDS_OF_PIXELS.get(image.mode, "grey of 16 bits")
-        image = as_8_bit(image, record.path, "RGB")
+        image, levels = read_8_bit(image, record.path, "RGB", geometry.reading)
     except DataError as error:
         return ImageStats(record, problem=str(error))
     # Of decoded pixels: a copy saved with another compression is a copy too.
@@ -83,6 +84,7 @@ def examine(
     stats = ImageStats(
         record,
         size_wh=image.size,
+        facts=FileFacts(image.size, levels),
         pixels=kind,
         digest=digest,
         thumbnail=None if small is None else Thumbnail(np.array(small), None),
@@ -91,7 +93,13 @@ def examine(
         return stats
     try:
         files = [
-            load_mask(path, image.size, image_path=record.path, orientation=orientation)
+            load_mask(
+                path,
+                image.size,
+                image_path=record.path,
+                orientation=orientation,
+                reading=geometry.reading,
+            )
             for path in mask_files(record)
         ]
     except DataError as error:

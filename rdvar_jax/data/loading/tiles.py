@@ -7,7 +7,7 @@ the network sees the least context of a pixel, and a seam would show.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -17,6 +17,9 @@ from rdvar_jax.data.pixels.image_file import image_dimensions
 from rdvar_jax.data.sets.records import HasPath, ImageFile
 from rdvar_jax.errors import DataError
 
+_PIXELS_AT_ONCE = 1 << 24  # of tiles that are scored together
+_LEAST_AT_ONCE = 64  # tiles; a multiple of the usual batch sizes
+
 
 def own_size(path: ImageFile, geometry: Geometry) -> Geometry:
     """Returns the geometry that keeps an image at its own size.
@@ -24,13 +27,13 @@ def own_size(path: ImageFile, geometry: Geometry) -> Geometry:
     Raises:
         DataError: the file cannot be read, or the image is smaller than a tile of `geometry`.
     """
-    width, height = image_dimensions(path)
+    width, height = image_dimensions(path, geometry.reading)
     if height < geometry.height or width < geometry.width:
         raise DataError(
             f"{path} has {width}x{height} pixels, fewer than a tile of {geometry}; make "
             "data.image_size smaller, or set another data.geometry than tile."
         )
-    return Geometry("tile", height, width)
+    return Geometry("tile", height, width, reading=geometry.reading)
 
 
 def common_size(records: Sequence[HasPath], geometry: Geometry) -> Geometry:
@@ -41,7 +44,7 @@ def common_size(records: Sequence[HasPath], geometry: Geometry) -> Geometry:
     """
     for number, record in enumerate(records):
         try:
-            image_dimensions(record.path)
+            image_dimensions(record.path, geometry.reading)
         except DataError:
             if number == len(records) - 1:
                 raise
@@ -94,12 +97,6 @@ def count_inputs(records: Sequence[HasPath], geometry: Geometry) -> int:
     return len(records) * len(tile_places(shape, tile, geometry.overlap))
 
 
-def cut_tiles(image: np.ndarray, tile: tuple[int, int], overlap: float) -> np.ndarray:
-    """Cuts an image [h, w, ...] into tiles [T, H, W, ...]."""
-    places = tile_places((image.shape[0], image.shape[1]), tile, overlap)
-    return np.stack([image[place] for place in places])
-
-
 def cut_all(images: np.ndarray | ImagesOnDisk, geometry: Geometry) -> np.ndarray | TilesOnDisk:
     """Cuts images [N, h, w, 3] into tiles [N T, H, W, 3], those of an image together."""
     tile = geometry.height, geometry.width
@@ -113,15 +110,21 @@ def cut_all(images: np.ndarray | ImagesOnDisk, geometry: Geometry) -> np.ndarray
     return tiles.reshape(-1, *tile, 3)
 
 
-def stitch(maps: np.ndarray, shape: tuple[int, int], overlap: float) -> np.ndarray:
-    """Stitches the maps [T, H, W] of the tiles of `cut_tiles` into one float32 map of `shape`."""
-    tile = maps.shape[1], maps.shape[2]
+def stitch(
+    maps: Iterable[np.ndarray], shape: tuple[int, int], tile: tuple[int, int], overlap: float
+) -> np.ndarray:
+    """Stitches the maps [H, W] of the tiles of `tile_places` into one float32 map of `shape`."""
     weight = np.outer(_tent(tile[0]), _tent(tile[1])).astype(np.float64)
-    total, weights = np.zeros(shape), np.zeros(shape)
+    total = np.zeros(shape)
     for place, one in zip(tile_places(shape, tile, overlap), maps, strict=True):
         total[place] += weight * one
-        weights[place] += weight
-    return (total / weights).astype(np.float32)
+    # Tiles form a grid, so their weights sum to a product, exactly: they are whole numbers.
+    rows, columns = (_weights(*side, overlap) for side in zip(shape, tile, strict=True))
+    stitched = np.empty(shape, np.float32)
+    for top in range(0, shape[0], tile[0]):  # in strips: an image may be large
+        strip = slice(top, top + tile[0])
+        stitched[strip] = total[strip] / np.outer(rows[strip], columns)
+    return stitched
 
 
 def score_in_tiles(
@@ -150,9 +153,31 @@ def score_in_tiles(
 
     disable = None if progress else True  # None is tqdm's "only on a terminal"
     for index in tqdm(range(number), desc="scoring", unit="img", disable=disable):
-        tiles = cut_tiles(images[index], tile, overlap)
-        maps[index] = stitch(score(tiles)[0], (height, width), overlap)
+        of_tiles = _tile_maps(score, images[index], tile, overlap)
+        maps[index] = stitch(of_tiles, (height, width), tile, overlap)
     return maps, maps.max(axis=(1, 2))
+
+
+def _tile_maps(
+    score: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
+    image: np.ndarray,
+    tile: tuple[int, int],
+    overlap: float,
+) -> Iterator[np.ndarray]:
+    """Yields the map of each tile; only some tiles are in memory at once."""
+    places = tile_places((image.shape[0], image.shape[1]), tile, overlap)
+    fitting = _PIXELS_AT_ONCE // (tile[0] * tile[1])
+    at_once = max(_LEAST_AT_ONCE, fitting // _LEAST_AT_ONCE * _LEAST_AT_ONCE)
+    for start in range(0, len(places), at_once):
+        yield from score(np.stack([image[place] for place in places[start : start + at_once]]))[0]
+
+
+def _weights(length: int, tile: int, overlap: float) -> np.ndarray:
+    """Returns the sum of the tiles' weights along one side."""
+    weights = np.zeros(length)
+    for start in tile_starts(length, tile, overlap):
+        weights[start : start + tile] += _tent(tile)
+    return weights
 
 
 def _tent(side: int) -> np.ndarray:

@@ -9,12 +9,12 @@ _MULTIPLE = 32  # of H and W
 def squash_remark(size_wh: tuple[int, int], geometry: Geometry) -> str | None:
     """Returns a sentence where images of this size lose over a tenth of their aspect, else None."""
     aspect = size_wh[0] / size_wh[1]
-    change = _change(aspect, geometry.width / geometry.height)
+    change = aspect_change(aspect, geometry.width / geometry.height)
     if geometry.mode != "squash" or change <= MAX_SQUASH:
         return None
     height, width = _near(aspect, geometry)
     size = ""
-    if _change(aspect, width / height) <= MAX_SQUASH:
+    if aspect_change(aspect, width / height) <= MAX_SQUASH:
         size = f"data.image_size={height},{width}, or "
     return (
         f"Images of {size_wh[0]}x{size_wh[1]} pixels are squashed to {geometry.width}x"
@@ -23,7 +23,8 @@ def squash_remark(size_wh: tuple[int, int], geometry: Geometry) -> str | None:
     )
 
 
-def _change(first: float, second: float) -> float:
+def aspect_change(first: float, second: float) -> float:
+    """Returns by how much one aspect exceeds the other: 0.1 for a tenth."""
     return round(max(first / second, second / first) - 1, 6)
 
 
@@ -33,4 +34,4 @@ def _near(aspect: float, geometry: Geometry) -> tuple[int, int]:
     middle = max(1, round(wanted / _MULTIPLE))
     heights = [number * _MULTIPLE for number in (middle - 1, middle, middle + 1) if number > 0]
     sizes = [(h, max(1, round(h * aspect / _MULTIPLE)) * _MULTIPLE) for h in heights]
-    return min(sizes, key=lambda size: (_change(aspect, size[1] / size[0]), size))
+    return min(sizes, key=lambda size: (aspect_change(aspect, size[1] / size[0]), size))

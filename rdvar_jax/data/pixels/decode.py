@@ -8,15 +8,18 @@ the device.
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
 from rdvar_jax.data.loading.threads import in_threads
 from rdvar_jax.data.pixels.geometry import Geometry, Size, as_geometry
-from rdvar_jax.data.pixels.image_file import as_8_bit, image_dimensions, load_image
+from rdvar_jax.data.pixels.image_file import image_dimensions, load_image, read_8_bit
+from rdvar_jax.data.pixels.levels import Levels
 from rdvar_jax.data.pixels.mask_file import load_mask
 from rdvar_jax.data.pixels.mask_rule import MaskThreshold, apply_threshold, mask_limit
+from rdvar_jax.data.pixels.reading import Reading
 from rdvar_jax.data.sets.listing import images_in
 from rdvar_jax.data.sets.records import HasPath, ImageFile, ImageRecord
 from rdvar_jax.errors import DataError
@@ -24,30 +27,39 @@ from rdvar_jax.errors import DataError
 _logger = logging.getLogger("rdvar_jax")
 
 _MAX_SIZES_SHOWN = 8
+_DEFAULT = Reading()
+
+
+class FileFacts(NamedTuple):
+    """What is known of a file once it is decoded."""
+
+    size_wh: tuple[int, int]  # upright
+    levels: Levels | None  # of a file of more than 8 bits
 
 
 def decode_image(path: ImageFile, size: Size) -> np.ndarray:
     """Decodes one image to RGB, uint8 [H, W, 3].
 
     Reads PNG, JPEG, BMP and TIFF; grey, 1-bit, palette, RGB, CMYK, with or without alpha (dropped),
-    8 or 16 bits. 16-bit grey is divided by 257 and rounded, where Pillow's own conversion would
-    clip it to white; of 16-bit colour Pillow returns the high byte. EXIF orientation is applied.
+    8 or 16 bits. Grey of more than 8 bits is scaled by `Reading.full_scale` and rounded, where
+    Pillow's own conversion would clip it to white; of 16-bit colour Pillow returns the high byte.
+    EXIF orientation is applied.
     Files of several pages are refused: taking the first would be a silent guess. So are layouts of
     TIFF that Pillow is not known to read right (`tiff_layout.py`).
 
     Raises:
         DataError: the file cannot be read as an image; the message says why.
     """
-    return _decode(path, as_geometry(size))[0]
+    return decode_file(path, as_geometry(size))[0]
 
 
-def decode_original(path: Path) -> np.ndarray:
+def decode_original(path: Path, reading: Reading = _DEFAULT) -> np.ndarray:
     """Decodes one image at its own size, upright, to RGB, uint8 [H, W, 3]; see `decode_image`.
 
     Raises:
         DataError: the file cannot be read as an image; the message says why.
     """
-    return np.array(as_8_bit(load_image(path), path, "RGB"))
+    return np.array(read_8_bit(load_image(path, reading), path, "RGB", reading)[0])
 
 
 def decode_mask(
@@ -78,8 +90,15 @@ def decode_mask(
         DataError: the file cannot be read, or its width and height are not the image's.
         ValueError: `threshold` is unknown.
     """
-    mask = load_mask(path, image_size_wh, image_path=image_path, orientation=orientation)
-    return shrink_mask(apply_threshold(mask, threshold, nonzero), as_geometry(size), threshold)
+    geometry = as_geometry(size)
+    mask = load_mask(
+        path,
+        image_size_wh,
+        image_path=image_path,
+        orientation=orientation,
+        reading=geometry.reading,
+    )
+    return shrink_mask(apply_threshold(mask, threshold, nonzero), geometry, threshold)
 
 
 def shrink_mask(mask: Image.Image, geometry: Geometry, threshold: MaskThreshold) -> np.ndarray:
@@ -95,6 +114,7 @@ def decode_images(
     progress: bool = True,
     allow_mixed_sizes: bool = False,
     failures: dict[int, DataError] | None = None,
+    facts: dict[int, FileFacts] | None = None,
 ) -> np.ndarray:
     """Decodes all images of `records` in order to uint8 [N, H, W, 3], each once.
 
@@ -106,17 +126,21 @@ def decode_images(
         allow_mixed_sizes: Accept files of different widths and heights.
         failures: Collects the error of each unreadable image by index, instead of raising; the
             result is undefined there.
+        facts: Collects those of each readable image by index.
 
     Raises:
         DataError: an image cannot be read (the first is reported), or the files' sizes differ and
             `allow_mixed_sizes` is not set.
     """
     geometry = as_geometry(size)
-    images, sizes_wh = decode_block(
+    images, found = decode_block(
         records, geometry, num_workers=num_workers, progress=progress, failures=failures
     )
     if not allow_mixed_sizes:
-        check_one_size([records[index] for index in sizes_wh], list(sizes_wh.values()), geometry)
+        sizes_wh = [one.size_wh for one in found.values()]
+        check_one_size([records[index] for index in found], sizes_wh, geometry)
+    if facts is not None:
+        facts.update(found)
     return images
 
 
@@ -127,15 +151,15 @@ def decode_block(
     num_workers: int | None = None,
     progress: bool = False,
     failures: dict[int, DataError] | None = None,
-) -> tuple[np.ndarray, dict[int, tuple[int, int]]]:
-    """Decodes like `decode_images`; also returns each file's width and height, not compared."""
+) -> tuple[np.ndarray, dict[int, FileFacts]]:
+    """Decodes like `decode_images`; also returns each file's facts. Sizes are not compared."""
     images = np.empty((len(records), geometry.height, geometry.width, 3), np.uint8)
 
-    def decode(index: int) -> tuple[int, int]:
-        pixels, size_wh = _decode(records[index].path, geometry)
+    def decode(index: int) -> FileFacts:
+        pixels, facts = decode_file(records[index].path, geometry)
         if pixels.shape == images.shape[1:]:  # else `check_one_size` says so
             images[index] = pixels
-        return size_wh
+        return facts
 
     indices = range(len(records))
     return images, in_threads(decode, indices, "Decoding images", num_workers, progress, failures)
@@ -175,7 +199,7 @@ def decode_masks(
 
     def decode(index: int) -> None:
         record = records[index]
-        image_size_wh = image_dimensions(record.path)
+        image_size_wh = image_dimensions(record.path, geometry.reading)
         for path in mask_files(record):
             masks[index] |= decode_mask(
                 path,
@@ -215,11 +239,12 @@ def mask_files(record: ImageRecord) -> Sequence[ImageFile]:
     return files
 
 
-def _decode(path: ImageFile, geometry: Geometry) -> tuple[np.ndarray, tuple[int, int]]:
-    """Returns RGB at H x W, and the file's own width and height."""
-    image = load_image(path)
+def decode_file(path: ImageFile, geometry: Geometry) -> tuple[np.ndarray, FileFacts]:
+    """Decodes like `decode_image`; also returns the file's facts."""
+    image = load_image(path, geometry.reading)
     size_wh = image.size
-    return geometry.apply_image(as_8_bit(image, path, "RGB")), size_wh
+    image, levels = read_8_bit(image, path, "RGB", geometry.reading)
+    return geometry.apply_image(image), FileFacts(size_wh, levels)
 
 
 def check_one_size(

@@ -10,6 +10,8 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from PIL import Image
 
+from rdvar_jax.data.pixels.reading import Reading
+
 MODES = ("squash", "crop", "pad", "tile")
 
 # ImageNet's mean: 0 once the image is normalised, like the padding of convolutions.
@@ -46,12 +48,14 @@ class Geometry:
         height: H.
         width: W.
         overlap: of tiles, minimal fraction that the next one covers too, in [0, 1).
+        reading: how the files become 8-bit pixels, before any resize.
     """
 
     mode: str
     height: int
     width: int
     overlap: float = 0.0
+    reading: Reading = Reading()
 
     def __post_init__(self):
         if self.mode not in MODES:

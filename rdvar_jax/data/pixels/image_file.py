@@ -1,16 +1,24 @@
 """One image file as upright 8-bit grey or RGB pixels; every failure is a DataError."""
 
+import struct
 from collections.abc import Callable
 from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 from typing import TypeVar
 
-import numpy as np
 from PIL import ExifTags, Image, TiffImagePlugin, UnidentifiedImageError
 
-from rdvar_jax.data.pixels.file_errors import explaining_errors
+from rdvar_jax.data.pixels.file_errors import check_num_pixels, explaining_errors
+from rdvar_jax.data.pixels.levels import (
+    GREY_MODES,
+    Levels,
+    colour_levels,
+    mark_high_bytes,
+    scale_grey,
+)
 from rdvar_jax.data.pixels.png_chunks import ORIENTATION_KEYWORDS, without_remarks
+from rdvar_jax.data.pixels.reading import MAX_FULL_SCALE, Reading
 from rdvar_jax.data.pixels.tiff_layout import (
     check_alpha,
     check_tiff_layout,
@@ -26,7 +34,6 @@ _T = TypeVar("_T")
 # Ghostscript for one of them.
 _FORMATS = ("PNG", "JPEG", "BMP", "TIFF")
 _EIGHT_BIT_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
-_GREY_16_MODES = ("I;16", "I;16B", "I;16L", "I;16N", "I")
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -38,23 +45,27 @@ _TURNS = {
 }  # by EXIF orientation
 _BACK = {6: 8, 8: 6}  # all others undo themselves
 SIDEWAYS_ORIENTATIONS = (5, 6, 7, 8)  # EXIF: width and height are swapped
+_DEFAULT = Reading()
 
 
-def load_image(path: ImageFile) -> Image.Image:
+def load_image(path: ImageFile, reading: Reading = _DEFAULT) -> Image.Image:
     """Decodes an image and turns it upright; the file is closed.
 
     Raises:
         DataError: the file cannot be read; the message says why.
     """
-    return load_turned(path)[0]
+    return load_turned(path, reading=reading)[0]
 
 
-def load_turned(path: ImageFile, orientation: int | None = None) -> tuple[Image.Image, int]:
+def load_turned(
+    path: ImageFile, orientation: int | None = None, reading: Reading = _DEFAULT
+) -> tuple[Image.Image, int]:
     """Decodes an image and turns it by an EXIF orientation; see `load_image`.
 
     Args:
         path: the file.
         orientation: None for the file's own.
+        reading: of it, the most pixels.
 
     Returns:
         The picture, with the file's format, and the file's own orientation.
@@ -71,6 +82,7 @@ def load_turned(path: ImageFile, orientation: int | None = None) -> tuple[Image.
                 f"{path} holds more than one picture, and it is unclear which one is meant; save "
                 "each as a separate file."
             )
+        mark_high_bytes(image)
         own = _orientation(image)
         if isinstance(image, TiffImagePlugin.TiffImageFile) and own in SIDEWAYS_ORIENTATIONS:
             # Pillow maps uncompressed grey into memory as if its sides were swapped already, and
@@ -89,22 +101,34 @@ def load_turned(path: ImageFile, orientation: int | None = None) -> tuple[Image.
         turned.format = image.format
         return turned, own
 
-    return _with_image(path, load)
+    return _with_image(path, load, reading)
 
 
 def as_8_bit(image: Image.Image, name: ImageFile | str, mode: str) -> Image.Image:
+    """Converts a picture to 8 bits in `mode`; see `read_8_bit`, with the type's own full scale."""
+    return read_8_bit(image, name, mode)[0]
+
+
+def read_8_bit(
+    image: Image.Image, name: ImageFile | str, mode: str, reading: Reading = _DEFAULT
+) -> tuple[Image.Image, Levels | None]:
     """Converts a picture to 8 bits in `mode`, as `decode_image` describes.
 
     Args:
         image: any picture; its `info` may lose a transparent colour.
         name: named in an error.
         mode: of the result, "RGB" or "L".
+        reading: its full scale is that of images; masks have their type's own.
+
+    Returns:
+        The picture, and the levels of one that had more than 8 bits.
 
     Raises:
         DataError: its pixels have no defined meaning in that mode.
     """
-    if image.mode in _GREY_16_MODES:
-        image = _to_8_bit(image, name)
+    levels = colour_levels(image)
+    if image.mode in GREY_MODES:
+        image, levels = scale_grey(image, name, reading)
     elif image.mode not in _EIGHT_BIT_MODES:
         # Mode F above all: floats have no standard maximum (1, 255, a physical unit?), so any
         # scaling would be a guess that changes what the network sees.
@@ -114,10 +138,22 @@ def as_8_bit(image: Image.Image, name: ImageFile | str, mode: str) -> Image.Imag
         )
     # Alpha is dropped, and so is a transparent colour: Pillow warns when it converts one.
     image.info.pop("transparency", None)
-    return image.convert(mode)
+    return image.convert(mode), levels
 
 
-def image_dimensions(path: ImageFile) -> tuple[int, int]:
+def grey_levels(path: ImageFile, max_pixels: int) -> Levels | None:
+    """Returns the levels of a grey image of more than 8 bits; None of any other, not decoded.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    reading = Reading(MAX_FULL_SCALE, max_pixels)
+    if _with_image(path, lambda image: image.mode, reading) not in GREY_MODES:
+        return None
+    return read_8_bit(load_image(path, reading), path, "L", reading)[1]
+
+
+def image_dimensions(path: ImageFile, reading: Reading = _DEFAULT) -> tuple[int, int]:
     """Returns width and height of the upright image, from the header alone where possible.
 
     It is not for a PNG that is not square: its EXIF block may follow the pixels.
@@ -134,30 +170,31 @@ def image_dimensions(path: ImageFile) -> tuple[int, int]:
         is_on_the_side = _orientation(image) in SIDEWAYS_ORIENTATIONS
         return (height, width) if is_on_the_side else (width, height)
 
-    return _with_image(path, dimensions)
+    return _with_image(path, dimensions, reading)
 
 
-def image_orientation(path: ImageFile) -> int:
+def image_orientation(path: ImageFile, reading: Reading = _DEFAULT) -> int:
     """Returns the file's EXIF orientation, 1 to 8; 1 without one.
 
     Raises:
         DataError: the file cannot be read.
     """
-    return _with_image(path, _orientation)
+    return _with_image(path, _orientation, reading)
 
 
 def is_16_bit_grey(image: Image.Image) -> bool:
     """Whether a picture's values may need more than 8 bits."""
-    return image.mode in _GREY_16_MODES
+    return image.mode in GREY_MODES
 
 
-def _with_image(path: ImageFile, use: Callable[[Image.Image], _T]) -> _T:
+def _with_image(path: ImageFile, use: Callable[[Image.Image], _T], reading: Reading) -> _T:
     """Returns what `use` makes of the opened image."""
-    with explaining_errors(path):
+    with explaining_errors(path, reading.max_pixels):
         try:
             with _open(path) as image:
+                check_num_pixels(path, image.size, reading.max_pixels)
                 return use(image)
-        except (ValueError, SyntaxError, UnidentifiedImageError):
+        except (ValueError, SyntaxError, struct.error, UnidentifiedImageError):
             # A text or profile over Pillow's limits, or a malformed chunk that says nothing about
             # pixels. Texts may hold the orientation, so these are tried first.
             with path.open("rb") as file:
@@ -166,8 +203,9 @@ def _with_image(path: ImageFile, use: Callable[[Image.Image], _T]) -> _T:
                 whole = without_remarks(content, keywords)
                 if whole is None:
                     continue
-                with suppress(ValueError, SyntaxError, UnidentifiedImageError):
+                with suppress(ValueError, SyntaxError, struct.error, UnidentifiedImageError):
                     with Image.open(BytesIO(whole), formats=("PNG",)) as image:
+                        check_num_pixels(path, image.size, reading.max_pixels)
                         return use(image)
             with path.open("rb") as file:
                 check_unread_tiff(file, path)
@@ -189,17 +227,3 @@ def _orientation(image: Image.Image) -> int:
         return image.getexif().get(ExifTags.Base.Orientation, 1)
     except Exception:
         return 1
-
-
-def _to_8_bit(image: Image.Image, name: ImageFile | str) -> Image.Image:
-    """Scales 16-bit grey (12-bit in a TIFF that says so) to 8 bits: the maximum becomes 255."""
-    values = np.asarray(image).astype(np.int64)
-    # Mode "I" has 32 bits: signed files and those wider than 16 bits use it too.
-    if values.min() < 0 or values.max() > 65535:
-        raise DataError(
-            f"{name} holds grey values from {values.min()} to {values.max()}, outside 0 to 65535; "
-            "save it with 8 or 16 bits, unsigned."
-        )
-    bits = image.tag_v2.get(258) if isinstance(image, TiffImagePlugin.TiffImageFile) else None
-    full = 4095 if bits == (12,) else 65535
-    return Image.fromarray(((values * 510 + full) // (2 * full)).astype(np.uint8))

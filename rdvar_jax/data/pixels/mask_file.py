@@ -16,6 +16,7 @@ from rdvar_jax.data.pixels.image_file import (
     is_16_bit_grey,
     load_turned,
 )
+from rdvar_jax.data.pixels.reading import Reading
 from rdvar_jax.data.sets.records import ImageFile
 from rdvar_jax.errors import DataError
 
@@ -24,6 +25,8 @@ ORIENTATIONS = ("own", "image", "upright")
 
 # PNG text of a mask that was decoded from a JPEG (`tfds_write.py`).
 LOSSY_NOTE = "lossy"
+
+_DEFAULT = Reading()
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,7 @@ def load_mask(
     image_path: ImageFile | None = None,
     orientation: str = "own",
     setting: str = "data.mask_orientation=",
+    reading: Reading = _DEFAULT,
 ) -> MaskFile:
     """Loads a mask at its own size.
 
@@ -61,14 +65,17 @@ def load_mask(
         image_path: the image's file, for `orientation` "image" and for an error.
         orientation: one of ORIENTATIONS.
         setting: how an error names that choice.
+        reading: of it, the most pixels; the full scale is that of images.
 
     Raises:
         DataError: the file cannot be read, or its width and height are not the image's.
     """
     turn = None
     if orientation != "own":
-        turn = image_orientation(image_path) if orientation == "image" and image_path else 1
-    image, own = load_turned(path, turn)
+        turn = 1
+        if orientation == "image" and image_path:
+            turn = image_orientation(image_path, reading)
+    image, own = load_turned(path, turn, reading)
     is_wide = is_16_bit_grey(image)
     highest = int(np.asarray(image).max()) if is_wide else 0
     is_lossy = image.format in ("JPEG", "MPO") or image.info.get("compression") == "jpeg"
@@ -77,7 +84,9 @@ def load_mask(
     if image_size_wh is not None and grey.size != image_size_wh:
         applied = own if turn is None else turn
         raise DataError(
-            _size_problem(path, grey.size, applied, own, image_size_wh, image_path, setting)
+            _size_problem(
+                path, grey.size, applied, own, image_size_wh, image_path, setting, reading
+            )
         )
     return MaskFile(grey, highest or highest_value(grey), is_wide, is_lossy, own)
 
@@ -147,13 +156,14 @@ def _size_problem(
     image_size_wh: tuple[int, int],
     image_path: ImageFile | None,
     setting: str,
+    reading: Reading,
 ) -> str:
     """Returns the sentence about another size; it names EXIF where that swapped the sides."""
     image = "its image" if image_path is None else f"its image {image_path}"
     sizes = f"The mask {path} has {_by(size_wh)} pixels but {image} has {_by(image_size_wh)}"
     if size_wh != image_size_wh[::-1]:
         return f"{sizes}; make both the same size."
-    of_image = 1 if image_path is None else image_orientation(image_path)
+    of_image = 1 if image_path is None else image_orientation(image_path, reading)
     is_swapped = applied in SIDEWAYS_ORIENTATIONS
     ways = {
         "image": (of_image, "if masks are stored like their images"),

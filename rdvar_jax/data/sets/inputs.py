@@ -11,8 +11,9 @@ from typing import TypeVar
 import numpy as np
 
 from rdvar_jax.data.loading.tiles import own_size
-from rdvar_jax.data.pixels.decode import decode_images
+from rdvar_jax.data.pixels.decode import FileFacts, decode_images
 from rdvar_jax.data.pixels.geometry import Geometry, Size, as_geometry
+from rdvar_jax.data.pixels.set_remarks import SetRemarks
 from rdvar_jax.data.sets.listing import IMAGE_SUFFIXES, folder_entries, image_suffixes, some_names
 from rdvar_jax.data.sets.records import HasPath
 from rdvar_jax.errors import DataError
@@ -112,6 +113,7 @@ def decode_batches(
     size: Size,
     batch_size: int,
     skip: Callable[[_Image, str], None] | None = None,
+    remarks: SetRemarks | None = None,
 ) -> Iterator[tuple[Sequence[_Image], np.ndarray]]:
     """Yields batches of images with their pixels, uint8 [B, H, W, 3], one in memory at a time.
 
@@ -123,6 +125,7 @@ def decode_batches(
         size: H x W, and the geometry.
         batch_size: B.
         skip: called with each unreadable image and the reason; the image is left out.
+        remarks: takes the facts of each image.
 
     Raises:
         DataError: an image cannot be read and `skip` is None; raised when its batch is due.
@@ -132,29 +135,37 @@ def decode_batches(
     for start in range(0, len(images), batch_size):
         batch = images[start : start + batch_size]
         try:
-            pixels = _decode(batch, geometry)
+            pixels = _decode(batch, geometry, remarks)
         except DataError:
             if skip is None:
                 raise
-            batch, pixels = _decode_readable(batch, geometry, skip)
+            batch, pixels = _decode_readable(batch, geometry, skip, remarks)
         if batch:
             yield batch, pixels
 
 
-def _decode(batch: Sequence[HasPath], geometry: Geometry) -> np.ndarray:
+def _decode(batch: Sequence[HasPath], geometry: Geometry, remarks: SetRemarks | None) -> np.ndarray:
     if geometry.is_tiled:
         geometry = own_size(batch[0].path, geometry)
-    return decode_images(batch, geometry, progress=False, allow_mixed_sizes=True)
+    facts: dict[int, FileFacts] = {}
+    pixels = decode_images(batch, geometry, progress=False, allow_mixed_sizes=True, facts=facts)
+    if remarks is not None:
+        for index, one in facts.items():
+            remarks.note(batch[index].path, one)
+    return pixels
 
 
 def _decode_readable(
-    batch: Sequence[_Image], geometry: Geometry, skip: Callable[[_Image, str], None]
+    batch: Sequence[_Image],
+    geometry: Geometry,
+    skip: Callable[[_Image, str], None],
+    remarks: SetRemarks | None,
 ) -> tuple[list[_Image], np.ndarray]:
     """Decodes one by one, which is slower, but tells bad images from good ones."""
     readable, parts = [], []
     for image in batch:
         try:
-            parts.append(_decode([image], geometry))
+            parts.append(_decode([image], geometry, remarks))
             readable.append(image)
         except DataError as error:
             skip(image, str(error))

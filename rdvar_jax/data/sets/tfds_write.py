@@ -17,10 +17,15 @@ import tensorflow_datasets as tfds
 from PIL import Image, PngImagePlugin
 from tqdm import tqdm
 
-from rdvar_jax.data.pixels.decode import mask_files
-from rdvar_jax.data.pixels.image_file import as_8_bit, image_dimensions, load_image
+from rdvar_jax.data.loading.full_scale import decide_full_scale
+from rdvar_jax.data.pixels.decode import FileFacts, mask_files
+from rdvar_jax.data.pixels.file_errors import pillow_warnings
+from rdvar_jax.data.pixels.geometry import Geometry
+from rdvar_jax.data.pixels.image_file import image_dimensions, load_image, read_8_bit
 from rdvar_jax.data.pixels.mask_file import LOSSY_NOTE, load_mask
 from rdvar_jax.data.pixels.mask_rule import apply_threshold
+from rdvar_jax.data.pixels.reading import MAX_PIXELS, OWN_FULL_SCALE, Reading, as_reading
+from rdvar_jax.data.pixels.set_remarks import SetRemarks, images_of
 from rdvar_jax.data.sets.folder import describe_entries, find_category, list_categories
 from rdvar_jax.data.sets.records import ImageRecord
 from rdvar_jax.data.sets.tfds_read import LABELS, NAME, SPLITS, VERSION, packed_folder
@@ -29,6 +34,8 @@ from rdvar_jax.files import naming
 from rdvar_jax.locks import OUTPUT, locked_folder
 
 logger = logging.getLogger("rdvar_jax")
+
+_DEFAULT = Reading()
 
 DESCRIPTION = """Images of one category for anomaly detection: good ones to train on, good and \
 defective ones to test, with masks. `mask` is empty where `has_mask` is false. `path` is the \
@@ -46,6 +53,8 @@ class MvtecAd(tfds.core.GeneratorBasedBuilder):
     )
     name = NAME
     progress = False
+    full_scale: int | str = OWN_FULL_SCALE
+    max_pixels = MAX_PIXELS
     mask_orientation = "own"
 
     def _info(self) -> tfds.core.DatasetInfo:
@@ -64,28 +73,41 @@ class MvtecAd(tfds.core.GeneratorBasedBuilder):
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
         assert self.builder_config is not None
         category = find_category(Path(dl_manager.manual_dir), self.builder_config.name)
+        full_scale = decide_full_scale(
+            self.full_scale, category.train, self.max_pixels, progress=self.progress
+        )
+        reading = as_reading(full_scale, self.max_pixels)
         found = {split: getattr(category, split) for split in SPLITS}
         return {
-            split: self._generate_examples(records) for split, records in found.items() if records
+            split: self._generate_examples(split, records, reading)
+            for split, records in found.items()
+            if records
         }
 
     def _generate_examples(
-        self, records: Sequence[ImageRecord]
+        self, split: str, records: Sequence[ImageRecord], reading: Reading
     ) -> Iterator[tuple[str, dict[str, Any]]]:
         disable = None if self.progress else True  # None is tqdm's "only on a terminal"
+        remarks = SetRemarks(
+            images_of(split),
+            Geometry("squash", 1, 1, reading=reading),
+            advice="prepare with --full_scale",
+        )
         for record in tqdm(records, desc="Storing images", unit="img", disable=disable):
             assert isinstance(record.path, Path)
             yield (
                 record.name,
                 {
-                    "image": as_stored(record.path, "RGB"),
-                    "mask": stored_mask(record, self.mask_orientation),
+                    "image": as_stored(record.path, "RGB", reading, remarks),
+                    "mask": stored_mask(record, self.mask_orientation, reading),
                     "has_mask": record.mask_path is not None,
                     "label": record.label,
                     "defect": os.fsencode(record.defect),
                     "path": os.fsencode(record.name),
                 },
             )
+        for sentence in remarks.new():
+            logger.warning("%s", sentence)
 
 
 def build_tfds(
@@ -94,6 +116,8 @@ def build_tfds(
     categories: Sequence[str] = (),
     *,
     mask_orientation: str = "own",
+    full_scale: int | str = OWN_FULL_SCALE,
+    max_pixels: int = MAX_PIXELS,
     progress: bool = True,
 ) -> list[Path]:
     """Makes the sets of categories, each whole or not at all; existing ones are kept.
@@ -103,6 +127,8 @@ def build_tfds(
         data_dir: the folder of TFDS sets; created if missing.
         categories: names; all in `manual_dir` by default.
         mask_orientation: see `load_mask`.
+        full_scale: as `data.full_scale`; the stored images have 8 bits.
+        max_pixels: as `data.max_pixels`.
         progress: show progress bars, if standard error is a terminal.
 
     Returns:
@@ -129,6 +155,7 @@ def build_tfds(
                 continue
             builder = MvtecAd(config=tfds.core.BuilderConfig(name=name), data_dir=data_dir)
             builder.progress = progress
+            builder.full_scale, builder.max_pixels = full_scale, max_pixels
             builder.mask_orientation = mask_orientation
             _build(builder, manual_dir, data_dir, folder.parent)
     return [packed_folder(data_dir, name) for name in names]
@@ -150,19 +177,26 @@ def _build(builder: MvtecAd, manual_dir: Path, data_dir: Path, made: Path) -> No
         shutil.rmtree(unused, ignore_errors=True)
 
 
-def as_stored(path: Path, mode: str) -> bytes:
+def as_stored(
+    path: Path, mode: str, reading: Reading = _DEFAULT, remarks: SetRemarks | None = None
+) -> bytes:
     """Returns the bytes of a file that any reader decodes to the pixels of `as_8_bit`.
 
-    That is the file itself if it is a PNG or JPEG in this mode, else a PNG.
+    That is the file itself if it is a PNG or JPEG in this mode, else a PNG. `remarks` takes the
+    facts of the file.
 
     Raises:
         DataError: see `load_image` and `as_8_bit`.
     """
-    picture = as_8_bit(load_image(path), path, mode)
-    return _own_bytes(path, picture) or _png(picture)
+    picture, levels = read_8_bit(load_image(path, reading), path, mode, reading)
+    if remarks is not None:
+        remarks.note(path, FileFacts(picture.size, levels))
+    return _own_bytes(path, picture, reading) or _png(picture)
 
 
-def stored_mask(record: ImageRecord, orientation: str = "own") -> bytes:
+def stored_mask(
+    record: ImageRecord, orientation: str = "own", reading: Reading = _DEFAULT
+) -> bytes:
     """Returns the mask as a grey image file, upright; an empty one where there is no mask.
 
     Where the layout says that every value but 0 is defective, all of them become 255.
@@ -176,7 +210,7 @@ def stored_mask(record: ImageRecord, orientation: str = "own") -> bytes:
             f"{record.path} has {len(files)} masks ({record.mask_path}), and a TFDS set holds one "
             "for each image; train from the folder (data.source=folder)."
         )
-    size_wh = image_dimensions(record.path)
+    size_wh = image_dimensions(record.path, reading)
     if not files:
         return _png(Image.new("L", size_wh))
     assert isinstance(files[0], Path)
@@ -186,16 +220,21 @@ def stored_mask(record: ImageRecord, orientation: str = "own") -> bytes:
         image_path=record.path,
         orientation=orientation,
         setting="--mask_orientation ",
+        reading=reading,
     )
     grey = apply_threshold(mask, "any", nonzero=True) if record.mask_nonzero else mask.grey
-    own = _own_bytes(files[0], grey) if mask.orientation == 1 else b""
+    own = _own_bytes(files[0], grey, reading) if mask.orientation == 1 else b""
     return own or _png(grey, mask.is_lossy)
 
 
-def _own_bytes(path: Path, picture: Image.Image) -> bytes:
+def _own_bytes(path: Path, picture: Image.Image, reading: Reading) -> bytes:
     """Returns the file's content if it is a PNG or JPEG of exactly this picture, else nothing."""
     # Other readers may refuse what `load_image` reads all the same.
-    with suppress(ValueError, SyntaxError, OSError), Image.open(path) as plain:
+    with (
+        suppress(ValueError, SyntaxError, OSError),
+        pillow_warnings(reading.max_pixels),
+        Image.open(path) as plain,
+    ):
         same = plain.format in ("PNG", "JPEG") and plain.mode == picture.mode
         if same and plain.size == picture.size and plain.tobytes() == picture.tobytes():
             return path.read_bytes()

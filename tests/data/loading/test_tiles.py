@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from rdvar_jax.data.loading import tiles as tiles_module
 from rdvar_jax.data.loading.tiles import (
     common_size,
     count_inputs,
     cut_all,
-    cut_tiles,
     own_size,
     score_in_tiles,
     stitch,
@@ -44,6 +44,10 @@ def test_known_numbers():
     assert len(tile_places((1024, 700), (256, 256), 0.25)) == 5 * 4
 
 
+def cut_tiles(image: np.ndarray, tile: tuple[int, int], overlap: float) -> np.ndarray:
+    return np.stack([image[place] for place in tile_places(image.shape[:2], tile, overlap)])
+
+
 def test_an_image_that_is_smaller_than_a_tile():
     with pytest.raises(ValueError, match="smaller than a tile"):
         tile_places((64, 63), (64, 64), 0.0)
@@ -55,7 +59,7 @@ def test_cut_and_stitched_an_image_is_itself(shape, overlap):
     image = np.random.default_rng(0).random(shape).astype(np.float32)
     tiles = cut_tiles(image, (64, 64), overlap)
     assert tiles.shape[1:] == (64, 64)
-    back = stitch(tiles, shape, overlap)
+    back = stitch(tiles, shape, (64, 64), overlap)
     assert back.dtype == np.float32
     np.testing.assert_array_equal(back, image)
 
@@ -63,7 +67,7 @@ def test_cut_and_stitched_an_image_is_itself(shape, overlap):
 def test_overlaps_are_a_weighted_mean_without_a_seam():
     """Two tiles that disagree blend in even steps."""
     maps = np.stack([np.zeros((8, 8)), np.ones((8, 8))])
-    stitched = stitch(maps, (8, 12), 0.5)
+    stitched = stitch(maps, (8, 12), (8, 8), 0.5)
     np.testing.assert_array_equal(stitched[:, :4], 0)
     np.testing.assert_array_equal(stitched[:, 8:], 1)
     np.testing.assert_allclose(stitched[:, 4:8], np.tile([0.2, 0.4, 0.6, 0.8], (8, 1)), atol=1e-7)
@@ -112,6 +116,21 @@ def test_a_score_is_the_maximum_of_the_stitched_map():
     np.testing.assert_array_equal(maps, images[..., 0])
     np.testing.assert_array_equal(scores, images[..., 0].max(axis=(1, 2)))
     assert calls == [2 * 3] * 3  # the tiles of one image at a time
+
+
+def test_only_some_tiles_are_in_memory_at_once(monkeypatch):
+    """A line scan may have thousands."""
+    image = np.random.default_rng(0).integers(0, 256, (1, 40, 3000, 3), dtype=np.uint8)
+    calls = []
+
+    def score(tiles):
+        calls.append(len(tiles))
+        return tiles[..., 1].astype(np.float32), None
+
+    monkeypatch.setattr(tiles_module, "_PIXELS_AT_ONCE", 150 * 32 * 32)
+    maps, _ = score_in_tiles(score, image, (32, 32), 0.25)
+    np.testing.assert_array_equal(maps, image[..., 1])
+    assert calls == [128, 122]  # a multiple of the usual batch sizes, then the rest
 
 
 def test_images_of_a_set_are_as_large_as_one_another(tmp_path):

@@ -18,13 +18,16 @@ from PIL import Image
 
 from rdvar_jax.data.pixels import decode
 from rdvar_jax.data.pixels.decode import (
+    FileFacts,
     decode_image,
     decode_images,
     decode_mask,
     decode_masks,
     decode_original,
 )
+from rdvar_jax.data.pixels.geometry import Geometry
 from rdvar_jax.data.pixels.image_file import image_dimensions
+from rdvar_jax.data.pixels.reading import Reading
 from rdvar_jax.data.sets.folder import find_category
 from rdvar_jax.data.sets.records import ImageRecord
 from rdvar_jax.errors import DataError
@@ -375,18 +378,30 @@ def check_sentence(error: DataError, *parts: str):
     assert message.count(". ") == 0, "one sentence"
 
 
-@pytest.mark.parametrize(
-    "limit", [50, 20]
-)  # 64 pixels: Pillow warns above the limit, raises above 2
-def test_decompression_bomb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int):
+# 64 pixels: Pillow warns above its limit, and raises above twice that.
+@pytest.mark.parametrize(("limit", "pillows"), [(63, None), (63, 1000), (63, 1), (40, 1), (20, 1)])
+def test_more_than_max_pixels(tmp_path: Path, monkeypatch, limit: int, pillows: int | None):
     path = save(tmp_path / "bomb.png", L)
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", pillows)
+    size = Geometry("squash", S, S, reading=Reading(max_pixels=limit))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # an error even where nobody asked for warnings
-        for read in (lambda: decode_image(path, S), lambda: image_dimensions(path)):
+        for read in (
+            lambda: decode_image(path, size),
+            lambda: decode_mask(path, size, None),
+            lambda: decode_original(path, size.reading),
+            lambda: image_dimensions(path, size.reading),
+        ):
             with pytest.raises(DataError) as caught:
                 read()
-            check_sentence(caught.value, str(path), f"limit of {limit}", "make the image smaller")
+            check_sentence(
+                caught.value,
+                f"{path} has 64 pixels, more than data.max_pixels={limit}; set data.max_pixels=64",
+            )
+    assert pillows == Image.MAX_IMAGE_PIXELS
+    size = Geometry("squash", S, S, reading=Reading(max_pixels=64))
+    np.testing.assert_array_equal(decode_image(path, size), grey(L))
+    assert pillows == Image.MAX_IMAGE_PIXELS
 
 
 def test_a_real_bomb_is_stopped_before_it_is_decoded(tmp_path: Path):
@@ -396,7 +411,7 @@ def test_a_real_bomb_is_stopped_before_it_is_decoded(tmp_path: Path):
     content[16:24] = struct.pack(">II", 30000, 30000)
     content[29:33] = struct.pack(">I", zlib.crc32(bytes(content[12:29])))
     path.write_bytes(content)
-    with pytest.raises(DataError, match="Pillow's safety limit"):
+    with pytest.raises(DataError, match="more than data.max_pixels=89478485; set"):
         decode_image(path, S)
 
 
@@ -447,7 +462,8 @@ def test_warning_filters_hold_in_threads(tmp_path: Path, monkeypatch: pytest.Mon
     # for certain here: the first leaves while the second, with a bomb, is still inside.
     image = save(tmp_path / "image.png", L)
     bomb = save(tmp_path / "bomb.png", random_pixels(S, S + 1))
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", S * S)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", S)
+    size = Geometry("squash", S, S, reading=Reading(max_pixels=S * S))
     both_inside = threading.Barrier(2, timeout=10)
     first_has_left = threading.Event()
     opened = Image.open
@@ -463,13 +479,14 @@ def test_warning_filters_hold_in_threads(tmp_path: Path, monkeypatch: pytest.Mon
         warnings.simplefilter("ignore")
         filters = list(warnings.filters)
         with ThreadPoolExecutor(2) as executor:
-            of_image = executor.submit(decode_image, image, S)
+            of_image = executor.submit(decode_image, image, size)
             of_image.add_done_callback(lambda _: first_has_left.set())
-            of_bomb = executor.submit(decode_image, bomb, S)
+            of_bomb = executor.submit(decode_image, bomb, size)
             np.testing.assert_array_equal(of_image.result(), grey(L))
-            with pytest.raises(DataError, match="safety limit"):
+            with pytest.raises(DataError, match="has 72 pixels, more than data.max_pixels=64"):
                 of_bomb.result()
         assert list(warnings.filters) == filters
+        assert Image.MAX_IMAGE_PIXELS == S
 
 
 # --- many files ------------------------------------------------------------------------------
@@ -513,9 +530,9 @@ def test_the_first_bad_record_is_reported(
         if path.name == "04.png":
             assert failed.wait(10)
             raise DataError("four.")
-        return np.zeros((S, S, 3), np.uint8), (S, S)
+        return np.zeros((S, S, 3), np.uint8), FileFacts((S, S), None)
 
-    monkeypatch.setattr(decode, "_decode", decode_slowly)
+    monkeypatch.setattr(decode, "decode_file", decode_slowly)
     with pytest.raises(DataError, match="four"):
         decode_images(records, S, num_workers=4)
 
@@ -528,7 +545,7 @@ def test_pending_work_is_cancelled(records: list[ImageRecord], monkeypatch: pyte
         threading.Event().wait(0.05)
         raise DataError("bad.")
 
-    monkeypatch.setattr(decode, "_decode", fail)
+    monkeypatch.setattr(decode, "decode_file", fail)
     with pytest.raises(DataError):
         decode_images(records, S, num_workers=1)
     assert len(calls) < len(records) / 2

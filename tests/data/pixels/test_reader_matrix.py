@@ -7,6 +7,7 @@ returns the same samples of it. Only conversions that round (YCbCr, JPEG) have a
 from pathlib import Path
 
 import numpy as np
+import PIL
 import plain_variants
 import pytest
 import tiff_by_hand
@@ -23,7 +24,10 @@ TIFFS = dict(tiff_variants.variants()) | {
 }
 OTHERS = dict(plain_variants.variants())
 # What a sentence must say of a file that is refused.
-NAMES_OF_KINDS = ("is a TIFF of", "is a TIFF whose", "is a big-endian", "is a BMP of", "it is a ")
+NAMES_OF_KINDS = (
+    *("is a TIFF of", "is a TIFF whose", "is a big-endian", "is a BMP of", "it is a "),
+    "is damaged or cannot be decoded by Pillow",
+)
 
 
 def check(path: Path, variant: Variant) -> None:
@@ -32,7 +36,9 @@ def check(path: Path, variant: Variant) -> None:
         pixels = decode_original(path)
     except DataError as error:
         message = str(error)
-        assert not variant.is_read, message
+        # Older versions read fewer kinds of TIFF, and none of them wrongly.
+        is_old = int(PIL.__version__.split(".")[0]) < 13 and "update Pillow" in message
+        assert is_old or not variant.is_read, message
         assert message.startswith(str(path)) and message.endswith(".") and "save" in message
         assert any(part in message for part in NAMES_OF_KINDS), message
         return

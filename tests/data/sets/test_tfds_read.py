@@ -1,5 +1,6 @@
 """A TFDS set has the records, pixels and masks of the folder that it was made from."""
 
+import logging
 import os
 from pathlib import Path
 
@@ -101,6 +102,30 @@ def test_common_files_are_stored_as_they_are(root, made):
         stored, original = record.path.open("rb").read(), (originals / record.name).read_bytes()
         kept = Path(record.name).stem in ("plain", "photo", "Stück, 7")
         assert (stored == original) is kept, record.name
+
+
+def test_deep_grey_is_stored_with_the_full_scale(tmp_path: Path, caplog):
+    good = tmp_path / "root" / "part" / "good"
+    good.mkdir(parents=True)
+    values = np.random.default_rng(0).integers(0, 4096, (2, SIZE, SIZE))
+    caplog.set_level(logging.INFO, "rdvar_jax")
+    for number, one in enumerate(values):
+        Image.fromarray(one.astype(np.uint16)).save(good / f"{number}.png")
+    for given, full_scale in (("auto", 4095), (1023, 1023), ("type", 65535)):
+        data_dir = tmp_path / str(given)
+        caplog.clear()
+        build_tfds(tmp_path / "root", data_dir, full_scale=given, progress=False)
+        images = load_train(find_packed(data_dir, "part"), SIZE, progress=False).images
+        expected = np.floor(np.minimum(values, full_scale) * 255.0 / full_scale + 0.5)
+        np.testing.assert_array_equal(images[..., 0], expected)
+        said = {
+            "auto": "data.full_scale=auto: 4095",
+            1023: "hold grey values above --full_scale=1023, up to",
+            "type": "almost black; prepare with --full_scale=4095, or auto.",
+        }[given]
+        assert caplog.text.count(said) == 1
+    with pytest.raises(DataError, match="has 1024 pixels, more than data.max_pixels=1000"):
+        build_tfds(tmp_path / "root", tmp_path / "small", max_pixels=1000, progress=False)
 
 
 def test_any_reader_of_tfds_sees_the_same(root, made):
