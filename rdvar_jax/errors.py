@@ -2,12 +2,22 @@
 
 The message is one sentence that names the file or the setting and the way out. The command line
 prints it without a traceback and exits with code 2; any other exception is a bug and keeps its
-traceback.
+traceback. Names in messages and log lines are escaped here: a file name may hold line breaks and
+control characters, with which it could pass for a line of its own.
 """
+
+import logging
 
 
 class UserError(Exception):
-    """An error outside the program; the message says how to fix it."""
+    """An error outside the program; the message says how to fix it.
+
+    Args:
+        sentences: one for each problem; each becomes one printable line.
+    """
+
+    def __init__(self, *sentences: str):
+        super().__init__("\n".join(map(one_line, sentences)))
 
 
 class ConfigError(UserError):
@@ -16,9 +26,6 @@ class ConfigError(UserError):
 
 class DataError(UserError):
     """An image, a mask or an image folder cannot be used."""
-
-    def __init__(self, sentence: str):
-        super().__init__(one_line(sentence))
 
 
 class WeightsError(UserError):
@@ -33,6 +40,10 @@ class BundleError(UserError):
     """An exported model cannot be read or written."""
 
 
+class InUseError(UserError):
+    """Another process writes the same folder or file."""
+
+
 class CompilerError(UserError):
     """The installed version of JAX computes wrong numbers on this computer."""
 
@@ -40,3 +51,10 @@ class CompilerError(UserError):
 def one_line(text: str) -> str:
     """Escapes line breaks and unprintable characters, which file names may contain."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+class OneLineFormatter(logging.Formatter):
+    """Formats each log message as one printable line."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        return one_line(super().formatMessage(record))

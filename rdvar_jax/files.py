@@ -1,4 +1,4 @@
-"""Atomic replacement of files, and the folder of the cache.
+"""Atomic replacement of files, rows of CSV, and the folder of the cache.
 
 Readers see the old content or the new, never a mixture.
 
@@ -7,11 +7,14 @@ kill or a power cut leaves the old file or the new one, and at most a hidden `.N
 next write replaces.
 """
 
+import csv
 import errno
+import hashlib
+import io
 import json
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,9 +23,11 @@ from typing import Any
 # its new name already.
 _NO_FOLDER_SYNC = (errno.EACCES, errno.EBADF, errno.EINVAL, errno.ENOTSUP, errno.EPERM)
 
+MAX_NAME_BYTES = 255  # of a file's name on the usual file systems
+
 
 @contextmanager
-def replacing(path: Path, *, shared: bool = False) -> Iterator[Path]:
+def replacing(path: Path, *, shared: bool = False, synced: bool = True) -> Iterator[Path]:
     """Yields a temporary path in the file's folder; the file written there replaces `path`.
 
     The replacement happens at the end of the block. After an error in the block the temporary file
@@ -32,17 +37,18 @@ def replacing(path: Path, *, shared: bool = False) -> Iterator[Path]:
         path: the file; its folder must exist by the end of the block.
         shared: several processes may write this file at once. Each then uses its own temporary
             name, which remains if the process is killed.
+        synced: sync the file to disk first. False for the many pictures of images, which can be
+          made again.
 
     Raises:
         OSError: the file cannot be written, synced to disk or renamed. It has the file's name,
             which an error of a write or a sync lacks.
     """
-    own = f".{uuid.uuid4().hex[:8]}" if shared else ""
-    # In the same folder, since a rename is atomic only within one file system.
-    temporary = path.with_name(f".{path.name}{own}.tmp")
+    temporary = temporary_of(path, f".{uuid.uuid4().hex[:8]}" if shared else "")
     try:
         yield temporary
-        _sync_file(temporary)
+        if synced:
+            _sync_file(temporary)
         os.replace(temporary, path)
     except BaseException as error:
         _remove(temporary)
@@ -50,8 +56,9 @@ def replacing(path: Path, *, shared: bool = False) -> Iterator[Path]:
             if error.filename in (None, str(temporary), os.fspath(temporary)):
                 error.filename, error.filename2 = str(path), None
         raise
-    with naming(path):
-        sync_folder(path.parent)
+    if synced:
+        with naming(path):
+            sync_folder(path.parent)
 
 
 @contextmanager
@@ -78,6 +85,15 @@ def naming(path: Path) -> Iterator[None]:
         if has_reason and getattr(error, "filename", None) is None:
             error.filename = str(path)  # type: ignore[attr-defined]
         raise
+
+
+def temporary_of(path: Path, own: str = "") -> Path:
+    """Returns the path under which `replacing` writes a file first."""
+    # In the same folder, since a rename is atomic only within one file system.
+    name = f".{path.name}{own}.tmp"
+    if len(os.fsencode(name)) > MAX_NAME_BYTES:
+        name = f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:32]}{own}.tmp"
+    return path.with_name(name)
 
 
 def publish_folder(folder: Path, target: Path) -> None:
@@ -133,6 +149,14 @@ def write_json(path: Path, value: Any) -> None:
         ValueError: an infinity or NaN, which JSON lacks. The file is left unchanged.
     """
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def csv_line(fields: Sequence[object]) -> str:
+    """Returns a row of CSV with its line end, which Python's `csv.reader` reads back unchanged."""
+    text = io.StringIO()
+    # The writer quotes the characters of its line end. A field may hold any of both: file names do.
+    csv.writer(text, lineterminator="\r\n").writerow(fields)
+    return text.getvalue().removesuffix("\r\n") + "\n"
 
 
 def _sync_file(path: Path) -> None:

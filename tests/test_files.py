@@ -1,6 +1,8 @@
 """Atomic replacement of files: the order of what happens, and what errors and kills leave."""
 
+import csv
 import errno
+import io
 import json
 import math
 import os
@@ -12,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from rdvar_jax.files import replacing, write_bytes, write_json, write_text
+from rdvar_jax.files import csv_line, replacing, write_bytes, write_json, write_text
 
 
 @pytest.fixture
@@ -184,3 +186,31 @@ def test_a_new_file_has_the_permissions_of_the_umask(tmp_path, mask):
     finally:
         os.umask(before)
     assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o666 & ~mask
+
+
+def test_the_longest_names_can_be_replaced_too(tmp_path):
+    for name in ("x" * 255, "ü" * 127):
+        write_text(tmp_path / name, name)
+        assert (tmp_path / name).read_text() == name
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_name_that_is_a_link_is_replaced_and_not_its_target(tmp_path):
+    (tmp_path / "photo").write_text("a photograph")
+    (tmp_path / "soft").symlink_to(tmp_path / "photo")
+    os.link(tmp_path / "photo", tmp_path / "hard")
+    for name in ("soft", "hard"):
+        with replacing(tmp_path / name, synced=False) as temporary:
+            temporary.write_text(name)
+        assert (tmp_path / name).read_text() == name
+    assert (tmp_path / "photo").read_text() == "a photograph"
+
+
+@pytest.mark.parametrize(
+    "field",
+    ["a", "", "a\rb", "\r", "a\nb", "a\r\nb\r", 'a"b', "a,b", " a ", "=1", "'", "\udcff", "\u2028"],
+)
+def test_a_field_of_csv_comes_back(field):
+    line = csv_line([field, 1, "z"])
+    assert list(csv.reader(io.StringIO(line, newline=""))) == [[field, "1", "z"]]
+    assert line.endswith("1,z\n")

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from rdvar_jax.cli.parser import Parser
 from rdvar_jax.cli.settings import Setting, add_run, load_run
+from rdvar_jax.errors import one_line
 
 DESCRIPTION = """Write a run as one self-contained file that scores images.
 
@@ -42,5 +43,6 @@ def run(args: argparse.Namespace, settings: Sequence[Setting]) -> int:
     from rdvar_jax.commands.export import export
 
     sha256 = export(config, workdir, args.output, checkpoint, args.format, args.threshold)
-    print(f"exported {args.output}, {args.output.stat().st_size / 1e6:.1f} MB, sha256 {sha256}")
+    size = f"{args.output.stat().st_size / 1e6:.1f} MB"
+    print(one_line(f"exported {args.output}, {size}, sha256 {sha256}"))
     return 0

@@ -16,7 +16,7 @@ from rdvar_jax.cli import (
     train,
 )
 from rdvar_jax.cli.completion import SHELLS, completion_script
-from rdvar_jax.cli.ending import report_error
+from rdvar_jax.cli.ending import report_error, terminable
 from rdvar_jax.cli.parser import Parser
 from rdvar_jax.cli.settings import take_settings
 from rdvar_jax.cli.start import start_logging
@@ -63,9 +63,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: arguments after the program's name; by default those of the process.
     """
     try:
-        code = _run(list(sys.argv[1:] if argv is None else argv))
-        sys.stdout.flush()  # here, where a closed pipe still has an answer
-        return code
+        with terminable():
+            code = _run(list(sys.argv[1:] if argv is None else argv))
+            sys.stdout.flush()  # here, where a closed pipe still has an answer
+            return code
     except (Exception, KeyboardInterrupt) as error:
         return report_error(error)
 

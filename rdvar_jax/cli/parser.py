@@ -144,7 +144,7 @@ class Parser(argparse.ArgumentParser):
             for flag in action.option_strings[:1]
         ]
         if lines:
-            raise ConfigError("\n".join(lines))
+            raise ConfigError(*lines)
 
 
 def _path(text: str) -> Path:

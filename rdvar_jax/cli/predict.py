@@ -7,7 +7,7 @@ from typing import Any
 
 from rdvar_jax.cli.parser import Parser, Switch
 from rdvar_jax.cli.settings import Setting, add_run, load_run
-from rdvar_jax.errors import ConfigError
+from rdvar_jax.errors import ConfigError, one_line
 
 DESCRIPTION = """Score any images, or watch a folder for new ones.
 
@@ -126,7 +126,8 @@ def run(args: argparse.Namespace, settings: Sequence[Setting]) -> int:
         )
     verdicts = "no verdicts" if found.num_defective is None else f"{found.num_defective} defective"
     skipped = f", {found.num_skipped} skipped" if found.num_skipped else ""
-    print(f"scored {found.num_images} images, {verdicts}{skipped}: {args.output / 'scores.csv'}")
+    rows = one_line(str(args.output / "scores.csv"))
+    print(f"scored {found.num_images} images, {verdicts}{skipped}: {rows}")
     return int(args.fail_on_defect and bool(found.num_defective))
 
 

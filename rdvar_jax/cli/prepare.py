@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from rdvar_jax.cli.parser import Parser
 from rdvar_jax.cli.settings import Setting, read_full_scale
-from rdvar_jax.errors import ConfigError
+from rdvar_jax.errors import ConfigError, one_line
 
 DESCRIPTION = """Make a data set: drawn parts, or TFDS sets of image folders.
 
@@ -96,7 +96,8 @@ def _draw(args: argparse.Namespace) -> int:
     root = args.output
     categories = draw_set(root, args.size, args.seed)
     settings = f"--config resnet18:{categories[0]} --config.data.root={root}"
-    print(f"drew {', '.join(categories)} in {root}; next: rdvar train {settings} --workdir W")
+    drawn = f"drew {', '.join(categories)} in {root}"
+    print(one_line(f"{drawn}; next: rdvar train {settings} --workdir W"))
     return 0
 
 
@@ -114,6 +115,9 @@ def _pack(args: argparse.Namespace) -> int:
         full_scale=args.full_scale,
         **limit,
     )
-    print("\n".join(map(str, folders)))
-    print(f"next: rdvar train ... --config.data.source=tfds --config.data.root={args.data_dir}")
+    for line in (
+        *map(str, folders),
+        f"next: rdvar train ... --config.data.source=tfds --config.data.root={args.data_dir}",
+    ):
+        print(one_line(line))
     return 0

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from rdvar_jax.cli.parser import Parser
 from rdvar_jax.cli.settings import Setting, add_checkpoint, add_workdir
+from rdvar_jax.errors import one_line
 
 DESCRIPTION = """Write one HTML page of an evaluated run.
 
@@ -35,5 +36,5 @@ def run(args: argparse.Namespace, settings: Sequence[Setting]) -> int:
     from rdvar_jax.runs.workdir import Workdir
 
     written = write_report(Workdir(args.workdir.resolve()), args.checkpoint, args.output)
-    print(f"report: {written}")
+    print(one_line(f"report: {written}"))
     return 0

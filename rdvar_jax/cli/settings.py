@@ -228,7 +228,7 @@ def apply_settings(config: "Config", settings: Sequence[Setting]) -> None:
         section, _, key = name.partition(".")
         config[section][key] = parsed
     if problems:
-        raise ConfigError("\n".join(problems))
+        raise ConfigError(*problems)
 
 
 def _kind(config: "Config", name: str) -> Any:

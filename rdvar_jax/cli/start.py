@@ -4,6 +4,8 @@ import logging
 import os
 import sys
 
+from rdvar_jax.errors import OneLineFormatter
+
 logger = logging.getLogger("rdvar_jax")
 
 
@@ -12,7 +14,7 @@ def start_logging() -> None:
     # Our own handler, because some libraries add one to the root logger when imported.
     if not logger.handlers:
         handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(logging.Formatter("%(message)s"))
+        handler.setFormatter(OneLineFormatter("%(message)s"))
         logger.addHandler(handler)
         logger.propagate = False
     logger.setLevel(logging.INFO)

@@ -8,6 +8,7 @@ from rdvar_jax.cli.ending import report_error
 from rdvar_jax.cli.parser import Parser
 from rdvar_jax.cli.settings import Setting, add_config, add_workdir, read_config
 from rdvar_jax.cli.start import start_jax
+from rdvar_jax.errors import one_line
 
 DESCRIPTION = """Train on the good images of a category.
 
@@ -57,5 +58,5 @@ def run(args: argparse.Namespace, settings: Sequence[Setting]) -> int:
             print(f"rdvar: {stopped}", file=sys.stderr)
             return 128 + stopped.signal_number
         if is_main_process():
-            print(f"trained; next: rdvar evaluate --workdir {args.workdir}")
+            print(one_line(f"trained; next: rdvar evaluate --workdir {args.workdir}"))
     return 0

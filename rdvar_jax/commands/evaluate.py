@@ -18,7 +18,7 @@ from rdvar_jax.runs.recipe import Recipe
 from rdvar_jax.runs.run import Run
 from rdvar_jax.runs.threshold_file import read_threshold
 from rdvar_jax.runs.trained_images import describe_seen, find_seen, read_trained_images
-from rdvar_jax.runs.workdir import Workdir, write_skipped
+from rdvar_jax.runs.workdir import Workdir, locked_for_results, write_skipped
 from rdvar_jax.scoring.all_metrics import evaluate_maps
 from rdvar_jax.scoring.finite import refuse_not_finite
 from rdvar_jax.scoring.points import curve_points
@@ -50,6 +50,12 @@ def evaluate(config: Config, workdir: Workdir, checkpoint: str = "latest") -> di
         UserError: the run, its data or its weights cannot be used.
     """
     recipe = Recipe.for_evaluation(config)
+    with locked_for_results(workdir):
+        return _evaluate(recipe, workdir, checkpoint)
+
+
+def _evaluate(recipe: Recipe, workdir: Workdir, checkpoint: str) -> dict[str, Any]:
+    config = recipe.config
     trained = Run(recipe, workdir).load_scorer(checkpoint)
     saved = trained.saved
     stored = read_threshold(config, workdir, checkpoint, saved)

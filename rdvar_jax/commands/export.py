@@ -17,7 +17,7 @@ from rdvar_jax.runs.run import Run
 from rdvar_jax.runs.saved_run import SavedRun
 from rdvar_jax.runs.threshold_file import RULE, read_threshold
 from rdvar_jax.runs.workdir import Workdir
-from rdvar_jax.serving.archive import PROGRAM, WEIGHTS, write_bundle, writing_model
+from rdvar_jax.serving.archive import PROGRAM, WEIGHTS, write_bundle, writing_alone, writing_model
 from rdvar_jax.serving.program import PLATFORMS, folded_weights
 from rdvar_jax.weights.safetensors_file import safetensors_bytes
 
@@ -57,6 +57,19 @@ def export(
     _check(output, file_format, threshold)
     recipe = Recipe.for_prediction(config)
     refuse_geometry(recipe)
+    with writing_alone(output):
+        return _export(recipe, workdir, output, checkpoint, file_format, threshold)
+
+
+def _export(
+    recipe: Recipe,
+    workdir: Workdir,
+    output: Path,
+    checkpoint: str,
+    file_format: str,
+    threshold: float | None,
+) -> str:
+    config = recipe.config
     run = Run(recipe, workdir).load(checkpoint)
     about = describe(
         recipe, run, checkpoint, _threshold(config, workdir, checkpoint, run, threshold)

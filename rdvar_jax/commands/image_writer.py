@@ -1,16 +1,20 @@
 """Verdict of one image, its regions above the threshold, and the files that show them."""
 
 import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from rdvar_jax.commands.output_part import inside
 from rdvar_jax.data.pixels.decode import decode_original
 from rdvar_jax.data.pixels.geometry import Geometry
 from rdvar_jax.data.pixels.image_file import image_dimensions
 from rdvar_jax.data.sets.inputs import InputImage
-from rdvar_jax.errors import ConfigError
+from rdvar_jax.errors import ConfigError, DataError
+from rdvar_jax.files import replacing
 from rdvar_jax.report.prediction import save_heat_map, save_map, save_mask, save_overlay
 from rdvar_jax.report.prediction_files import DEFECTIVE, GOOD, ImageResult, exact
 from rdvar_jax.scoring.defects import Defect, above_threshold, find_defects
@@ -63,7 +67,7 @@ class ImageWriter:
     """Writes the wanted files of each image under a folder, and returns its row.
 
     `geometry` is that of scoring. `scale` are the raw map values of no heat and of full heat; None
-    if no file needs colours.
+    if no file needs colours. `note` is called with each file before it is written.
     """
 
     folder: Path
@@ -71,6 +75,7 @@ class ImageWriter:
     thresholds: Thresholds
     wanted: Outputs
     scale: tuple[float, float] | None = None
+    note: Callable[[Path], None] = lambda path: None
 
     def write(
         self, image: InputImage, pixels: np.ndarray, anomaly_map: np.ndarray, score: np.float32
@@ -84,15 +89,15 @@ class ImageWriter:
             score: the map's highest value.
 
         Raises:
-            DataError: the file can no longer be read.
+            DataError: the file can no longer be read, or a link leads out of the folder.
             OSError: a file cannot be written.
         """
         if self.wanted.heat_maps and self.scale is not None:
-            path = self._path(HEAT_MAPS, image, ".png")
-            save_heat_map(path, pixels, anomaly_map, image.name, float(score), self.scale)
+            with self._writing(HEAT_MAPS, image, ".png") as path:
+                save_heat_map(path, pixels, anomaly_map, image.name, float(score), self.scale)
         if self.wanted.maps:
-            path = self._path(MAPS, image, ".npy")
-            save_map(path, self._map_to_save(image, anomaly_map))
+            with self._writing(MAPS, image, ".npy") as path:
+                save_map(path, self._map_to_save(image, anomaly_map))
         defects = self._write_at_full_size(image, anomaly_map, score)
         limit = self.thresholds.image
         verdict = None
@@ -125,12 +130,14 @@ class ImageWriter:
         # Cropped-away pixels are below every threshold, and have no colour.
         full = self.geometry.to_original(anomaly_map, (height, width), outside=-np.inf)
         if picture is not None and self.scale is not None:
-            save_overlay(self._path(OVERLAYS, image, ".png"), picture, full, self.scale)
+            with self._writing(OVERLAYS, image, ".png") as path:
+                save_overlay(path, picture, full, self.scale)
         if limit is None:
             return None
         above = above_threshold(full, limit, float(score))
         if self.wanted.masks:
-            save_mask(self._path(MASKS, image, ".png"), above)
+            with self._writing(MASKS, image, ".png") as path:
+                save_mask(path, above)
         return find_defects(above, full)
 
     def _map_to_save(self, image: InputImage, anomaly_map: np.ndarray) -> np.ndarray:
@@ -139,5 +146,17 @@ class ImageWriter:
         width, height = image_dimensions(image.path, self.geometry.reading)
         return self.geometry.to_original(anomaly_map, (height, width))
 
-    def _path(self, kind: str, image: InputImage, suffix: str) -> Path:
-        return self.folder / kind / image.result_name(suffix)
+    @contextmanager
+    def _writing(self, kind: str, image: InputImage, suffix: str) -> Iterator[Path]:
+        """Yields a path to write a result to; it takes its name, and that of a link, at the end."""
+        path = self.folder / kind / image.result_name(suffix)
+        if not inside(self.folder, path):
+            raise DataError(
+                f"{path.parent} leads out of the output {self.folder} by a link; remove the link, "
+                "or give another --output."
+            )
+        self.note(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Not synced: pictures can be made again, and a sync for each would take longer than it.
+        with replacing(path, synced=False) as temporary:
+            yield temporary

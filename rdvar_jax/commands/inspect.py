@@ -110,7 +110,7 @@ def _check_settings(config: Config) -> None:
     if not config.data.root:
         problems.append(EMPTY_ROOT)
     if problems:
-        raise ConfigError("\n".join(problems))
+        raise ConfigError(*problems)
 
 
 def _geometry(config: Config, category: Category) -> Geometry:

@@ -1,30 +1,28 @@
 """`rdvar predict`: scores, verdicts and pictures of any images."""
 
 import logging
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
 from rdvar_jax.commands.image_writer import (
-    FOLDERS,
     NO_THRESHOLDS,
     PICTURES,
     ImageWriter,
     Outputs,
     Thresholds,
 )
+from rdvar_jax.commands.output_part import locked_output, name_key, whole_or_nothing
 from rdvar_jax.commands.scoring_setup import (
     Counts,
     check_output,
     check_thresholds,
     complete_thresholds,
     find_scale,
-    make_output,
     origin,
     remarks_on,
     say,
@@ -72,15 +70,17 @@ def predict(
     """Scores images with a saved state, as `evaluate` does, and writes the results.
 
     Images are read, scored and written batch by batch; only their paths stay in memory. The output
-    is all or nothing: after an error or Ctrl-C everything written is removed again.
+    is all or nothing: after an error, Ctrl-C or SIGTERM everything written is removed again, and
+    after a kill by the next call.
 
     Args:
         config: the run's, from `load_config`. Of its `data` section only `image_size` and
           `geometry` are needed.
         workdir: the run's folder.
         inputs: image files, and folders that are searched at any depth.
-        output: an empty or new folder. It gets `scores.csv` and `scores.jsonl`, one folder for each
-          kind of file, laid out like the inputs, and `prediction.json`, which names the state.
+        output: a folder that is new, empty, or holds a part that a killed call left. It gets
+          `scores.csv` and `scores.jsonl`, one folder for each kind of file, laid out like the
+          inputs, and `prediction.json`, which names the state.
         checkpoint: "latest" or "best".
         thresholds: explicit thresholds; see `complete_thresholds` for the others.
         wanted: files to write for each image.
@@ -100,8 +100,12 @@ def predict(
     recipe = Recipe.for_prediction(config)
     images = find_inputs(inputs)
     check_result_names(images)
-    check_output(output, inputs)
-    with _whole_or_nothing(output):
+    check_output(output, inputs, images)
+    with ExitStack() as stack:
+        with writing(output):
+            stack.enter_context(locked_output(output))
+            part = stack.enter_context(whole_or_nothing(output))
+        check_result_names(images, name_key(output))
         trained = Run(recipe, workdir).load_scorer(checkpoint)
         thresholds = complete_thresholds(thresholds, config, workdir, checkpoint, trained.saved)
         check_thresholds(thresholds, wanted, need_verdicts)
@@ -130,12 +134,13 @@ def predict(
         if wanted.colored and scale is None:
             scale = find_scale(workdir, checkpoint, trained.saved) or _count_scale(scored)
         with writing(output):
-            writer = ImageWriter(output, geometry, thresholds, wanted, scale)
+            writer = ImageWriter(output, geometry, thresholds, wanted, scale, part.note)
             counts = _write(writer, scored("predicting"))
             for image in skipped:
                 add_skipped(output, image.name, skipped[image])
             about = origin(config, trained.saved)
             limits = {"image": thresholds.image, "pixel": thresholds.pixel}
+            part.note(output / ORIGIN)
             write_sealed(output / ORIGIN, {**about, "thresholds": limits, "color_scale": scale})
     say(remarks)
     if skipped:
@@ -168,21 +173,3 @@ def _count_scale(scored: Callable[[str], Iterator[Scored]]) -> tuple[float, floa
     for _, _, maps, _ in scored("colour scale"):
         running.add(maps)
     return running.scale()
-
-
-@contextmanager
-def _whole_or_nothing(output: Path) -> Iterator[None]:
-    """Creates the folder, and removes everything written to it after an error."""
-    made = not output.exists()
-    make_output(output)
-    try:
-        yield
-    except BaseException:
-        for folder in FOLDERS:
-            shutil.rmtree(output / folder, ignore_errors=True)
-        # The score files may have their names already, when the folder cannot be synced.
-        for name in (SKIPPED, ORIGIN, SCORES_CSV, SCORES_JSONL):
-            (output / name).unlink(missing_ok=True)
-        if made:
-            output.rmdir()
-        raise

@@ -7,13 +7,14 @@ import jax
 import numpy as np
 
 from rdvar_jax.errors import CheckpointError
+from rdvar_jax.locks import is_free
 from rdvar_jax.models.build import build_teacher, feature_shapes, image_shape
 from rdvar_jax.models.image_size import SIZE_MULTIPLE
 from rdvar_jax.models.initialise import abstract_variables
 from rdvar_jax.runs.config import Config, determining_settings
 from rdvar_jax.runs.recipe import Recipe
 from rdvar_jax.runs.run import Run
-from rdvar_jax.runs.workdir import Workdir, save_config
+from rdvar_jax.runs.workdir import Workdir, locked_for_training, save_config
 from rdvar_jax.training.fit import student_of
 from rdvar_jax.training.step import init_state
 from rdvar_jax.version import __version__
@@ -49,20 +50,20 @@ def import_rd4ad(config: Config, checkpoint: Path, workdir_path: Path) -> Workdi
     """
     recipe = Recipe.for_import(config)
     workdir = Workdir(workdir_path.resolve())
-    if workdir.folder.exists() and (not workdir.folder.is_dir() or any(workdir.folder.iterdir())):
-        raise CheckpointError(f"{workdir_path} is not an empty folder; give another --workdir.")
+    with locked_for_training(workdir):
+        if not is_free(workdir.folder):
+            raise CheckpointError(f"{workdir_path} is not an empty folder; give another --workdir.")
+        _import_rd4ad(recipe, checkpoint, workdir)
+    return workdir
+
+
+def _import_rd4ad(recipe: Recipe, checkpoint: Path, workdir: Workdir) -> None:
+    config = recipe.config
     shapes = feature_shapes(recipe.architecture, recipe.stem_width, config.data.image_size)
     expected = abstract_variables(recipe.student, shapes, train=False)
     found = read_rd4ad(checkpoint, expected)
     run = Run(recipe, workdir)
-    teacher = run.find_teacher()
-    try:
-        workdir.folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CheckpointError(
-            f"{workdir_path} cannot be created ({error.strerror}); give another --workdir."
-        ) from error
-    run.keep_teacher(teacher)
+    run.keep_teacher(run.find_teacher())
     state = init_state(found.variables, recipe.tx)
     state = recipe.parallel.replicate(replace(state, step=np.int32(found.step)))
     provenance = {
@@ -76,7 +77,6 @@ def import_rd4ad(config: Config, checkpoint: Path, workdir_path: Path) -> Workdi
     }
     run.checkpoints.save(state, epoch=None, metrics={}, provenance=provenance)
     save_config(workdir, config)  # last: without it the folder is not a run
-    return workdir
 
 
 def export_rd4ad(

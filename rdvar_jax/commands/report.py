@@ -13,10 +13,11 @@ import numpy as np
 from rdvar_jax.commands.evaluation_set import finish_evaluation
 from rdvar_jax.errors import CheckpointError, ConfigError
 from rdvar_jax.files import write_text
+from rdvar_jax.locks import locked_file
 from rdvar_jax.report.page.render import render_page
 from rdvar_jax.runs.result_files import evaluate_again, read_evaluation, read_results
 from rdvar_jax.runs.threshold_file import WAY_OUT, read_threshold_file
-from rdvar_jax.runs.workdir import Workdir, load_config
+from rdvar_jax.runs.workdir import Workdir, load_config, locked_for_results
 from rdvar_jax.scoring.metrics import auroc
 from rdvar_jax.sealed import DamagedFile, Kept, refuse_unsealed
 from rdvar_jax.training.writer import read_lines
@@ -38,6 +39,11 @@ def write_report(workdir: Workdir, checkpoint: str = "latest", output: Path | No
           written.
     """
     load_config(workdir)  # raises if the folder is not a run
+    with locked_for_results(workdir, needed=output is None):
+        return _write_report(workdir, checkpoint, output)
+
+
+def _write_report(workdir: Workdir, checkpoint: str, output: Path | None) -> Path:
     finish_evaluation(workdir, checkpoint)
     way_out = evaluate_again(workdir, checkpoint)
     try:
@@ -65,7 +71,8 @@ def write_report(workdir: Workdir, checkpoint: str = "latest", output: Path | No
         raise DamagedFile(workdir.results(checkpoint), error, way_out) from error
     output = output or workdir.report(checkpoint)
     try:
-        write_text(output, page)
+        with locked_file(output, "wait until it ends, or give another --output"):
+            write_text(output, page)
     except OSError as error:
         raise ConfigError(
             f"{output} cannot be written ({error.strerror}); give another --output."

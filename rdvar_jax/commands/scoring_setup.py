@@ -1,6 +1,6 @@
 """Thresholds, colour scale, output folder and counts, shared by prediction and watching."""
 
-import errno
+import fnmatch
 import logging
 import os
 from collections.abc import Iterator, Sequence
@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rdvar_jax.commands.image_writer import Outputs, Thresholds
+from rdvar_jax.commands.image_writer import FOLDERS, Outputs, Thresholds
 from rdvar_jax.data.pixels.geometry import Geometry
 from rdvar_jax.data.pixels.set_remarks import SetRemarks
+from rdvar_jax.data.sets.inputs import InputImage, literal_folder
 from rdvar_jax.errors import ConfigError, DataError
 from rdvar_jax.report.prediction_files import DEFECTIVE
 from rdvar_jax.runs.config import Config
@@ -119,26 +120,64 @@ def find_scale(workdir: Workdir, checkpoint: str, saved: SavedStep) -> tuple[flo
     return None
 
 
-def check_output(output: Path, inputs: Sequence[Path], may_hold_files: bool = False) -> None:
-    """Raises a DataError if the output is not a folder, not empty, or inside an input."""
+def check_output(output: Path, inputs: Sequence[Path], images: Sequence[InputImage] = ()) -> None:
+    """Raises a DataError if the output is not a folder, or an input and it are inside each other.
+
+    Links are followed, so that no result can replace an image, and none is taken for one later.
+    """
     if output.exists() and not output.is_dir():
         raise DataError(f"--output {output} is a file; give a folder.")
-    if not may_hold_files and output.is_dir() and any(output.iterdir()):
-        raise DataError(f"--output {output} is not empty; give a new or an empty folder.")
     for path in inputs:
-        if path.is_dir() and output.resolve().is_relative_to(path.resolve()):
+        if _reaches(path, output):
             raise DataError(
                 f"--output {output} is inside the input {path}, so the next call would take heat "
                 "maps for images; give a folder outside of it."
             )
+        if path.is_dir() and _is_inside(path, output):
+            raise DataError(
+                f"The input {path} is inside --output {output}, so results could replace images; "
+                "give an output that holds none."
+            )
+    folders = {image.path.parent for image in images}
+    if any(_is_inside(folder, output) for folder in folders):
+        raise DataError(
+            f"Images of the input are inside --output {output}, so results could replace them; "
+            "give an output that holds none."
+        )
 
 
-def make_output(output: Path) -> None:
-    """Creates the folder if missing; raises a DataError if it cannot be written."""
-    with writing(output):
-        output.mkdir(parents=True, exist_ok=True)
-        if not os.access(output, os.W_OK):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+def _reaches(path: Path, output: Path) -> bool:
+    """Returns whether an input, a folder or a pattern, would find images in the output."""
+    if path.is_dir():
+        return _is_inside(output, path)
+    if path.exists():
+        return False
+    base, rest = literal_folder(path)
+    real, base = Path(os.path.realpath(output)), Path(os.path.realpath(base))
+    if not real.is_relative_to(base):
+        return False
+    below = real.relative_to(base).parts
+    return any(_matches_below((*below, kind), rest) for kind in FOLDERS)
+
+
+def _matches_below(folders: Sequence[str], parts: Sequence[str]) -> bool:
+    """Returns whether a pattern's parts match a file at any depth below these folders."""
+    if not parts:
+        return False
+    first, *others = parts
+    if first == "**":
+        return True
+    if not folders:
+        return True
+    return fnmatch.fnmatch(folders[0], first) and _matches_below(folders[1:], others)
+
+
+def _is_inside(path: Path, folder: Path) -> bool:
+    """Returns whether a path is a folder or in it; by the files themselves, not by their names."""
+    real = Path(os.path.realpath(path))
+    if not folder.exists():
+        return real.is_relative_to(os.path.realpath(folder))
+    return any(each.exists() and each.samefile(folder) for each in (real, *real.parents))
 
 
 @contextmanager

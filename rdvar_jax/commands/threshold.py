@@ -20,7 +20,7 @@ from rdvar_jax.runs.data_checks import find_data
 from rdvar_jax.runs.recipe import Recipe
 from rdvar_jax.runs.run import Run
 from rdvar_jax.runs.threshold_file import RULE, score_settings
-from rdvar_jax.runs.workdir import Workdir
+from rdvar_jax.runs.workdir import Workdir, locked_for_results
 from rdvar_jax.scoring.thresholds import (
     METHODS,
     Threshold,
@@ -58,7 +58,7 @@ class Method:
                 "highest tenth of the scores; use --method fpr."
             )
         if problems:
-            raise ConfigError("\n".join(problems))
+            raise ConfigError(*problems)
 
     def apply(self, scores: np.ndarray) -> Threshold:
         """Returns the threshold for float32 scores [N]."""
@@ -100,6 +100,19 @@ def make_threshold(
     """
     method.check()
     recipe = Recipe.for_prediction(config)
+    with locked_for_results(workdir):
+        return _make_threshold(recipe, workdir, method, inputs, checkpoint, excluded)
+
+
+def _make_threshold(
+    recipe: Recipe,
+    workdir: Workdir,
+    method: Method,
+    inputs: Sequence[Path],
+    checkpoint: str,
+    excluded: Sequence[str],
+) -> dict[str, Any]:
+    config = recipe.config
     split, images = _good_images(config, inputs)
     images, left_out = exclude(images, excluded)
     trained = Run(recipe, workdir).load_scorer(checkpoint)

@@ -1,6 +1,7 @@
 """`rdvar train`: trains a run on a category's good images."""
 
 import logging
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from rdvar_jax.runs.recipe import Recipe
 from rdvar_jax.runs.resume_checks import refuse_if_not_resumable
 from rdvar_jax.runs.run import Run
 from rdvar_jax.runs.saved_run import tiled
-from rdvar_jax.runs.workdir import Workdir, with_kept_full_scale
+from rdvar_jax.runs.workdir import Workdir, locked_for_training, with_kept_full_scale
 from rdvar_jax.scoring.all_metrics import evaluate_maps
 from rdvar_jax.scoring.finite import refuse_not_finite
 from rdvar_jax.scoring.scores import make_score_fn
@@ -54,6 +55,12 @@ def train(config: Config, workdir: Path) -> Fitted:
     run = Run(recipe, Workdir(workdir.resolve()))
     refuse_if_not_resumable(run.checkpoints.find(), run.workdir)
     run.check_folder()
+    with locked_for_training(run.workdir) if is_main_process() else nullcontext():
+        return _train(recipe, run)
+
+
+def _train(recipe: Recipe, run: Run) -> Fitted:
+    config = recipe.config
     computation = recipe.computation(recipe.num_inputs)
     train_set = recipe.load_train(computation.placement.in_memory)
     check_agreement("training images", train_set.fingerprint)

@@ -2,8 +2,9 @@
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,13 +18,13 @@ from rdvar_jax.commands.image_writer import (
     Outputs,
     Thresholds,
 )
+from rdvar_jax.commands.output_part import locked_output, name_key, refuse_filled
 from rdvar_jax.commands.scoring_setup import (
     Counts,
     check_output,
     check_thresholds,
     complete_thresholds,
     find_scale,
-    make_output,
     origin,
     remarks_on,
     say,
@@ -31,8 +32,9 @@ from rdvar_jax.commands.scoring_setup import (
 )
 from rdvar_jax.data.loading.threads import num_usable_cpus
 from rdvar_jax.data.sets.drop_folder import DropFolder
-from rdvar_jax.data.sets.inputs import InputImage, decode_batches
+from rdvar_jax.data.sets.inputs import InputImage, decode_batches, result_problem
 from rdvar_jax.errors import CheckpointError, ConfigError, DataError
+from rdvar_jax.files import temporary_of
 from rdvar_jax.report.prediction_files import ScoreLines, add_skipped, continued_scores
 from rdvar_jax.runs.config import Config
 from rdvar_jax.runs.recipe import Recipe
@@ -88,9 +90,13 @@ def watch(
     if not interval > 0:
         raise ConfigError(f"--interval {interval:g} must be over 0 seconds.")
     recipe = Recipe.for_prediction(config)
-    continues = (output / MARK).exists()
-    check_output(output, [folder], may_hold_files=continues)
-    with StopRequest() as stop:
+    check_output(output, [folder])
+    with StopRequest() as stop, ExitStack() as stack:
+        with writing(output):
+            stack.enter_context(locked_output(output))
+        continues = (output / MARK).exists()
+        if not continues:
+            refuse_filled(output, (temporary_of(output / MARK).name,))
         trained = Run(recipe, workdir).load_scorer(checkpoint)
         thresholds = complete_thresholds(thresholds, config, workdir, checkpoint, trained.saved)
         check_thresholds(thresholds, wanted, need_verdicts)
@@ -104,22 +110,28 @@ def watch(
         mark = origin(config, trained.saved)
         if continues:
             _refuse_other_state(output / MARK, mark)
-        make_output(output)
         with writing(output):
             if not continues:
                 write_sealed(output / MARK, mark)
             writer = ImageWriter(output, recipe.geometry, thresholds, wanted, scale)
-            watcher = _Watcher(config.score.batch_size, trained, writer)
+            watcher = _Watcher(config.score.batch_size, trained, writer, name_key(output))
             return watcher.run(folder, interval, stop)
 
 
 class _Watcher:
-    def __init__(self, batch_size: int, trained: TrainedRun, writer: ImageWriter):
+    def __init__(
+        self,
+        batch_size: int,
+        trained: TrainedRun,
+        writer: ImageWriter,
+        name_key: Callable[[str], str],
+    ):
         self._batch_size, self._trained, self._writer = batch_size, trained, writer
+        self._key = name_key
         self._geometry = writer.geometry
         self._remarks = remarks_on("images", writer.geometry, trained.saved)
         self._counts = Counts()
-        self._names: dict[str, str] = {}  # image by the name of its result files
+        self._names: dict[str, str] = {}  # image by the key of the name of its result files
 
     def run(self, folder: Path, interval: float, stop: StopRequest) -> Counts:
         # Compiles now, so that the first image does not wait for it.
@@ -129,9 +141,9 @@ class _Watcher:
             ThreadPoolExecutor(num_usable_cpus()) as executor,
         ):
             for name in done:  # either may be that of its files
-                self._names.setdefault(InputImage(folder / name, name).result_name(""), name)
-                self._names.setdefault(name, name)
-            drop = DropFolder(folder, done)
+                for result in (InputImage(folder / name, name).result_name(""), name):
+                    self._names.setdefault(self._key(result), name)
+            drop = DropFolder(folder, done, self._writer.folder)
             logger.info(
                 "watching %s every %g s, %d images already scored; Ctrl-C stops",
                 *(folder, interval, len(done)),
@@ -163,8 +175,10 @@ class _Watcher:
 
         mine = []
         for image in map(self._named, images):
-            other = self._names[image.result_name("")]
-            if other == image.name:
+            other = self._names[self._key(image.result_name(""))]
+            if problem := result_problem(image):
+                skip(image, problem)
+            elif other == image.name:
                 mine.append(image)
             else:
                 skip(image, f"{image.path} would overwrite the results of {other}; rename it.")
@@ -196,7 +210,8 @@ class _Watcher:
         """Keeps the suffix where an earlier image has the name of the result."""
         for keep_suffix in (False, True):
             image = replace(image, keep_suffix=keep_suffix)
-            if self._names.setdefault(image.result_name(""), image.name) == image.name:
+            key = self._key(image.result_name(""))
+            if self._names.setdefault(key, image.name) == image.name:
                 break
         return image
 

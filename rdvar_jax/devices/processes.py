@@ -23,7 +23,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from rdvar_jax.errors import ConfigError
+from rdvar_jax.errors import ConfigError, OneLineFormatter
 
 EXIT_LOST = 3
 
@@ -74,7 +74,7 @@ def membership(
         coordinator, num_processes, process_id, auto, lost_after_seconds, connect_seconds
     )
     if problems:
-        raise ConfigError("\n".join(problems))
+        raise ConfigError(*problems)
     if num_processes == 1 and not auto:
         yield
         return
@@ -214,7 +214,7 @@ def _join(given: dict, lost_after_seconds: int, connect_seconds: int) -> None:
     if index > 0:
         logger.setLevel(logging.WARNING)
         for handler in logger.handlers:
-            handler.setFormatter(logging.Formatter(f"process {index}: %(message)s"))
+            handler.setFormatter(OneLineFormatter(f"process {index}: %(message)s"))
     logger.info("%d processes, %d devices", count, jax.device_count())
 
 

@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw, ImageFilter, PngImagePlugin
 
 from rdvar_jax.errors import UserError
 from rdvar_jax.files import replacing
+from rdvar_jax.locks import locked_file
 from rdvar_jax.report.lettering import draw_text, fit_text, make_font, printable
 from rdvar_jax.report.panels import DEFECTIVE, FRAME, MUTED, TEXT
 
@@ -71,7 +72,8 @@ def save_contact_sheet(path: Path, sheet: Image.Image) -> None:
                         "another name."
                     )
         path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as temporary:
+        way_out = "run this command again when it has ended, or choose another name"
+        with locked_file(path, way_out), replacing(path) as temporary:
             sheet.save(temporary, format="PNG", pnginfo=mark)
     except OSError as error:
         raise UserError(

@@ -1,11 +1,10 @@
 """Scores of an evaluation as CSV."""
 
-import csv
-import io
 from collections.abc import Sequence
 
 import numpy as np
 
+from rdvar_jax.files import csv_line
 from rdvar_jax.report.prediction_files import exact
 
 
@@ -20,9 +19,8 @@ def scores_csv(
         defects: folder names, "good" or the defect's.
         scores: [N] float32, raw, written with the fewest digits that parse to the same float32.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["path", "label", "defect", "score"])
-    for name, label, defect, score in zip(names, labels, defects, scores, strict=True):
-        writer.writerow([name, int(label) if label >= 0 else "", defect, exact(score)])
-    return text.getvalue()
+    rows = [
+        [name, int(label) if label >= 0 else "", defect, exact(score)]
+        for name, label, defect, score in zip(names, labels, defects, scores, strict=True)
+    ]
+    return "".join(map(csv_line, [["path", "label", "defect", "score"], *rows]))

@@ -120,7 +120,7 @@ def _prediction_problems(config: Config, num_local_devices: int) -> list[str]:
 
 def _refuse(problems: list[str]) -> None:
     if problems:
-        raise ConfigError("\n".join(problems))
+        raise ConfigError(*problems)
 
 
 def teacher_problems(config: Config) -> list[str]:

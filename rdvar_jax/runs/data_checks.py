@@ -171,5 +171,5 @@ def find_data(config: Config) -> Category:
     """
     category, problems = find_category(config)
     if category is None:
-        raise ConfigError("\n".join(problems))
+        raise ConfigError(*problems)
     return category

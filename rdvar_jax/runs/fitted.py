@@ -15,13 +15,14 @@ from rdvar_jax.data.pixels.image_hash import hash_images
 from rdvar_jax.data.pixels.set_remarks import Aspects
 from rdvar_jax.devices.parallel import Parallel
 from rdvar_jax.errors import CheckpointError
+from rdvar_jax.locks import is_free
 from rdvar_jax.models.image_size import check_images
 from rdvar_jax.models.reverse_distillation import IMAGENET, ReverseDistillation
 from rdvar_jax.runs.config import Config, default_config, resolved
 from rdvar_jax.runs.recipe import Recipe
 from rdvar_jax.runs.run import Run
 from rdvar_jax.runs.trained_images import images_of, write_trained_images
-from rdvar_jax.runs.workdir import Workdir, save_config
+from rdvar_jax.runs.workdir import Workdir, locked_for_training, save_config
 from rdvar_jax.training.fit import first_state, fit_student, student_of
 from rdvar_jax.training.losses import Loss, RDVarLoss
 from rdvar_jax.training.step import TrainState, zero_sums
@@ -93,18 +94,16 @@ class Fitted:
         Example:
             >>> fitted.save("W").model().features(images)
         """
-        folder = Path(folder)
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise CheckpointError(f"{folder} is not an empty folder; give another one.")
+        workdir = Workdir(Path(folder).resolve())
+        with locked_for_training(workdir):
+            if not is_free(workdir.folder):
+                raise CheckpointError(f"{folder} is not an empty folder; give another one.")
+            return self._save(workdir)
+
+    def _save(self, workdir: Workdir) -> Run:
         config = self._config
         devices = tuple(jax.local_devices()[:1])
-        run = Run(Recipe(config, Parallel("pmap", devices)), Workdir(folder.resolve()))
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise CheckpointError(
-                f"{folder} cannot be created ({error.strerror}); give another one."
-            ) from error
+        run = Run(Recipe(config, Parallel("pmap", devices)), workdir)
         run.write_teacher(self.model.teacher_variables, self.model.teacher_source)
         teacher_sha256 = run.read_model()[1].sha256
         provenance = run.provenance(teacher_sha256, self._fingerprint, self._aspects)

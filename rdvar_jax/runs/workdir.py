@@ -1,16 +1,16 @@
 """Paths in a run's folder, its `config.json`, and its list of skipped images."""
 
-import csv
-import io
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rdvar_jax.errors import CheckpointError, ConfigError
-from rdvar_jax.files import make_folder, write_text
+from rdvar_jax.files import csv_line, make_folder, write_text
+from rdvar_jax.locks import RESULTS, TRAINING, locked_folder
 from rdvar_jax.runs.config import (
     Config,
     config_from_json,
@@ -88,6 +88,52 @@ class Workdir:
 def _suffix(checkpoint: str) -> str:
     # The latest state is what is reported; files of any other carry its name.
     return "" if checkpoint == "latest" else f"_{checkpoint}"
+
+
+@contextmanager
+def locked_for_training(workdir: Workdir) -> Iterator[None]:
+    """Keeps others from training the run; the folder is created if missing.
+
+    Commands that read the run, or write its results, go on meanwhile.
+
+    Raises:
+        InUseError: another process trains it.
+        CheckpointError: the folder cannot be written.
+    """
+    with ExitStack() as stack:
+        try:
+            way_out = "wait until it ends, or give another --workdir"
+            stack.enter_context(locked_folder(workdir.folder, TRAINING, way_out))
+        except OSError as error:
+            raise CheckpointError(
+                f"{workdir.folder} cannot be written ({error.strerror}); give another --workdir."
+            ) from error
+        yield
+
+
+@contextmanager
+def locked_for_results(workdir: Workdir, *, needed: bool = True) -> Iterator[None]:
+    """Keeps others from writing results, threshold or report of the run.
+
+    Args:
+        workdir: the run.
+        needed: whether this call writes into the folder. Otherwise it may be read-only.
+
+    Raises:
+        InUseError: another process does.
+        CheckpointError: the folder cannot be written, but has to be.
+    """
+    with ExitStack() as stack:
+        try:
+            way_out = "run this command again when it has ended"
+            stack.enter_context(locked_folder(workdir.folder, RESULTS, way_out))
+        except OSError as error:
+            if needed:
+                raise CheckpointError(
+                    f"{workdir.folder} cannot be written ({error.strerror}), and the results "
+                    "belong there; make the folder writable."
+                ) from error
+        yield
 
 
 def open_workdir(folder: Path, config: Config) -> Workdir:
@@ -200,7 +246,4 @@ def write_skipped(path: Path, skipped: Iterable[tuple[str, str]]) -> None:
     if not rows:
         path.unlink(missing_ok=True)
         return
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerows([("path", "reason"), *rows])
-    write_text(path, text.getvalue())
+    write_text(path, "".join(map(csv_line, [("path", "reason"), *rows])))

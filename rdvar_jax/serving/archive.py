@@ -10,12 +10,13 @@ import json
 import struct
 import zipfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any
 
 from rdvar_jax.errors import BundleError
-from rdvar_jax.files import replacing
+from rdvar_jax.files import replacing, temporary_of
+from rdvar_jax.locks import locked_file
 
 FORMAT = "rdvar bundle"
 FORMAT_VERSION = 1
@@ -69,9 +70,30 @@ def writing_model(path: Path) -> Iterator[Path]:
     Raises:
         BundleError: the folder is missing or not writable, or the disk is full.
     """
+    with _writing(path), replacing(path) as temporary:
+        yield temporary
+
+
+@contextmanager
+def writing_alone(path: Path) -> Iterator[None]:
+    """Keeps other exports from writing the file.
+
+    Raises:
+        InUseError: another one does already.
+        BundleError: see `writing_model`.
+    """
+    with ExitStack() as stack:
+        with _writing(path):
+            way_out = "wait until it ends, or give another --output"
+            stack.enter_context(locked_file(path, way_out))
+            temporary_of(path).unlink(missing_ok=True)  # of a killed call
+        yield
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
     try:
-        with replacing(path) as temporary:
-            yield temporary
+        yield
     except OSError as error:
         raise BundleError(
             f"{path} cannot be written ({error.strerror or error}); choose a file in a writable "

@@ -2,6 +2,8 @@
 
 import json
 import logging
+import re
+import shutil
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -16,6 +18,7 @@ from rdvar_jax.data.loading.threads import num_usable_cpus
 from rdvar_jax.data.sets.records import GOOD
 from rdvar_jax.errors import ConfigError, DataError
 from rdvar_jax.files import naming, publish_folder
+from rdvar_jax.locks import locked_file
 from rdvar_jax.synthetic.picture import CATEGORIES, DEFECTS, MIN_SIZE, render
 
 RECIPE = 1
@@ -114,8 +117,8 @@ def generate(
     none of the others.
 
     ROOT appears only when it is complete. An interrupted run leaves no ROOT, and a killed one
-    leaves a hidden folder `.NAME.*.partial` beside it, to be deleted. If ROOT already holds exactly
-    these files (by its record, synthetic.json, and their names), nothing is done.
+    leaves a hidden folder `.NAME.*.partial` beside it, which the next call removes. If ROOT already
+    holds exactly these files (by its record, synthetic.json, and their names), nothing is done.
 
     Args:
         root: The folder to make; it may exist if it is empty.
@@ -131,6 +134,7 @@ def generate(
     Raises:
         ConfigError: A category is unknown, or a number is out of range.
         DataError: `root` is a file, or holds other files.
+        InUseError: another call draws the same folder.
         OSError: The images cannot be written.
 
     Example:
@@ -146,6 +150,17 @@ def generate(
         _logger.info("%s: already exists, drawn with the same settings", root)
         return
     root.parent.mkdir(parents=True, exist_ok=True)
+    with locked_file(root, "wait until it ends, or choose another folder"):
+        if not _is_done(root, plan):  # another call may have drawn it meanwhile
+            _draw(root, plan, num_workers, progress)
+
+
+def _draw(root: Path, plan: _Plan, num_workers: int | None, progress: bool) -> None:
+    # As TemporaryDirectory names them. No other folder: that of "a.b" does not match for "a".
+    of_a_kill = re.compile(rf"\.{re.escape(root.name)}\.\w{{8}}\.partial")
+    for left in root.parent.iterdir():
+        if of_a_kill.fullmatch(left.name):
+            shutil.rmtree(left, ignore_errors=True)
     with (
         naming(root),
         TemporaryDirectory(prefix=f".{root.name}.", suffix=".partial", dir=root.parent) as holder,

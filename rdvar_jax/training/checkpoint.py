@@ -180,9 +180,23 @@ class Checkpoints:
         Raises:
             CheckpointError: there are checkpoints, but none is intact.
         """
+        while True:
+            before = set(self._steps())
+            try:
+                return self._restore(abstract_state, checkpoint)
+            except Exception:  # orbax has many
+                if before <= set(self._steps()):
+                    raise
+                # Training goes on meanwhile and has removed an old step; then there is a newer one.
+
+    def _restore(
+        self, abstract_state: TrainState, checkpoint: str
+    ) -> tuple[TrainState, SavedStep] | None:
         problems = {}
         for step, saved in self._ranked(checkpoint):
             problem = self._find_damage(step, saved)
+            if problem and not (self.folder / str(step)).exists():
+                raise FileNotFoundError(f"step {step} was removed while it was read")
             if problem or isinstance(saved, str):
                 logger.warning("checkpoint %d is damaged (%s); trying another", step, problem)
                 problems[step] = problem

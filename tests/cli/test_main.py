@@ -1,5 +1,6 @@
 """Commands, their help, and exit codes."""
 
+import logging
 import shlex
 import signal
 import subprocess
@@ -9,7 +10,7 @@ import pytest
 
 from rdvar_jax.cli.main import COMMANDS, build_parsers, main
 from rdvar_jax.cli.settings import apply_settings, take_settings
-from rdvar_jax.errors import ConfigError, DataError
+from rdvar_jax.errors import ConfigError, DataError, OneLineFormatter
 from rdvar_jax.runs.config import default_config
 from rdvar_jax.version import __version__
 
@@ -112,9 +113,12 @@ def test_missing_flags_are_all_named(capsys):
         (0, 0, ""),
         (1, 1, ""),
         (143, 143, ""),
-        (ConfigError("a\nb"), 2, "rdvar: a\nrdvar: b\n"),
+        (ConfigError("a", "b"), 2, "rdvar: a\nrdvar: b\n"),
         (DataError("c"), 2, "rdvar: c\n"),
         (FileNotFoundError(2, "No such file", "f"), 2, "rdvar: f: No such file\n"),
+        # Names of files that would pass for lines of their own.
+        (ConfigError("a\nrdvar: done", "\x1b[2J"), 2, "rdvar: a\\nrdvar: done\nrdvar: \\x1b[2J\n"),
+        (FileNotFoundError(2, "No", "a\r\nrdvar: b"), 2, "rdvar: a\\r\\nrdvar: b: No\n"),
         (
             ModuleNotFoundError(name="grain"),
             2,
@@ -132,6 +136,42 @@ def test_exit_codes(outcome, code, said, monkeypatch, capsys):
     monkeypatch.setattr("rdvar_jax.cli.report.run", run)
     assert main(["report", "--workdir", "W"]) == code
     assert capsys.readouterr().err == said
+
+
+def test_sigterm_is_raised_as_ctrl_c_is_and_once(monkeypatch, capsys):
+    cleaned = []
+
+    def run(args, settings):
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        finally:
+            signal.raise_signal(signal.SIGTERM)  # does not interrupt cleaning up
+            cleaned.append(True)
+
+    monkeypatch.setattr("rdvar_jax.cli.report.run", run)
+    assert main(["report", "--workdir", "W"]) == 143
+    assert cleaned
+    said = "rdvar: stopped by SIGTERM; files saved before are intact\n"
+    assert capsys.readouterr().err == said
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+def test_a_handler_of_the_program_around_it_is_kept(monkeypatch):
+    seen, before = [], signal.signal(signal.SIGTERM, lambda *_: seen.append(True))
+    try:
+        monkeypatch.setattr(
+            "rdvar_jax.cli.report.run", lambda *_: signal.raise_signal(signal.SIGTERM) or 0
+        )
+        assert main(["report", "--workdir", "W"]) == 0 and seen
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_a_log_line_is_one_printable_line():
+    record = logging.makeLogRecord({"msg": "%s: good", "args": ("a\nb.png\x1b[31m\r\u202e\udcff",)})
+    assert OneLineFormatter("%(message)s").format(record) == (
+        r"a\nb.png\x1b[31m\r\u202e\udcff: good"
+    )
 
 
 def test_a_defect_of_the_program_keeps_its_traceback(monkeypatch):

@@ -220,7 +220,7 @@ BAD_PREDICTIONS = {
     "output under a file": (["--input=data", "--output=file/out"], ["file/out", "written"]),
     "output with other things": (
         ["--input=data/tile", "--output=data"],
-        ["--output data", "empty"],
+        ["data/tile is inside --output data", "give an output that holds none"],
     ),
     "output in the input": (["--input=data", "--output=data/new"], ["is inside the input data"]),
     "one result for two": (

@@ -8,13 +8,13 @@ import logging
 import pytest
 
 from rdvar_jax.commands.image_writer import NO_THRESHOLDS, PICTURES, Outputs, Thresholds
+from rdvar_jax.commands.output_part import locked_output, refuse_filled
 from rdvar_jax.commands.scoring_setup import (
     Counts,
     check_output,
     check_thresholds,
     complete_thresholds,
     find_scale,
-    make_output,
     writing,
 )
 from rdvar_jax.errors import CheckpointError, ConfigError, DataError
@@ -92,12 +92,14 @@ def test_the_output_is_a_folder_of_its_own(tmp_path):
     images, output = tmp_path / "images", tmp_path / "output"
     images.mkdir()
     check_output(output, [images])
-    make_output(output)
+    output.mkdir()
     check_output(output, [images])
+    refuse_filled(output)
     (output / "file").touch()
-    check_output(output, [images], may_hold_files=True)
+    check_output(output, [images])
+    refuse_filled(output, ("file",))
     with pytest.raises(DataError, match="is not empty"):
-        check_output(output, [images])
+        refuse_filled(output)
     with pytest.raises(DataError, match="is a file; give a folder"):
         check_output(output / "file", [images])
     for inside in (images, images / "a" / "b"):
@@ -108,7 +110,8 @@ def test_the_output_is_a_folder_of_its_own(tmp_path):
 def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(DataError, match="cannot be written .*; give a writable folder"):
-        make_output(tmp_path / "file" / "output")
+        with writing(tmp_path), locked_output(tmp_path / "file" / "output"):
+            pass
     with pytest.raises(DataError, match=r"cannot be written \(No space left on device\)"):
         with writing(tmp_path):
             raise OSError(errno.ENOSPC, "No space left on device")

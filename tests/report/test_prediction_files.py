@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -24,13 +25,14 @@ PREDICTIONS = [
     ImageResult("c.png", 1e-7, 0.25, "good", 0, []),
     ImageResult("line\nbreak, 漢字.png", 123456.79),
     ImageResult("raw/e.png", -0.5),
+    ImageResult("carriage\rreturn.png", 0.25),
 ]
 
 
 def read(folder: Path) -> tuple[list[dict], list[dict]]:
-    text = (folder / "scores.csv").read_text(encoding="utf-8", errors="surrogateescape")
+    text = (folder / "scores.csv").read_bytes().decode(errors="surrogateescape")
     lines = (folder / "scores.jsonl").read_text(encoding="utf-8").splitlines()
-    return list(csv.DictReader(io.StringIO(text))), [json.loads(line) for line in lines]
+    return list(csv.DictReader(io.StringIO(text, newline=""))), [json.loads(line) for line in lines]
 
 
 def test_both_files_say_the_same_and_floats_come_back(tmp_path):
@@ -60,24 +62,96 @@ def test_an_error_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_going_on_keeps_what_is_whole(tmp_path):
-    for prediction in PREDICTIONS[:2]:
-        with continued_scores(tmp_path) as (lines, done):
+@pytest.fixture
+def three(tmp_path) -> Path:
+    """A folder with the rows of three images."""
+    with continued_scores(tmp_path) as (lines, _):
+        for prediction in PREDICTIONS[:3]:
             lines.add(prediction)
-    assert done == {PREDICTIONS[0].path}
-    before = read(tmp_path)
-    # Killed while writing: a JSON line without its row, and half a row.
-    with (tmp_path / "scores.jsonl").open("a") as file:
-        file.write(PREDICTIONS[2].json_line())
-    with (tmp_path / "scores.csv").open("a") as file:
-        file.write("c.png,0.0000")
-    with continued_scores(tmp_path) as (lines, done):
-        assert done == {p.path for p in PREDICTIONS[:2]}
-        assert read(tmp_path) == before
-        lines.add(PREDICTIONS[2])
-    rows, objects = read(tmp_path)
+    return tmp_path
+
+
+def repaired(folder: Path) -> list[str]:
+    """The paths of the rows after going on, the same in both files."""
+    with continued_scores(folder) as (_, done):
+        pass
+    rows, objects = read(folder)
     assert [row["path"] for row in rows] == [o["path"] for o in objects]
-    assert len(rows) == 3
+    assert done == {row["path"] for row in rows} and len(done) == len(rows)
+    return [row["path"] for row in rows]
+
+
+def test_going_on_keeps_what_is_whole(three):
+    before = read(three)
+    with (three / "scores.jsonl").open("a") as file:
+        file.write(PREDICTIONS[3].json_line()[:-5])
+    with (three / "scores.csv").open("a") as file:
+        file.write('"line\nbreak')  # killed in a name
+    repaired(three)
+    assert read(three) == before
+
+
+@pytest.mark.parametrize("file", ["scores.csv", "scores.jsonl"])
+@pytest.mark.parametrize("lost", ["the last row", "half of the last row", "all", "the file"])
+def test_rows_that_one_file_has_lost_are_restored_from_the_other(three, file, lost, caplog):
+    before, path = read(three), three / file
+    text = path.read_bytes()
+    rows = text.splitlines(keepends=True)
+    if lost == "the file":
+        path.unlink()
+    else:
+        kept = {"the last row": b"".join(rows[:-1]), "half of the last row": text[:-9], "all": b""}
+        path.write_bytes(kept[lost])
+    repaired(three)
+    assert read(three) == before
+    assert "did not agree, as after a kill" in caplog.text
+    caplog.clear()
+    repaired(three)
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        b"\n",
+        b"c.png,one,,,,\n",
+        b"c.png,nan,,,,\n",
+        b"c.png,0.5,,perhaps,,\n",
+        b"c.png,0.5,,,," + b"[" * 5000 + b"\n",
+        b",0.5,,,,\n",
+        b"c.png,0.5\n",
+        b'"c.png,0.5,,,,\n' + b"x" * 200_000 + b"\n",
+        b"\0\xff\n",
+    ],
+    ids=range(9),
+)
+def test_a_damaged_row_does_not_count(three, damaged):
+    with (three / "scores.csv").open("ab") as file:
+        file.write(damaged)
+    with (three / "scores.jsonl").open("ab") as file:
+        file.write(b'{"path": "d.png"}\n[1]\n' + b"[" * 100_000 + b"\n\xff\0\n")
+    assert repaired(three) == [p.path for p in PREDICTIONS[:3]]
+
+
+def test_an_image_whose_two_rows_differ_is_scored_again(three, caplog):
+    csv_file = three / "scores.csv"
+    text = csv_file.read_text(encoding="utf-8", errors="surrogateescape")
+    csv_file.write_text(text.replace("1e-07", "3e-07"), encoding="utf-8", errors="surrogateescape")
+    assert repaired(three) == [p.path for p in PREDICTIONS[:2]]
+    assert "so scored again: c.png" in caplog.text
+
+
+def test_going_on_changes_no_file_that_is_linked_to(three, tmp_path_factory):
+    victim = tmp_path_factory.mktemp("photos") / "a.png"
+    victim.write_bytes(b"a photograph")
+    (three / "skipped.csv").symlink_to(victim)
+    (three / "scores.jsonl").unlink()
+    os.link(victim, three / "scores.jsonl")
+    with continued_scores(three) as (lines, _):
+        lines.add(PREDICTIONS[4])
+        add_skipped(three, "b.png", "damaged")
+    assert victim.read_bytes() == b"a photograph"
+    assert len(read(three)[0]) == 4
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import pytest
 from jax.sharding import SingleDeviceSharding
 
 from rdvar_jax.errors import CheckpointError
+from rdvar_jax.training import checkpoint
 from rdvar_jax.training.checkpoint import MANIFEST, UNFINISHED, Checkpoints
 from rdvar_jax.training.step import TrainState, build_optimiser, init_state
 
@@ -77,6 +78,23 @@ def test_restores_onto_another_device(checkpoints):
     save(checkpoints, 10)
     state, _ = checkpoints.restore(abstract(device=3))
     assert state.params["conv"]["kernel"].devices() == {jax.local_devices()[3]}
+
+
+@pytest.mark.parametrize("moment", ["find_damage", "_restore"])
+def test_a_state_that_training_removes_while_it_is_read(checkpoints, monkeypatch, caplog, moment):
+    """An evaluation reads the newest one instead, and says nothing of damage."""
+    for step in (10, 20):
+        save(checkpoints, step)
+    read, going_on = getattr(checkpoint, moment), [30, 40]
+
+    def read_while_training_goes_on(*args):
+        while going_on:
+            save(checkpoints, going_on.pop(0))
+        return read(*args)
+
+    monkeypatch.setattr(checkpoint, moment, read_while_training_goes_on)
+    assert restored_step(checkpoints) == 40
+    assert "damaged" not in caplog.text
 
 
 def test_two_latest_and_the_best_are_kept(checkpoints):

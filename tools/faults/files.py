@@ -1,8 +1,9 @@
-"""Faults in writing files."""
+"""Faults in writing files, and in keeping apart what writes them."""
 
 from faults.fault import Fault
 
 FILES = "tests/test_files.py"
+UNFINISHED = "tests/commands/test_unfinished.py"
 
 FAULTS = (
     Fault(
@@ -18,6 +19,34 @@ FAULTS = (
         "        _remove(temporary)\n        if isinstance",
         "        if isinstance",
         (FILES,),
+    ),
+    Fault(
+        "nothing is locked",
+        "rdvar_jax/locks.py",
+        "        lock.acquire()\n",
+        "        pass\n",
+        ("tests/test_locks.py",),
+    ),
+    Fault(
+        "a killed prediction's part is left to the next call",
+        "rdvar_jax/commands/output_part.py",
+        "        _remove_part(output)\n    refuse_filled(output)\n",
+        "        marker.unlink()\n",
+        (f"{UNFINISHED}::test_after_a_kill_the_same_call_gives_the_whole_result",),
+    ),
+    Fault(
+        "a part's list may name photographs",
+        "rdvar_jax/commands/output_part.py",
+        'if ".." not in path.parts[len(output.parts) :] and inside(output, path):',
+        "if path:",
+        (f"{UNFINISHED}::test_a_list_cannot_name_files_elsewhere",),
+    ),
+    Fault(
+        "a watch scores its own pictures",
+        "rdvar_jax/data/sets/drop_folder.py",
+        "if real in entered or self._is_output(real):",
+        "if real in entered:",
+        ("tests/data/sets/test_drop_folder.py",),
     ),
     Fault(
         "seal of a kept file not compared",

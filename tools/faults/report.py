@@ -19,9 +19,9 @@ FAULTS = (
     ),
     Fault(
         "names not quoted in CSV",
-        "rdvar_jax/report/prediction_files.py",
-        '    csv.writer(text, lineterminator="\\n").writerow(fields)\n',
-        '    text.write(",".join(fields) + "\\n")\n',
+        "rdvar_jax/files.py",
+        '    csv.writer(text, lineterminator="\\r\\n").writerow(fields)\n',
+        '    text.write(",".join(map(str, fields)) + "\\r\\n")\n',
         ("tests/report/test_prediction_files.py",),
     ),
     Fault(

@@ -17,13 +17,18 @@ class DropFolder:
     A file counts as complete when its size and time are the same in two polls, so the interval must
     exceed a writer's pauses. Hidden files and files that are not images are ignored.
 
+    Each folder is entered once, whatever links lead to it: by its own path if it is below the
+    polled folder, else by the first link in the order of names.
+
     Args:
         folder: the folder to poll.
         done: names of images to ignore.
+        output: a folder that is never entered, also by a link: results are written there.
     """
 
-    def __init__(self, folder: Path, done: Collection[str] = ()):
+    def __init__(self, folder: Path, done: Collection[str] = (), output: Path | None = None):
         self._folder = folder
+        self._output = None if output is None else os.path.realpath(output)
         self._given = set(done)
         self._seen: dict[str, _State] = {}
         self._failed: dict[str, _State] = {}
@@ -60,32 +65,55 @@ class DropFolder:
 
     def _names(self) -> Iterator[str]:
         try:
-            yield from _walk(str(self._folder), "", ())
+            yield from self._walk()
         except OSError as error:
             raise DataError(
                 f"The folder {self._folder} can no longer be listed ({error.strerror}); "
                 "restore it, and run the same command again."
             ) from error
 
+    def _walk(self) -> Iterator[str]:
+        """Yields names of images, first those that no link leads to.
 
-def _walk(folder: str, inside: str, above: tuple[str, ...]) -> Iterator[str]:
-    """Yields names of images in a folder, which is `inside` the polled one."""
-    above = (*above, os.path.realpath(folder))
-    # Not with data/sets/listing.py, which would warn about every other file at each poll.
-    with os.scandir(folder) as entries:
-        found = [entry for entry in entries if not entry.name.startswith(".")]
-    for entry in found:
-        name = f"{inside}{entry.name}"
-        try:
-            is_folder = entry.is_dir()
-        except OSError:
-            continue
-        if not is_folder:
-            if Path(entry.name).suffix.lower() in IMAGE_SUFFIXES:
-                yield name
-        # A link to a folder above would recurse endlessly.
-        elif os.path.realpath(entry.path) not in above:
-            try:
-                yield from _walk(entry.path, f"{name}/", above)
-            except OSError:  # a folder in it that was moved away
+        Raises:
+            OSError: the polled folder cannot be listed; others may have been moved away.
+        """
+        entered: set[str] = set()
+        folders, links = [""], list[str]()
+        while folders or links:
+            inside = folders.pop() if folders else links.pop(0)
+            path = os.path.join(self._folder, inside)
+            real = os.path.realpath(path)
+            if real in entered or self._is_output(real):
                 continue
+            entered.add(real)
+            try:
+                images, inner, linked = self._entries(path)
+            except OSError:
+                if inside == "":
+                    raise
+                continue
+            yield from (inside + name for name in images)
+            folders += [f"{inside}{name}/" for name in inner]
+            links = sorted([*links, *(f"{inside}{name}/" for name in linked)])
+
+    def _entries(self, folder: str) -> tuple[list[str], list[str], list[str]]:
+        """Lists images, folders, and links to folders, without hidden ones."""
+        images, folders, links = list[str](), list[str](), list[str]()
+        # Not with data/sets/listing.py, which would warn about every other file at each poll.
+        with os.scandir(folder) as entries:
+            found = [entry for entry in entries if not entry.name.startswith(".")]
+        for entry in found:
+            try:
+                is_folder, is_link = entry.is_dir(), entry.is_symlink()
+            except OSError:
+                continue
+            if is_folder:
+                (links if is_link else folders).append(entry.name)
+            elif Path(entry.name).suffix.lower() in IMAGE_SUFFIXES:
+                if not (is_link and self._is_output(os.path.realpath(entry.path))):
+                    images.append(entry.name)
+        return images, folders, links
+
+    def _is_output(self, real: str) -> bool:
+        return self._output is not None and Path(real).is_relative_to(self._output)

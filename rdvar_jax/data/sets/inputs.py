@@ -17,8 +17,11 @@ from rdvar_jax.data.pixels.set_remarks import SetRemarks
 from rdvar_jax.data.sets.listing import IMAGE_SUFFIXES, folder_entries, image_suffixes, some_names
 from rdvar_jax.data.sets.records import HasPath
 from rdvar_jax.errors import DataError
+from rdvar_jax.files import MAX_NAME_BYTES
 
 _Image = TypeVar("_Image", bound=HasPath)
+
+_LONGEST_SUFFIX = ".png"  # of a result; ".npy" is as long
 
 _logger = logging.getLogger("rdvar_jax")
 
@@ -74,17 +77,35 @@ def find_inputs(inputs: Sequence[Path]) -> list[InputImage]:
     return _with_result_names(_once(images))
 
 
-def check_result_names(images: Sequence[InputImage]) -> None:
-    """Raises a DataError where two images would be written to the same files."""
+def check_result_names(images: Sequence[InputImage], key: Callable[[str], str] = str) -> None:
+    """Raises a DataError where a result cannot be written, or two would be the same file.
+
+    Args:
+        images: the images.
+        key: equal for names that are one file where results are written.
+    """
     seen: dict[str, InputImage] = {}
     for image in images:
-        other = seen.setdefault(image.result_name(""), image)
+        if problem := result_problem(image):
+            raise DataError(problem)
+        other = seen.setdefault(key(image.result_name("")), image)
         if other is not image:
             raise DataError(
                 f"{other.path} and {image.path} would both be written as "
                 f"{image.result_name('.png')}; leave one out, rename it, or pass the folder that "
                 "holds both."
             )
+
+
+def result_problem(image: InputImage) -> str | None:
+    """Says why the results of an image cannot have its name; None if they can."""
+    parts = PurePosixPath(image.result_name(_LONGEST_SUFFIX)).parts
+    if ".." in parts or PurePosixPath(image.name).is_absolute():
+        return f"{image.path} would be written outside of the output; give its folder as input."
+    # Kept whole, so that each result can be found by its image's name.
+    if any(len(os.fsencode(part)) > MAX_NAME_BYTES for part in parts):
+        return f"{image.path} has a name too long for its results; rename it."
+    return None
 
 
 def decode_batches(
@@ -154,7 +175,12 @@ def _decode_readable(
 
 def _matches(pattern: Path) -> list[InputImage]:
     """Returns the images that match a pattern."""
-    base, rest = _literal_folder(pattern)
+    base, rest = literal_folder(pattern)
+    if ".." in rest:
+        raise DataError(
+            f"The pattern {pattern} has .. after its first *, ? or [, so its images would have no "
+            "name below one folder; write the pattern without it."
+        )
     files = sorted((path for path in _expand(base, rest) if not path.is_dir()), key=str)
     files = [path for path in files if not _is_in_link_cycle(base, path)]
     images = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
@@ -169,8 +195,11 @@ def _matches(pattern: Path) -> list[InputImage]:
     return [InputImage(path, path.relative_to(base).as_posix()) for path in images]
 
 
-def _literal_folder(pattern: Path) -> tuple[Path, list[str]]:
-    """Splits a pattern into its first folders, which are literal, and the parts after them."""
+def literal_folder(pattern: Path) -> tuple[Path, list[str]]:
+    """Splits a pattern into its first folders, which are literal, and the parts after them.
+
+    Images that match are named relative to these folders.
+    """
     base, rest = Path(), list(pattern.parts)
     while len(rest) > 1 and (not glob.has_magic(rest[0]) or (base / rest[0]).exists()):
         base /= rest.pop(0)

@@ -6,10 +6,10 @@ TensorFlow is not needed: examples are written as ArrayRecord, and images are st
 import io
 import logging
 import os
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import redirect_stdout, suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,7 @@ from rdvar_jax.data.sets.records import ImageRecord
 from rdvar_jax.data.sets.tfds_read import LABELS, NAME, SPLITS, VERSION, packed_folder
 from rdvar_jax.errors import DataError
 from rdvar_jax.files import naming
+from rdvar_jax.locks import OUTPUT, locked_folder
 
 logger = logging.getLogger("rdvar_jax")
 
@@ -135,6 +136,7 @@ def build_tfds(
 
     Raises:
         DataError: see `find_category`, `as_stored` and `stored_mask`.
+        InUseError: another call makes one of the sets.
     """
     names = list(categories) or list_categories(manual_dir)
     if not names:
@@ -148,17 +150,31 @@ def build_tfds(
         if folder.exists():
             logger.info("%s already exists and is kept; remove it to make it again", folder)
             continue
-        builder = MvtecAd(config=tfds.core.BuilderConfig(name=name), data_dir=data_dir)
-        builder.progress = progress
-        builder.full_scale, builder.max_pixels = full_scale, max_pixels
-        builder.mask_orientation = mask_orientation
-        settings = tfds.download.DownloadConfig(manual_dir=manual_dir, try_download_gcs=False)
+        with locked_folder(folder.parent, OUTPUT, "wait until it ends"):
+            if folder.exists():  # made by another call meanwhile
+                continue
+            builder = MvtecAd(config=tfds.core.BuilderConfig(name=name), data_dir=data_dir)
+            builder.progress = progress
+            builder.full_scale, builder.max_pixels = full_scale, max_pixels
+            builder.mask_orientation = mask_orientation
+            _build(builder, manual_dir, data_dir, folder.parent)
+    return [packed_folder(data_dir, name) for name in names]
+
+
+def _build(builder: MvtecAd, manual_dir: Path, data_dir: Path, made: Path) -> None:
+    """Makes a set in its locked folder, first without what a killed call has left there."""
+    unused = made / ".unused"
+    for left in (unused, *made.glob(f"incomplete.*_{VERSION}")):
+        shutil.rmtree(left, ignore_errors=True)
+    settings = tfds.download.DownloadConfig(manual_dir=manual_dir, try_download_gcs=False)
+    try:
         # TFDS reports a download, and makes a folder for it, though nothing is downloaded.
-        with naming(data_dir), TemporaryDirectory() as unused, redirect_stdout(io.StringIO()):
+        with naming(data_dir), redirect_stdout(io.StringIO()):
             builder.download_and_prepare(
                 download_dir=unused, file_format="array_record", download_config=settings
             )
-    return [packed_folder(data_dir, name) for name in names]
+    finally:
+        shutil.rmtree(unused, ignore_errors=True)
 
 
 def as_stored(

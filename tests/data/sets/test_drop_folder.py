@@ -49,6 +49,30 @@ def test_the_oldest_comes_first_at_any_depth_and_only_images_count(tmp_path):
     assert images[2].path == tmp_path / "sub" / "ü" / "a.JPG"
 
 
+def test_each_folder_is_entered_once_and_the_output_never(tmp_path):
+    folder, output = tmp_path / "in", tmp_path / "out"
+    for path in ("in/a/1.png", "in/b/2.png", "other/3.png", "out/heat_maps/4.png", "file/5.png"):
+        write(tmp_path / path, "x")
+    # The output by links to it, into it, to what holds it, and to a file in it.
+    (folder / "out").symlink_to(output)
+    (folder / "maps").symlink_to(output / "heat_maps")
+    (folder / "up").symlink_to(tmp_path)
+    (folder / "4.png").symlink_to(output / "heat_maps" / "4.png")
+    (folder / "5.png").symlink_to(tmp_path / "file" / "5.png")
+    # Links between folders in all directions: as many ways as there are orders of them.
+    for number in range(9):
+        (folder / f"c{number}").mkdir()
+        for other in range(9):
+            (folder / f"c{number}" / f"l{other}").symlink_to(folder / f"c{other}")
+        (folder / f"c{number}" / "other").symlink_to(tmp_path / "other")
+    write(folder / "c8" / "6.png", "x")
+    drop = DropFolder(folder, output=output)
+    drop.poll()
+    assert sorted(names(drop)) == [
+        *("5.png", "a/1.png", "b/2.png", "c0/other/3.png", "c8/6.png", "up/file/5.png")
+    ]
+
+
 def test_what_is_done_is_not_given(tmp_path):
     write(tmp_path / "a.png", "x")
     write(tmp_path / "sub" / "b.png", "x")

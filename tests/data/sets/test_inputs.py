@@ -8,7 +8,13 @@ import pytest
 from PIL import Image
 
 from rdvar_jax.data.pixels.decode import decode_image
-from rdvar_jax.data.sets.inputs import InputImage, check_result_names, decode_batches, find_inputs
+from rdvar_jax.data.sets.inputs import (
+    InputImage,
+    check_result_names,
+    decode_batches,
+    find_inputs,
+    result_problem,
+)
 from rdvar_jax.errors import DataError
 
 
@@ -132,6 +138,30 @@ def test_names_of_results_keep_their_suffix_where_they_would_collide(tmp_path):
         "b.png": "b.png",
         "sub/a.png": "sub/a.png",
     }
+
+
+@pytest.mark.parametrize("rest", ["*/../../b/*.png", "**/../b/*.png", "?/../*.png", "*/.."])
+def test_a_pattern_that_leads_up_again_is_refused(tmp_path, rest):
+    save(tmp_path / "a" / "x" / "1.png")
+    save(tmp_path / "b" / "2.png")
+    with pytest.raises(DataError, match=r"has \.\. after its first \*"):
+        find_inputs([tmp_path / "a" / rest])
+    assert names(find_inputs([tmp_path / "a" / ".." / "b" / "*.png"])) == ["2.png"]
+
+
+@pytest.mark.parametrize("name", ["../a.png", "b/../../a.png", "/a.png", "x" * 252 + ".png"])
+def test_a_name_that_no_result_can_have_is_refused(name):
+    image = InputImage(Path("p.png"), name)
+    assert result_problem(image) is not None
+    with pytest.raises(DataError, match=r"^p\.png (would be written outside|has a name too long)"):
+        check_result_names([image])
+
+
+def test_names_may_be_one_file_where_results_are_written(tmp_path):
+    images = [InputImage(Path(name), name) for name in ("A.png", "a.png")]
+    check_result_names(images)
+    with pytest.raises(DataError, match="would both be written as"):
+        check_result_names(images, str.casefold)
 
 
 def test_an_image_of_two_inputs_is_taken_once(tmp_path, caplog, monkeypatch):

@@ -15,7 +15,8 @@ from rdvar_jax.data.sets.folder import find_category
 from rdvar_jax.data.sets.source import find_images
 from rdvar_jax.data.sets.tfds_read import find_packed, import_tfds, packed_folder
 from rdvar_jax.data.sets.tfds_write import as_stored, build_tfds
-from rdvar_jax.errors import ConfigError, DataError
+from rdvar_jax.errors import ConfigError, DataError, InUseError
+from rdvar_jax.locks import OUTPUT, locked_folder
 
 SIZE = 32
 ROTATED = 6  # EXIF: turned by 90 degrees
@@ -61,8 +62,11 @@ def root(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def made(root, tmp_path_factory) -> Path:
     data_dir = tmp_path_factory.mktemp("tfds")
+    left = packed_folder(data_dir, "unmasked").with_name("incomplete.AB12CD_1.0.0")
+    left.mkdir(parents=True)  # of a kill
     folders = build_tfds(root, data_dir, progress=False)
     assert folders == [packed_folder(data_dir, name) for name in ("my part", "unmasked")]
+    assert [path.name for path in left.parent.iterdir()] == ["1.0.0"]
     return data_dir
 
 
@@ -145,6 +149,13 @@ def test_a_set_that_is_there_is_kept(root, made, caplog):
         build_tfds(root, made, ["unmasked"], progress=False)
     assert "already exists and is kept; remove it" in caplog.text
     assert folder.stat().st_mtime_ns == before
+
+
+def test_two_at_once(root, tmp_path):
+    category = packed_folder(tmp_path, "unmasked").parent
+    with locked_folder(category, OUTPUT, "-"), pytest.raises(InUseError, match="unmasked is in u"):
+        build_tfds(root, tmp_path, ["unmasked"], progress=False)
+    assert not category.exists()
 
 
 def test_what_cannot_be_stored_leaves_nothing(root, tmp_path):
