@@ -32,8 +32,6 @@ from rdvar_jax.data.loading.threads import num_usable_cpus
 from rdvar_jax.data.sets.inputs import InputImage, check_result_names, decode_batches, find_inputs
 from rdvar_jax.errors import DataError
 from rdvar_jax.report.prediction_files import (
-    SCORES_CSV,
-    SCORES_JSONL,
     SKIPPED,
     add_skipped,
     new_scores,
