@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 
 from rdvar_jax.cli.extras import missing_package
 from rdvar_jax.errors import UserError, one_line
-from rdvar_jax.exhausted import exhausted
+from rdvar_jax.files.exhausted import exhausted
 
 
 class Terminated(KeyboardInterrupt):

@@ -24,14 +24,14 @@ def start_logging() -> None:
 def start_jax() -> None:
     """Sets up the compilation cache; `JAX_COMPILATION_CACHE_DIR` overrides its folder."""
     from rdvar_jax.devices.malloc import keep_freed_memory
-    from rdvar_jax.exhausted import check_address_space
+    from rdvar_jax.files.exhausted import check_address_space
 
     check_address_space()
     keep_freed_memory()  # before JAX starts its threads
     import jax
 
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-        from rdvar_jax.files import cache_folder
+        from rdvar_jax.files.replacing import cache_folder
 
         jax.config.update("jax_compilation_cache_dir", os.fspath(cache_folder() / "xla"))
     # Caches every program, because many small ones add up.

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from rdvar_jax.commands.evaluation_set import new_evaluation
-from rdvar_jax.files import write_text
+from rdvar_jax.files.replacing import write_text
+from rdvar_jax.files.sealed import write_sealed
 from rdvar_jax.report.figures import save_figures
 from rdvar_jax.report.gallery import make_gallery
 from rdvar_jax.report.results import scores_csv
@@ -23,7 +24,6 @@ from rdvar_jax.scoring.all_metrics import evaluate_maps
 from rdvar_jax.scoring.finite import refuse_not_finite
 from rdvar_jax.scoring.points import curve_points
 from rdvar_jax.scoring.thresholds import best_f1_threshold
-from rdvar_jax.sealed import write_sealed
 from rdvar_jax.version import __version__
 from rdvar_jax.weights.catalogue import sha256_of
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rdvar_jax.errors import CheckpointError
-from rdvar_jax.files import naming, publish_folder, sync_folder
+from rdvar_jax.files.replacing import naming, publish_folder, sync_folder
 from rdvar_jax.report.figures import is_own_figure
 from rdvar_jax.runs.workdir import Workdir
 

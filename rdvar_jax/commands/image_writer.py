@@ -14,7 +14,7 @@ from rdvar_jax.data.pixels.geometry import Geometry
 from rdvar_jax.data.pixels.image_file import image_dimensions
 from rdvar_jax.data.sets.inputs import InputImage
 from rdvar_jax.errors import ConfigError, DataError
-from rdvar_jax.files import replacing
+from rdvar_jax.files.replacing import replacing
 from rdvar_jax.report.prediction import save_heat_map, save_map, save_mask, save_overlay
 from rdvar_jax.report.prediction_files import DEFECTIVE, GOOD, ImageResult, exact
 from rdvar_jax.scoring.defects import Defect, above_threshold, find_defects

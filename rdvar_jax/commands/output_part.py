@@ -16,8 +16,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from rdvar_jax.errors import DataError
-from rdvar_jax.files import temporary_of
-from rdvar_jax.locks import OUTPUT, is_free, locked_folder
+from rdvar_jax.files.locks import OUTPUT, is_free, locked_folder
+from rdvar_jax.files.replacing import temporary_of
 from rdvar_jax.report.prediction_files import NEW_FILES
 
 UNFINISHED = ".unfinished"

@@ -31,6 +31,7 @@ from rdvar_jax.commands.scoring_setup import (
 from rdvar_jax.data.loading.threads import num_usable_cpus
 from rdvar_jax.data.sets.inputs import InputImage, check_result_names, decode_batches, find_inputs
 from rdvar_jax.errors import DataError
+from rdvar_jax.files.sealed import write_sealed
 from rdvar_jax.report.prediction_files import (
     SKIPPED,
     add_skipped,
@@ -42,7 +43,6 @@ from rdvar_jax.runs.recipe import Recipe
 from rdvar_jax.runs.run import Run
 from rdvar_jax.runs.workdir import Workdir
 from rdvar_jax.scoring.finite import refuse_not_finite
-from rdvar_jax.sealed import write_sealed
 
 logger = logging.getLogger("rdvar_jax")
 

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from rdvar_jax.errors import CheckpointError
-from rdvar_jax.locks import is_free
+from rdvar_jax.files.locks import is_free
 from rdvar_jax.models.build import build_teacher, feature_shapes, image_shape
 from rdvar_jax.models.image_size import SIZE_MULTIPLE
 from rdvar_jax.models.initialise import abstract_variables

@@ -12,14 +12,14 @@ import numpy as np
 
 from rdvar_jax.commands.evaluation_set import finish_evaluation
 from rdvar_jax.errors import CheckpointError, ConfigError
-from rdvar_jax.files import write_text
-from rdvar_jax.locks import locked_file
+from rdvar_jax.files.locks import locked_file
+from rdvar_jax.files.replacing import write_text
+from rdvar_jax.files.sealed import DamagedFile, Kept, refuse_unsealed
 from rdvar_jax.report.page.render import render_page
 from rdvar_jax.runs.result_files import evaluate_again, read_evaluation, read_results
 from rdvar_jax.runs.threshold_file import WAY_OUT, read_threshold_file
 from rdvar_jax.runs.workdir import Workdir, load_config, locked_for_results
 from rdvar_jax.scoring.metrics import auroc
-from rdvar_jax.sealed import DamagedFile, Kept, refuse_unsealed
 from rdvar_jax.training.writer import read_lines
 
 

@@ -14,12 +14,12 @@ from rdvar_jax.data.pixels.geometry import Geometry
 from rdvar_jax.data.pixels.set_remarks import SetRemarks
 from rdvar_jax.data.sets.inputs import InputImage, literal_folder
 from rdvar_jax.errors import ConfigError, DataError
+from rdvar_jax.files.sealed import DamagedFile, read_sealed, refuse_unsealed
 from rdvar_jax.report.prediction_files import DEFECTIVE
 from rdvar_jax.runs.config import Config
 from rdvar_jax.runs.result_files import RESULTS
 from rdvar_jax.runs.threshold_file import read_threshold, score_settings
 from rdvar_jax.runs.workdir import Workdir
-from rdvar_jax.sealed import DamagedFile, read_sealed, refuse_unsealed
 from rdvar_jax.training.checkpoint import SavedStep
 
 logger = logging.getLogger("rdvar_jax")

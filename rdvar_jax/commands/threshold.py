@@ -15,6 +15,7 @@ from rdvar_jax.data.sets.excluded import exclude
 from rdvar_jax.data.sets.inputs import find_inputs
 from rdvar_jax.data.sets.records import HasPath
 from rdvar_jax.errors import ConfigError, DataError
+from rdvar_jax.files.sealed import write_sealed
 from rdvar_jax.runs.config import Config
 from rdvar_jax.runs.data_checks import find_data
 from rdvar_jax.runs.recipe import Recipe
@@ -28,7 +29,6 @@ from rdvar_jax.scoring.thresholds import (
     from_tail_fit,
     from_target_fpr,
 )
-from rdvar_jax.sealed import write_sealed
 
 logger = logging.getLogger("rdvar_jax")
 

@@ -34,7 +34,8 @@ from rdvar_jax.data.loading.threads import num_usable_cpus
 from rdvar_jax.data.sets.drop_folder import DropFolder
 from rdvar_jax.data.sets.inputs import InputImage, decode_batches, result_problem
 from rdvar_jax.errors import CheckpointError, ConfigError, DataError
-from rdvar_jax.files import temporary_of
+from rdvar_jax.files.replacing import temporary_of
+from rdvar_jax.files.sealed import Entries, read_sealed, write_sealed
 from rdvar_jax.report.prediction_files import ScoreLines, add_skipped, continued_scores
 from rdvar_jax.runs.config import Config
 from rdvar_jax.runs.recipe import Recipe
@@ -42,7 +43,6 @@ from rdvar_jax.runs.run import Run
 from rdvar_jax.runs.saved_run import TrainedRun
 from rdvar_jax.runs.workdir import Workdir
 from rdvar_jax.scoring.finite import not_finite
-from rdvar_jax.sealed import Entries, read_sealed, write_sealed
 from rdvar_jax.training.stop import StopRequest
 
 logger = logging.getLogger("rdvar_jax")

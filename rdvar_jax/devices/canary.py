@@ -22,7 +22,7 @@ from jaxlib.version import __version__ as jaxlib_version
 
 from rdvar_jax.devices.instruction_sets import instruction_sets
 from rdvar_jax.errors import CompilerError
-from rdvar_jax.files import cache_folder
+from rdvar_jax.files.replacing import cache_folder
 
 # Of the answers' largest value. Sums of float32 err by 1e-6, known faults by 2e-3 and more.
 TOLERANCE = 1e-5

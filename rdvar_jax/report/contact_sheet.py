@@ -8,8 +8,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, PngImagePlugin
 
 from rdvar_jax.errors import UserError
-from rdvar_jax.files import replacing
-from rdvar_jax.locks import locked_file
+from rdvar_jax.files.locks import locked_file
+from rdvar_jax.files.replacing import replacing
 from rdvar_jax.report.lettering import draw_text, fit_text, make_font, printable
 from rdvar_jax.report.panels import DEFECTIVE, FRAME, MUTED, TEXT
 

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 
 from rdvar_jax.errors import UserError
-from rdvar_jax.files import replacing
+from rdvar_jax.files.replacing import replacing
 from rdvar_jax.report.image_set import Images
 from rdvar_jax.report.lettering import printable
 from rdvar_jax.report.panels import SHEET_COLUMNS, Example, draw_panel, draw_sheet

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from rdvar_jax.files import whole_or_none
+from rdvar_jax.files.replacing import whole_or_none
 from rdvar_jax.report.lettering import printable
 from rdvar_jax.report.panels import Example, draw_panel, overlay
 

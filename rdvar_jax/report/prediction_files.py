@@ -19,7 +19,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from rdvar_jax.files import csv_line, naming, replacing, write_bytes, write_text
+from rdvar_jax.files.replacing import csv_line, naming, replacing, write_bytes, write_text
 
 SCORES_CSV, SCORES_JSONL, SKIPPED = "scores.csv", "scores.jsonl", "skipped.csv"
 COLUMNS = ("path", "score", "threshold", "verdict", "num_regions", "regions")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rdvar_jax.files import csv_line
+from rdvar_jax.files.replacing import csv_line
 from rdvar_jax.report.prediction_files import exact
 
 

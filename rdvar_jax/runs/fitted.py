@@ -15,7 +15,7 @@ from rdvar_jax.data.pixels.image_hash import hash_images
 from rdvar_jax.data.pixels.set_remarks import Aspects
 from rdvar_jax.devices.parallel import Parallel
 from rdvar_jax.errors import CheckpointError
-from rdvar_jax.locks import is_free
+from rdvar_jax.files.locks import is_free
 from rdvar_jax.models.image_size import check_images
 from rdvar_jax.models.reverse_distillation import IMAGENET, ReverseDistillation
 from rdvar_jax.runs.config import Config, default_config, resolved

@@ -1,7 +1,7 @@
 """Entries of `results.json` and `evaluation.json`, and what to do if they are damaged."""
 
+from rdvar_jax.files.sealed import Entries, Kept, read_sealed
 from rdvar_jax.runs.workdir import Workdir
-from rdvar_jax.sealed import Entries, Kept, read_sealed
 
 RESULTS = Entries(
     {"metrics": dict, "thresholds": dict, "checkpoint_sha256": str, "step": int},

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rdvar_jax.errors import WeightsError
-from rdvar_jax.sealed import SEAL, content_hash
+from rdvar_jax.files.sealed import SEAL, content_hash
 from rdvar_jax.weights.name_map import to_flax, to_torch
 from rdvar_jax.weights.safetensors_file import parse_safetensors, read_file, write_safetensors
 

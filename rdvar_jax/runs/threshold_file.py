@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any
 
 from rdvar_jax.errors import CheckpointError
+from rdvar_jax.files.sealed import NUMBER, Entries, Kept, read_sealed, refuse_unsealed
 from rdvar_jax.runs.config import Config, flatten
 from rdvar_jax.runs.workdir import Workdir
-from rdvar_jax.sealed import NUMBER, Entries, Kept, read_sealed, refuse_unsealed
 from rdvar_jax.training.checkpoint import SavedStep
 
 RULE = "defective where score > threshold"

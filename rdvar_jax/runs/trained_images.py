@@ -10,8 +10,8 @@ from rdvar_jax.data.loading.copies import Copy, TrainedImages
 from rdvar_jax.data.pixels.image_hash import DETAIL_BYTES, ImageHash
 from rdvar_jax.data.sets.listing import some_names
 from rdvar_jax.errors import CheckpointError
+from rdvar_jax.files.sealed import DamagedFile, Entries, read_sealed, refuse_unsealed, write_sealed
 from rdvar_jax.runs.workdir import Workdir
-from rdvar_jax.sealed import DamagedFile, Entries, read_sealed, refuse_unsealed, write_sealed
 from rdvar_jax.training.checkpoint import SavedStep
 
 logger = logging.getLogger("rdvar_jax")

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from rdvar_jax.errors import CheckpointError, ConfigError
-from rdvar_jax.files import csv_line, make_folder, write_text
-from rdvar_jax.locks import RESULTS, TRAINING, locked_folder
+from rdvar_jax.files.locks import RESULTS, TRAINING, locked_folder
+from rdvar_jax.files.replacing import csv_line, make_folder, write_text
+from rdvar_jax.files.sealed import DamagedFile, Entries, read_sealed, refuse_unsealed, write_sealed
 from rdvar_jax.runs.config import (
     Config,
     config_from_json,
@@ -18,7 +19,6 @@ from rdvar_jax.runs.config import (
     determining_settings,
     with_full_scale,
 )
-from rdvar_jax.sealed import DamagedFile, Entries, read_sealed, refuse_unsealed, write_sealed
 
 # Sections and settings that are not there take their defaults, and unknown ones are refused.
 ENTRIES = Entries({})

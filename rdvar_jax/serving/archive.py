@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from rdvar_jax.errors import BundleError
-from rdvar_jax.files import replacing, temporary_of
-from rdvar_jax.locks import locked_file
+from rdvar_jax.files.locks import locked_file
+from rdvar_jax.files.replacing import replacing, temporary_of
 
 FORMAT = "rdvar bundle"
 FORMAT_VERSION = 1

@@ -17,8 +17,8 @@ from tqdm import tqdm
 from rdvar_jax.data.loading.threads import num_usable_cpus
 from rdvar_jax.data.sets.records import GOOD
 from rdvar_jax.errors import ConfigError, DataError
-from rdvar_jax.files import naming, publish_folder
-from rdvar_jax.locks import locked_file
+from rdvar_jax.files.locks import locked_file
+from rdvar_jax.files.replacing import naming, publish_folder
 from rdvar_jax.synthetic.picture import CATEGORIES, DEFECTS, MIN_SIZE, render
 
 RECIPE = 1

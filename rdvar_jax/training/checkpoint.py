@@ -23,8 +23,8 @@ import orbax.checkpoint as ocp
 
 from rdvar_jax.devices.processes import barrier, is_main_process
 from rdvar_jax.errors import CheckpointError
-from rdvar_jax.exhausted import exhausted
-from rdvar_jax.files import make_folder, publish_folder, sync_folder
+from rdvar_jax.files.exhausted import exhausted
+from rdvar_jax.files.replacing import make_folder, publish_folder, sync_folder
 from rdvar_jax.training.manifest import (
     MANIFEST,
     SavedStep,

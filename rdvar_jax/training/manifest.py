@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rdvar_jax.sealed import (
+from rdvar_jax.files.sealed import (
     NUMBER,
     OPTIONAL_NUMBER,
     DamagedFile,

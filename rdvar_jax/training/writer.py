@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from rdvar_jax.errors import ConfigError
-from rdvar_jax.files import naming, write_text
-from rdvar_jax.sealed import read_sealed_lines, sealed_line
+from rdvar_jax.files.replacing import naming, write_text
+from rdvar_jax.files.sealed import read_sealed_lines, sealed_line
 
 
 class MetricsWriter:

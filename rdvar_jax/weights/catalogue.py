@@ -15,7 +15,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from rdvar_jax.errors import WeightsError
-from rdvar_jax.files import cache_folder, expanded, replacing, user_cache_folder
+from rdvar_jax.files.replacing import cache_folder, expanded, replacing, user_cache_folder
 
 BASE_URL = "https://download.pytorch.org/models/"
 TIMEOUT_SECONDS = 30.0  # without data, not in total

@@ -10,7 +10,7 @@ import safetensors
 import safetensors.numpy
 
 from rdvar_jax.errors import WeightsError
-from rdvar_jax.files import write_bytes
+from rdvar_jax.files.replacing import write_bytes
 from rdvar_jax.weights.printable import printable
 
 _DTYPES = {

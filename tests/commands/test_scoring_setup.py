@@ -18,10 +18,10 @@ from rdvar_jax.commands.scoring_setup import (
     writing,
 )
 from rdvar_jax.errors import CheckpointError, ConfigError, DataError
+from rdvar_jax.files.sealed import write_sealed
 from rdvar_jax.runs.config import default_config
 from rdvar_jax.runs.threshold_file import score_settings
 from rdvar_jax.runs.workdir import Workdir
-from rdvar_jax.sealed import write_sealed
 from rdvar_jax.training.checkpoint import SavedStep
 
 SAVED = SavedStep(7, 1.0, {}, {}, {"a": "0"})

@@ -13,7 +13,7 @@ import pytest
 from rdvar_process import assert_one_sentence
 
 from rdvar_jax.errors import InUseError
-from rdvar_jax.locks import OUTPUT, RESULTS, TRAINING, locked_file, locked_folder
+from rdvar_jax.files.locks import OUTPUT, RESULTS, TRAINING, locked_file, locked_folder
 from rdvar_jax.runs.run import Run
 from rdvar_jax.synthetic import generate
 

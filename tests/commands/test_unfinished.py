@@ -11,7 +11,7 @@ from rdvar_process import assert_one_sentence
 
 from rdvar_jax.commands import output_part
 from rdvar_jax.commands.output_part import UNFINISHED
-from rdvar_jax.locks import OUTPUT
+from rdvar_jax.files.locks import OUTPUT
 from rdvar_jax.report.prediction_files import ScoreLines
 
 ARGS = ("--noheat_maps", "--save_maps", "--color_scale", "0.1,1", "--config.score.batch_size=2")

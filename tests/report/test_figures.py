@@ -428,6 +428,7 @@ def test_figures_need_no_jax():
         "rdvar_jax.version",
         "rdvar_jax.errors",
         "rdvar_jax.files",
+        "rdvar_jax.files.replacing",
         "rdvar_jax.report",
         "rdvar_jax.report.figures",
         "rdvar_jax.report.image_set",

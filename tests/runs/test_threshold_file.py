@@ -6,10 +6,10 @@ import json
 import pytest
 
 from rdvar_jax.errors import CheckpointError
+from rdvar_jax.files.sealed import write_sealed
 from rdvar_jax.runs.config import default_config
 from rdvar_jax.runs.threshold_file import read_threshold, score_settings
 from rdvar_jax.runs.workdir import Workdir
-from rdvar_jax.sealed import write_sealed
 from rdvar_jax.training.checkpoint import SavedStep
 
 SAVED = SavedStep(7, 1.0, {}, {}, {"a": "0"})

@@ -16,6 +16,7 @@ from rdvar_jax.data.loading.copies import Copy, TrainedImages
 from rdvar_jax.data.pixels.image_hash import hash_images
 from rdvar_jax.data.sets.folder import find_category
 from rdvar_jax.errors import CheckpointError
+from rdvar_jax.files.sealed import MAX_BYTES
 from rdvar_jax.runs.trained_images import (
     MAX_DETAILS,
     Seen,
@@ -26,7 +27,6 @@ from rdvar_jax.runs.trained_images import (
     write_trained_images,
 )
 from rdvar_jax.runs.workdir import Workdir
-from rdvar_jax.sealed import MAX_BYTES
 
 SAVED: Any = SimpleNamespace(step=20, provenance={"data": "of these"})
 IMAGES = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)

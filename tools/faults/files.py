@@ -2,30 +2,30 @@
 
 from faults.fault import Fault
 
-FILES = "tests/test_files.py"
+FILES = "tests/files/test_replacing.py"
 UNFINISHED = "tests/commands/test_unfinished.py"
 
 FAULTS = (
     Fault(
         "a file takes its name before it is on disk",
-        "rdvar_jax/files.py",
+        "rdvar_jax/files/replacing.py",
         "        _sync_file(temporary)\n        os.replace(temporary, path)\n",
         "        os.replace(temporary, path)\n        _sync_file(path)\n",
         (FILES,),
     ),
     Fault(
         "temporary file left behind after an error",
-        "rdvar_jax/files.py",
+        "rdvar_jax/files/replacing.py",
         "        _remove(temporary)\n        if isinstance",
         "        if isinstance",
         (FILES,),
     ),
     Fault(
         "nothing is locked",
-        "rdvar_jax/locks.py",
+        "rdvar_jax/files/locks.py",
         "        lock.acquire()\n",
         "        pass\n",
-        ("tests/test_locks.py",),
+        ("tests/files/test_locks.py",),
     ),
     Fault(
         "a killed prediction's part is left to the next call",
@@ -50,24 +50,24 @@ FAULTS = (
     ),
     Fault(
         "seal of a kept file not compared",
-        "rdvar_jax/sealed.py",
+        "rdvar_jax/files/sealed.py",
         "if content_hash(rest) != value[SEAL]:",
         "if not value[SEAL]:",
-        ("tests/test_sealed.py",),
+        ("tests/files/test_sealed.py",),
     ),
     Fault(
         "file that lost its seal passes as one of an earlier version",
-        "rdvar_jax/sealed.py",
+        "rdvar_jax/files/sealed.py",
         "is_sealed = FORMAT in value or SEAL in value",
         "is_sealed = SEAL in value",
-        ("tests/test_sealed.py",),
+        ("tests/files/test_sealed.py",),
     ),
     Fault(
         "folder takes its name before its files are on disk",
-        "rdvar_jax/files.py",
+        "rdvar_jax/files/replacing.py",
         "                _sync_file(path)\n        sync_folder(folder)\n",
         "                pass\n        sync_folder(folder)\n",
-        ("tests/test_write_order.py",),
+        ("tests/files/test_write_order.py",),
     ),
     Fault(
         "results move before the pictures beside them",

@@ -19,7 +19,7 @@ FAULTS = (
     ),
     Fault(
         "names not quoted in CSV",
-        "rdvar_jax/files.py",
+        "rdvar_jax/files/replacing.py",
         '    csv.writer(text, lineterminator="\\r\\n").writerow(fields)\n',
         '    text.write(",".join(map(str, fields)) + "\\r\\n")\n',
         ("tests/report/test_prediction_files.py",),

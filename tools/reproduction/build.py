@@ -8,7 +8,7 @@ from typing import Any
 
 from collect_results import machine
 
-from rdvar_jax.files import write_json, write_text
+from rdvar_jax.files.replacing import write_json, write_text
 from rdvar_jax.runs.config import RANDOM_WEIGHTS, Config, flatten
 from rdvar_jax.version import __version__
 from reproduction import by_category, by_time, by_variant, heat_maps, paper, plots

@@ -23,7 +23,7 @@ from benchmark_rows.process import OthersClock
 
 from rdvar_jax.cli.start import start_jax, start_logging
 from rdvar_jax.errors import UserError
-from rdvar_jax.files import replacing, write_json
+from rdvar_jax.files.replacing import replacing, write_json
 from rdvar_jax.runs.config import Config
 from rdvar_jax.runs.workdir import Workdir
 from rdvar_jax.training.stop import Stopped

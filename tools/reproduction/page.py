@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from rdvar_jax.files import write_text
+from rdvar_jax.files.replacing import write_text
 from rdvar_jax.report.page.templates import render
 from reproduction.experiments import EXPERIMENTS
 from reproduction.report import Report, report_from_json

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from rdvar_jax.files import write_json
+from rdvar_jax.files.replacing import write_json
 from rdvar_jax.runs.config import Config, config_from_json
 
 

@@ -15,7 +15,7 @@ from PIL import Image, UnidentifiedImageError
 from rdvar_jax.data.pixels.reading import MAX_PIXELS
 from rdvar_jax.data.sets.records import ImageFile
 from rdvar_jax.errors import DataError
-from rdvar_jax.exhausted import exhausted
+from rdvar_jax.files.exhausted import exhausted
 
 _OTHER_FORMATS = {
     b"GIF8": "a GIF image",

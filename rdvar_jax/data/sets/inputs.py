@@ -17,7 +17,7 @@ from rdvar_jax.data.pixels.set_remarks import SetRemarks
 from rdvar_jax.data.sets.listing import IMAGE_SUFFIXES, folder_entries, image_suffixes, some_names
 from rdvar_jax.data.sets.records import HasPath
 from rdvar_jax.errors import DataError
-from rdvar_jax.files import MAX_NAME_BYTES
+from rdvar_jax.files.replacing import MAX_NAME_BYTES
 
 _Image = TypeVar("_Image", bound=HasPath)
 

@@ -30,8 +30,8 @@ from rdvar_jax.data.sets.folder import describe_entries, find_category, list_cat
 from rdvar_jax.data.sets.records import ImageRecord
 from rdvar_jax.data.sets.tfds_read import LABELS, NAME, SPLITS, VERSION, packed_folder
 from rdvar_jax.errors import DataError
-from rdvar_jax.files import naming
-from rdvar_jax.locks import OUTPUT, locked_folder
+from rdvar_jax.files.locks import OUTPUT, locked_folder
+from rdvar_jax.files.replacing import naming
 
 logger = logging.getLogger("rdvar_jax")
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from rdvar_jax.errors import WeightsError
-from rdvar_jax.files import replacing
+from rdvar_jax.files.replacing import replacing
 
 _STORAGE_OF = {
     "float32": "FloatStorage",

@@ -16,7 +16,7 @@ from rdvar_jax.data.sets.source import find_images
 from rdvar_jax.data.sets.tfds_read import find_packed, import_tfds, packed_folder
 from rdvar_jax.data.sets.tfds_write import as_stored, build_tfds
 from rdvar_jax.errors import ConfigError, DataError, InUseError
-from rdvar_jax.locks import OUTPUT, locked_folder
+from rdvar_jax.files.locks import OUTPUT, locked_folder
 
 SIZE = 32
 ROTATED = 6  # EXIF: turned by 90 degrees

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from rdvar_jax.errors import InUseError, one_line
-from rdvar_jax.files import temporary_of
+from rdvar_jax.files.replacing import temporary_of
 
 OUTPUT, TRAINING, RESULTS = ".output.lock", ".training.lock", ".results.lock"
 NAMES = (OUTPUT, TRAINING, RESULTS)

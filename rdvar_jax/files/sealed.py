@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from rdvar_jax.errors import CheckpointError, one_line
-from rdvar_jax.exhausted import exhausted
-from rdvar_jax.files import write_json
+from rdvar_jax.files.exhausted import exhausted
+from rdvar_jax.files.replacing import write_json
 
 FORMAT, SEAL = "format", "sha256"
 FORMAT_VERSION = 1

@@ -10,8 +10,8 @@ import pytest
 
 from rdvar_jax.cli.ending import report_error
 from rdvar_jax.errors import CheckpointError, DataError, UserError
-from rdvar_jax.exhausted import check_address_space, exhausted
-from rdvar_jax.files import naming, whole_or_none, write_text
+from rdvar_jax.files.exhausted import check_address_space, exhausted
+from rdvar_jax.files.replacing import naming, whole_or_none, write_text
 
 # As tensorstore 0.1.83 writes it.
 TENSORSTORE = (

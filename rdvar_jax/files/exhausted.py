@@ -117,7 +117,7 @@ def _number(error: BaseException) -> int | None:
 
 
 def _file(error: BaseException) -> str | None:
-    named = getattr(error, "filename", None)  # by `rdvar_jax.files.naming` on any exception
+    named = getattr(error, "filename", None)  # by `naming` of replacing.py on any exception
     if isinstance(named, bytes | str):
         return os.fsdecode(named)
     found = _FILE_IN_TEXT.search(str(error))

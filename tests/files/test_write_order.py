@@ -4,7 +4,7 @@ import os
 
 from write_order import WriteOrder
 
-from rdvar_jax.files import make_folder, publish_folder, sync_folder, write_text
+from rdvar_jax.files.replacing import make_folder, publish_folder, sync_folder, write_text
 
 
 def test_what_is_synced_first_is_fine(tmp_path):

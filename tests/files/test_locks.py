@@ -14,7 +14,15 @@ import filelock
 import pytest
 
 from rdvar_jax.errors import InUseError
-from rdvar_jax.locks import NAMES, OUTPUT, RESULTS, TRAINING, is_free, locked_file, locked_folder
+from rdvar_jax.files.locks import (
+    NAMES,
+    OUTPUT,
+    RESULTS,
+    TRAINING,
+    is_free,
+    locked_file,
+    locked_folder,
+)
 
 WAY_OUT = "give another"
 
@@ -112,7 +120,7 @@ def test_a_folder_that_cannot_be_made_is_the_caller_s_error(tmp_path):
 def test_a_kill_releases_it(tmp_path):
     # A process, to be killed; it loads only this module.
     code = (
-        "import pathlib, sys, time\nfrom rdvar_jax.locks import locked_folder\n"
+        "import pathlib, sys, time\nfrom rdvar_jax.files.locks import locked_folder\n"
         f"with locked_folder(pathlib.Path(sys.argv[1]), {OUTPUT!r}, {WAY_OUT!r}):\n"
         "    print('locked', flush=True)\n    time.sleep(60)\n"
     )

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rdvar_jax.errors import CheckpointError
-from rdvar_jax.sealed import (
+from rdvar_jax.files.sealed import (
     MAX_BYTES,
     MAX_LINE_BYTES,
     DamagedFile,
@@ -126,7 +126,7 @@ def test_what_may_not_be_read_says_so(path, monkeypatch):
     def refuse(path):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("rdvar_jax.sealed._read", refuse)
+    monkeypatch.setattr("rdvar_jax.files.sealed._read", refuse)
     assert refused(path) == (
         f"{path} cannot be read (Permission denied); make it readable, or make it again."
     )

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from rdvar_jax.files import csv_line, replacing, write_bytes, write_json, write_text
+from rdvar_jax.files.replacing import csv_line, replacing, write_bytes, write_json, write_text
 
 
 @pytest.fixture
@@ -138,7 +138,7 @@ def test_a_kill_leaves_the_old_file_and_the_next_write_clears_up(path):
     code = f"""
 import os, signal
 from pathlib import Path
-from rdvar_jax.files import replacing
+from rdvar_jax.files.replacing import replacing
 with replacing(Path({str(path)!r})) as temporary:
     temporary.write_bytes(b"a longer half")
     os.kill(os.getpid(), signal.SIGKILL)

@@ -1,0 +1,1 @@
+"""Files that are written: replaced whole, sealed, locked; and limits of the system."""
