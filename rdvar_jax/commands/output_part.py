@@ -17,7 +17,7 @@ from pathlib import Path
 
 from rdvar_jax.errors import DataError
 from rdvar_jax.files.locks import OUTPUT, is_free, locked_folder
-from rdvar_jax.files.replacing import temporary_of
+from rdvar_jax.files.replacing import naming, temporary_of
 from rdvar_jax.report.prediction_files import NEW_FILES
 
 UNFINISHED = ".unfinished"
@@ -41,8 +41,9 @@ class Part:
     def write(self, line: str) -> None:
         """Appends a line; raises an OSError if it does not fit on the disk."""
         # Without a buffer, which a full disk would make fail once more when the file is closed.
-        if self._names.write(line.encode()) != len(line.encode()):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        with naming(self._folder / UNFINISHED):
+            if self._names.write(line.encode()) != len(line.encode()):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 @contextmanager
