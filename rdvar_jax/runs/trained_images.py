@@ -3,6 +3,7 @@
 import base64
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from rdvar_jax.data.loading.arrays import TrainSet
@@ -48,7 +49,8 @@ def images_of(train_set: TrainSet) -> TrainedImages:
 def write_trained_images(workdir: Workdir, images: TrainedImages, fingerprint: str) -> None:
     """Writes names and hashes of the training images, and their fingerprint (`TrainSet`).
 
-    Of more than `MAX_DETAILS` images only equal pixels will be found.
+    Of more than `MAX_DETAILS` images only equal pixels will be found. A file that says the same
+    already is left alone.
     """
     entries = [
         {"name": name, "sha256": one.sha256, "detail": base64.b64encode(one.detail).decode()}
@@ -57,6 +59,10 @@ def write_trained_images(workdir: Workdir, images: TrainedImages, fingerprint: s
     if len(entries) > MAX_DETAILS:
         entries = [{**entry, "detail": ""} for entry in entries]
     value = {"method": METHOD, "fingerprint": fingerprint, "images": entries}
+    with suppress(FileNotFoundError, DamagedFile):
+        kept = read_sealed(workdir.trained_images, ENTRIES, WAY_OUT)
+        if kept.is_sealed and kept.value == value:
+            return
     write_sealed(workdir.trained_images, value)
 
 

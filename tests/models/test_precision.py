@@ -63,7 +63,7 @@ def test_parameters_statistics_and_losses_are_float32(tiny, precision):
     )
     state = jax.eval_shape(lambda v: init_state(v, tx), tiny.student_variables)
     indices = jax.ShapeDtypeStruct((8,), jnp.int32)
-    state, metrics = jax.eval_shape(step, state, tiny.teacher_variables, tiny.images, indices)
+    state, metrics = step.eval_shape(state, tiny.teacher_variables, tiny.images, indices)
     floats = [x for x in jax.tree.leaves((state, metrics)) if x.dtype != jnp.int32]
     assert {x.dtype for x in floats} == {jnp.dtype(jnp.float32)}
 
