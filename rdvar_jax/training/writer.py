@@ -2,12 +2,13 @@
 
 import math
 import os
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from rdvar_jax.errors import ConfigError
 from rdvar_jax.files.replacing import naming, write_text
 from rdvar_jax.files.sealed import read_sealed_lines, sealed_line
+from rdvar_jax.training.tensorboard import EventFile
 
 
 class MetricsWriter:
@@ -30,8 +31,8 @@ class MetricsWriter:
             return
         kept = [text for text, line in read_sealed_lines(path) if line["step"] <= step]
         write_text(path, "".join(kept))
+        self._tensorboard = EventFile(tensorboard, step) if tensorboard else None
         self._file = path.open("a")
-        self._tensorboard = _open_tensorboard(tensorboard, step) if tensorboard else None
 
     def write(self, kind: str, step: int, values: dict[str, Any]) -> None:
         """Writes and flushes one line; numbers that are not finite become null, as in JSON."""
@@ -42,9 +43,12 @@ class MetricsWriter:
             self._file.write(sealed_line({"kind": kind, "step": step, **values}))
             self._file.flush()
         if self._tensorboard is not None:
-            for name, value in values.items():
-                if isinstance(value, int | float):
-                    self._tensorboard.add_scalar(f"{kind}/{name}", value, step)
+            scalars = {
+                f"{kind}/{name}": value
+                for name, value in values.items()
+                if isinstance(value, int | float)
+            }
+            self._tensorboard.add(scalars, step)
 
     def sync(self) -> None:
         """Syncs the lines to disk, before a checkpoint that they lead to is saved."""
@@ -53,10 +57,10 @@ class MetricsWriter:
                 os.fsync(self._file.fileno())
 
     def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
-        if self._tensorboard is not None:
-            self._tensorboard.close()
+        with ExitStack() as both:
+            for file in (self._file, self._tensorboard):
+                if file is not None:
+                    both.callback(file.close)
 
     def __enter__(self) -> "MetricsWriter":
         return self
@@ -67,17 +71,6 @@ class MetricsWriter:
 
 def _json_value(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _open_tensorboard(folder: Path, step: int):
-    try:
-        from tensorboardX import SummaryWriter
-    except ImportError as error:
-        raise ConfigError(
-            "logging.tensorboard=True needs tensorboardX; install rdvar-jax[tensorboard] or set "
-            "logging.tensorboard=False."
-        ) from error
-    return SummaryWriter(str(folder), purge_step=step + 1)
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:

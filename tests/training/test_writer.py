@@ -1,8 +1,12 @@
 """Metrics as JSON lines."""
 
+import errno
 import json
+import math
+import threading
 
 import pytest
+from full_disk import full_disk
 
 from rdvar_jax.training.writer import MetricsWriter
 
@@ -36,3 +40,22 @@ def test_tensorboard_gets_the_scalars(tmp_path):
         writer.write("train", 1, {"loss": 0.5})
     (events,) = (tmp_path / "tb").iterdir()
     assert b"train/loss" in events.read_bytes()
+
+
+def test_a_full_disk_under_tensorboard_is_an_error_of_the_writer(tmp_path):
+    pytest.importorskip("tensorboardX")
+    folder, threads = tmp_path / "tb", threading.active_count()
+
+    def write():
+        with MetricsWriter(tmp_path / "m.jsonl", step=0, tensorboard=folder) as writer:
+            writer.write("train", 1, {"loss": 0.5})
+
+    with full_disk(folder, math.inf) as disk:
+        write()
+    for fails_from in range(2, disk.count + 1):
+        with pytest.raises(OSError) as error, full_disk(folder, fails_from):
+            write()
+        assert error.value.errno == errno.ENOSPC
+        assert str(error.value.filename).startswith(str(folder))
+    assert disk.count > 2
+    assert threading.active_count() == threads  # none that could print a traceback later
