@@ -184,8 +184,8 @@ def test_a_photograph_of_another_aspect_is_named_once(rdvar, folder, tmp_path, c
         Image.new("L", size, 99).save(tmp_path / "in" / f"{number}.png")
     _, said = predict(rdvar, folder, tmp_path / "in", tmp_path / "out", "--color_scale", "0,1")
     sentence = (
-        "2 of the images are not of the aspect that training has seen (width by height 1), so they "
-        f"are squashed otherwise and may look defective, such as {tmp_path / 'in' / '2.png'} of "
+        "2 of the images have another aspect than the training images (width by height 1), so they "
+        f"are squashed differently and may look defective, such as {tmp_path / 'in' / '2.png'} of "
         "128x64; crop them to that aspect, or train on images like them."
     )
     assert said.count(sentence) == 1

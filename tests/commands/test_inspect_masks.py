@@ -122,9 +122,10 @@ def test_square_images_whose_masks_may_be_turned(root, file, orientation):
     turn({"image": image, "mask": mask}[file], orientation)
     of = (orientation, 1) if file == "image" else (1, orientation)
     assert (
-        f"1 images have another EXIF orientation than their masks, such as {image} ({of[0]}; its "
-        f"mask {of[1]}; 1 is none), and the sizes do not show whether the masks are turned; look "
-        "at them with --output, and if they are, set data.mask_orientation=image."
+        "The EXIF orientation of 1 of the images differs from that of the mask, such as of "
+        f"{image} (orientation {of[0]}, of the mask {of[1]}; 1 is upright), and the sizes do "
+        "not show whether the masks are turned; look at them with --output, and if they are, set "
+        "data.mask_orientation=image."
     ) in inspect(root).text
     for setting in ("image", "upright"):
         assert "EXIF" not in inspect(root, mask_orientation=setting).text

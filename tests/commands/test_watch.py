@@ -75,7 +75,7 @@ def test_images_that_come_one_after_the_other_and_a_restart(rdvar, trained, toy_
         process.send_signal(signal.SIGTERM)
         stdout, stderr = process.communicate(timeout=30)
     assert process.returncode == 1, stderr  # --fail_on_defect, and every score is over 0
-    assert stderr.count("not of the aspect that training has seen (width by height 1)") == 1
+    assert stderr.count("have another aspect than the training images (width by height 1)") == 1
     assert stdout == f"scored 4 images, 4 defective, 1 skipped: {output / 'scores.csv'}\n"
     rows = scores()
     assert {row["path"] for row in rows} >= {"early.png", "bad.png"}

@@ -122,10 +122,10 @@ def _turned_apart(everything: Sequence[ImageStats]) -> list[str]:
         return []
     one, image, mask = found[0]
     return [
-        f"{len(found)} images have another EXIF orientation than their masks, such as "
-        f"{one.record.path} ({image}; its mask {mask}; 1 is none), and the sizes do not show "
-        "whether the masks are turned; look at them with --output, and if they are, set "
-        "data.mask_orientation=image."
+        f"The EXIF orientation of {len(found)} of the images differs from that of the mask, such "
+        f"as of {one.record.path} (orientation {image}, of the mask {mask}; 1 is upright), and "
+        "the sizes do not show whether the masks are turned; look at them with --output, and if "
+        "they are, set data.mask_orientation=image."
     ]
 
 

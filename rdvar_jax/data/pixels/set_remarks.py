@@ -123,8 +123,8 @@ class SetRemarks:
         trained = low if low == high else f"{low} to {high}"
         how = {"squash": "squashed", "pad": "padded"}[self._geometry.mode]
         return (
-            f"{len(self._other)} of the {self._images} are not of the aspect that training has "
-            f"seen (width by height {trained}), so they are {how} otherwise and may look "
+            f"{len(self._other)} of the {self._images} have another aspect than the training "
+            f"images (width by height {trained}), so they are {how} differently and may look "
             f"defective, such as {first} of {width}x{height}; crop them to that aspect, or train "
             "on images like them."
         )

@@ -243,7 +243,8 @@ def test_each_remark_is_made_once():
     remarks.note("a.png", FileFacts((64, 32), Levels(2000, 1023)))
     remarks.note("a.png", FileFacts((64, 32), Levels(2000, 1023)))  # scored a second time
     above, aspect = remarks.new()
-    assert above.startswith("1 of the images hold") and aspect.startswith("1 of the images are")
+    assert above.startswith("1 of the images hold")
+    assert aspect.startswith("1 of the images have another aspect")
     remarks.note("b.png", FileFacts((64, 32), Levels(2000, 1023)))
     assert remarks.new() == []
 
@@ -277,8 +278,8 @@ def test_another_aspect_than_that_of_training(mode: str):
     remarks.note("far.png", FileFacts((100, 150), None))
     how = {"squash": "squashed", "pad": "padded"}.get(mode)
     sentence = (
-        f"1 of the images are not of the aspect that training has seen (width by height 1.5), so "
-        f"they are {how} otherwise and may look defective, such as far.png of 100x150; crop them "
+        f"1 of the images have another aspect than the training images (width by height 1.5), so "
+        f"they are {how} differently and may look defective, such as far.png of 100x150; crop them "
         "to that aspect, or train on images like them."
     )
     assert remarks.new() == ([sentence] if how else [])
