@@ -130,7 +130,7 @@ def test_a_watch_takes_all_and_goes_on(rdvar, trained, good, tmp_path):
     assert contents(photos) == before
 
 
-@pytest.mark.slow
+@pytest.mark.nightly  # two minutes; above they are tested together
 @pytest.mark.parametrize("name", HOSTILE)
 def test_each_alone_and_quickly(rdvar, trained, good, tmp_path, name):
     photos, output = put(good, tmp_path / "in", [HOSTILE[name]]), tmp_path / "out"

@@ -82,6 +82,12 @@ def small_disk(folder: Path, num_bytes: int) -> Iterator[dict[str, int]]:
         subprocess.run(["umount", str(folder)], check=True)
 
 
+def with_the_others_nightly(*names: str) -> list:
+    """All commands; each of the others takes a process or several of its own."""
+    others = (name for name in NAMES if name not in names)
+    return [*names, *(pytest.param(name, marks=pytest.mark.nightly) for name in others)]
+
+
 def used(folder: Path) -> int:
     """Bytes of a folder's files, in the pages of a tmpfs."""
     return sum(-(-path.stat().st_size // 4096) * 4096 for path in folder.rglob("*"))
@@ -90,10 +96,15 @@ def used(folder: Path) -> int:
 @pytest.mark.parametrize(
     ("name", "room"),
     [
-        *(("train", 8_192), ("train", 90_000), ("train", 130_000), ("train", 1_400_000)),
-        *(("evaluate", 4_096), ("evaluate", 200_000), ("threshold", 0), ("report", 4_096)),
-        *(("predict", 8_192), ("predict", 300_000), ("export", 100_000), ("inspect", 8_192)),
-        ("prepare", 400_000),
+        *(("train", 130_000), ("evaluate", 200_000), ("threshold", 0), ("predict", 300_000)),
+        *(
+            pytest.param(*one, marks=pytest.mark.nightly)
+            for one in (
+                *(("train", 8_192), ("train", 90_000), ("train", 1_400_000), ("evaluate", 4_096)),
+                *(("report", 4_096), ("predict", 8_192), ("export", 100_000), ("inspect", 8_192)),
+                ("prepare", 400_000),
+            )
+        ),
     ],
 )
 def test_a_small_disk(rdvar, finished, begin, tmp_path, name, room):
@@ -124,7 +135,7 @@ def test_a_small_disk(rdvar, finished, begin, tmp_path, name, room):
             assert_same_state(tmp_path / "run", finished.trained)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", with_the_others_nightly("train", "predict", "report"))
 @pytest.mark.parametrize(
     "limits", [{"NOFILE": 14}, {"NOFILE": 64}, {"FSIZE": 3000}, {"AS": 600 * 10**6}], ids=str
 )
@@ -149,7 +160,7 @@ def test_limits_of_a_process(rdvar, begin, tmp_path, name, limits):
         assert again.returncode == 0, again.stderr
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", with_the_others_nightly("train", "predict", "report"))
 def test_a_read_only_folder(rdvar, begin, tmp_path, name):
     begin(name, tmp_path)
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
