@@ -58,9 +58,12 @@ class MetricsWriter:
 
     def close(self) -> None:
         with ExitStack() as both:
-            for file in (self._file, self._tensorboard):
-                if file is not None:
-                    both.callback(file.close)
+            if self._tensorboard is not None:
+                both.callback(self._tensorboard.close)
+            if self._file is not None:
+                # Closing writes what a full disk has refused once more.
+                with naming(Path(self._file.name)):
+                    self._file.close()
 
     def __enter__(self) -> "MetricsWriter":
         return self

@@ -109,12 +109,20 @@ NAMES = [
 
 
 @pytest.mark.slow  # the commands above at more points, and the others
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(name for name in NAMES if name not in ("train", "prepare", "report")),
+        *(pytest.param(name, marks=pytest.mark.nightly) for name in ("train", "prepare", "report")),
+    ],
+)
 def test_a_disk_that_is_full_at_some_points(call, finished, name):
     call.prepare(name)
     with full_disk(call.disk, math.inf) as disk:
         assert call(name).returncode == 0
-    points = {1, disk.count, *random.Random(name).sample(range(1, disk.count + 1), 2)}
+    # Threads of orbax write more or fewer times in each training.
+    last = disk.count // 2 if name == "train" else disk.count
+    points = {1, last, *random.Random(name).sample(range(1, last + 1), 2)}
     for fails_from in sorted(points):
         assert check(call, finished, name, fails_from)
 

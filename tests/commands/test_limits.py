@@ -137,7 +137,12 @@ def test_a_small_disk(rdvar, finished, begin, tmp_path, name, room):
 
 @pytest.mark.parametrize("name", with_the_others_nightly("train", "predict", "report"))
 @pytest.mark.parametrize(
-    "limits", [{"NOFILE": 14}, {"NOFILE": 64}, {"FSIZE": 3000}, {"AS": 600 * 10**6}], ids=str
+    "limits",
+    [
+        *({"NOFILE": 14}, {"FSIZE": 3000}, {"AS": 600 * 10**6}),
+        pytest.param({"NOFILE": 64}, marks=pytest.mark.nightly),
+    ],
+    ids=str,
 )
 def test_limits_of_a_process(rdvar, begin, tmp_path, name, limits):
     begin(name, tmp_path)

@@ -1,5 +1,6 @@
 """A run whose images stay on disk is the run that has them in memory, killed or not."""
 
+import json
 import shutil
 import signal
 import time
@@ -94,9 +95,13 @@ def test_scores_and_figures_are_the_same(rdvar, trained, tmp_path):
     memory, disk = (
         {
             str(path.relative_to(workdir)): path.read_bytes()
-            for path in (workdir / "results.json", *workdir.rglob("*.csv"), *workdir.rglob("*.png"))
+            for path in (*workdir.rglob("*.csv"), *workdir.rglob("*.png"))
         }
         for workdir in copies
     )
     assert len(memory) > 5
+    assert memory == disk
+    memory, disk = (json.loads((workdir / "results.json").read_text()) for workdir in copies)
+    for results in (memory, disk):  # of evaluation.json, which holds the settings
+        del results["files"]["evaluation.json"], results["sha256"]
     assert memory == disk

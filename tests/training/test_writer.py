@@ -42,6 +42,21 @@ def test_tensorboard_gets_the_scalars(tmp_path):
     assert b"train/loss" in events.read_bytes()
 
 
+def test_a_full_disk_is_an_error_with_the_name_of_the_log(tmp_path):
+    path = tmp_path / "m.jsonl"
+
+    def write():
+        with MetricsWriter(path, step=0) as writer:
+            writer.write("train", 1, {"loss": 0.5})
+
+    with full_disk(tmp_path, math.inf) as disk:
+        write()
+    for fails_from in range(1, disk.count + 1):
+        with pytest.raises(OSError) as error, full_disk(tmp_path, fails_from):
+            write()
+        assert str(error.value.filename).startswith(str(tmp_path))
+
+
 def test_a_full_disk_under_tensorboard_is_an_error_of_the_writer(tmp_path):
     pytest.importorskip("tensorboardX")
     folder, threads = tmp_path / "tb", threading.active_count()
