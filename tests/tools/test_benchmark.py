@@ -141,6 +141,7 @@ def test_data_of_ones_own(tmp_path, toy_root):
     assert groups["decode"]["facts"]["pixels_equal"] is True
 
 
+@pytest.mark.slow  # a process that compiles
 def test_nothing_is_compared_where_disturbed(tmp_path):
     group = measured(tmp_path / "r", "--only", "score_1", NO_LOAD)["groups"]["score_1"]
     assert group["disturbed"] and group["ratios"] is None and group["efficiency"] is None
