@@ -80,9 +80,11 @@ def naming(path: Path) -> Iterator[None]:
     """Gives an exception of the block the file's name, which those of writes and syncs lack."""
     try:
         yield
+    # Everything, raised again: libraries report a failed write with exceptions of their own.
     except Exception as error:
         has_reason = not isinstance(error, OSError) or error.errno is not None
         if has_reason and getattr(error, "filename", None) is None:
+            # Most types lack the attribute; `exhausted` looks for it on any.
             error.filename = str(path)  # type: ignore[attr-defined]
         raise
 

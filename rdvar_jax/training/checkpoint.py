@@ -90,7 +90,7 @@ class Checkpoints:
         try:
             self._write(step, values, epoch, metrics, provenance)
             return
-        except Exception as error:
+        except Exception as error:  # orbax and tensorstore have many for a failed write
             problem = _why_unwritable(error)
             if problem is None:
                 raise
