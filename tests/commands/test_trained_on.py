@@ -88,7 +88,7 @@ def test_too_few_others_are_said(run, threshold, toy_root):
     (run / "threshold.json").write_text("old")
     inputs = toy_root / "tile" / "train" / "good", toy_root / "tile" / "test" / "good" / "000.png"
     assert_one_sentence(
-        threshold("--input", *inputs),
+        threshold("--input", *inputs, "--confidence=0.95"),
         "10 of 11 good images do not count, because this run was trained on them, and 1 good image "
         "cannot guarantee",
         "use 59 images or more",
