@@ -27,7 +27,7 @@ from rdvar_jax.scoring.points import curve_points
 from rdvar_jax.scoring.thresholds import best_f1_threshold, from_mean_rate
 from rdvar_jax.training.checkpoint import SavedStep
 from rdvar_jax.version import __version__
-from rdvar_jax.weights.catalogue import sha256_of
+from rdvar_jax.weights.file_hash import sha256_of
 
 logger = logging.getLogger("rdvar_jax")
 
