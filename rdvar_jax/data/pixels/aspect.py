@@ -33,4 +33,8 @@ def nearest_size(aspect: float, num_pixels: float) -> tuple[int, int]:
     middle = max(1, round((num_pixels / aspect) ** 0.5 / _MULTIPLE))
     heights = [number * _MULTIPLE for number in (middle - 1, middle, middle + 1) if number > 0]
     sizes = [(h, max(1, round(h * aspect / _MULTIPLE)) * _MULTIPLE) for h in heights]
-    return min(sizes, key=lambda size: (aspect_change(aspect, size[1] / size[0]), size))
+
+    def key(size: tuple[int, int]) -> tuple[float, float]:
+        return aspect_change(aspect, size[1] / size[0]), abs(size[0] * size[1] - num_pixels)
+
+    return min(sizes, key=key)
