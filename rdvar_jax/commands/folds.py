@@ -1,6 +1,7 @@
 """Scores of a run's training images, each by a student that was not trained on it."""
 
 import logging
+import time
 from collections.abc import Callable, Sequence
 from functools import cache, partial
 
@@ -57,7 +58,8 @@ def score_folds(
     """
     config = run.config
     names = [record.name for record in train_set.records]
-    parts = split_folds(names, config.train.folds, config.train.seed)
+    hashes = [one.sha256 for one in train_set.hashes]
+    parts = split_folds(hashes, config.train.folds, config.train.seed)
     settings = score_settings(config)
     files = FoldFiles.of(
         run.workdir,
@@ -81,9 +83,14 @@ def score_folds(
         refuse_not_finite([names[row] for row in rows], scores)
         return maps, scores
 
+    started, num_trained = time.perf_counter(), 0
     for index, rows in enumerate(parts):
         fold = files.read(index)
         if fold is None:
+            if num_trained:
+                minutes = (time.perf_counter() - started) / 60 / num_trained
+                logger.info("folds: about %.1f minutes left", minutes * (len(parts) - index))
+            num_trained += 1
             fold = score_fold(
                 get_trainer(),
                 first_state(model, run.recipe.tx, run.recipe.loss, run.recipe.parallel),
@@ -96,7 +103,6 @@ def score_folds(
             files.write(index, fold)
         folds.append(fold)
     scores, shifts = join_folds(folds, seen_median(state, score, range(len(names))))
-    hashes = [one.sha256 for one in train_set.hashes]
     found = GoodScores(names, hashes, scores, shifts, settings, files.sha256)
     write_good_scores(run.workdir, found, saved)
     logger.info(

@@ -65,7 +65,7 @@ def look_at(config: Config) -> tuple[Photographs, list[str]]:
     if len(readable) < FEWEST:
         unreadable = [one.problem for one in good if one.problem is not None]
         raise DataError(
-            f"{len(readable)} good photographs are too few; take {FEWEST} or more"
+            f"{len(readable)} readable good photographs are too few; take {FEWEST} or more"
             f"{f' ({unreadable[0]})' if unreadable else ''}."
         )
     sizes = Counter(one.size_wh for one in readable)
@@ -94,13 +94,22 @@ def permitted(number: int, target: float) -> str:
 
 
 def _first_line(category: Category, good: Sequence[ImageStats], num_bad: int) -> str:
-    sizes = counted("{}x{}".format(*one.size_wh or ()) for one in good)
-    kinds = {record.defect for record in category.test if record.label == 1}
-    bad = f"; {num_bad} known defects of {len(kinds)} kinds" if num_bad else ""
+    sizes = _counted(["{}x{}".format(*one.size_wh or ()) for one in good])
+    kinds = len({record.defect for record in category.test if record.label == 1})
+    bad = f"; {num_bad} known defects of {_number(kinds, 'kind')}" if num_bad else ""
     tests = sum(record.label == 0 for record in category.test)
     tests = f"; {tests} good ones to test with" if tests else ""
-    pixels = counted(one.pixels for one in good)
-    return f"{len(good)} good photographs of {sizes} pixels ({pixels}){bad}{tests}"
+    pixels = _counted([one.pixels for one in good])
+    return f"{_number(len(good), 'good photograph')} of {sizes} pixels, {pixels}{bad}{tests}"
+
+
+def _counted(values: Sequence[str]) -> str:
+    """Counts values, unless all are equal."""
+    return values[0] if len(set(values)) == 1 else counted(values)
+
+
+def _number(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _remarks(

@@ -92,12 +92,14 @@ class Plan:
         config: the settings.
         choice: network and size.
         minutes: expected for the whole command.
+        parts: of these minutes, for the final training, the folds, and all else.
         more: what four times the minutes would give, and these; None if the same.
     """
 
     config: Config
     choice: Choice
     minutes: float
+    parts: tuple[float, float, float]
     more: tuple[float, Choice] | None
 
     def lines(self) -> list[str]:
@@ -109,9 +111,10 @@ class Plan:
         more = ""
         if self.more is not None:
             more = f"; --minutes {self.more[0]:g} gives {self.more[1]}"
+        parts = "{:.1f} to train, {:.1f} for the folds, {:.1f} for the rest".format(*self.parts)
         return [
             f"plan: {self.choice}, {train.epochs} epochs, {threshold}, about {self.minutes:.0f} "
-            f"minutes on this machine{more}"
+            f"minutes on this machine ({parts}){more}"
         ]
 
 
@@ -155,10 +158,12 @@ def make_plan(
     epochs = int(np.clip((left - other) / (trainings * epoch), MIN_EPOCHS, MAX_EPOCHS))
     _decide(config, given, "train.epochs", epochs)
     _decide(config, given, "train.checkpoint_every_epochs", max(1, config.train.epochs // 5))
-    expected = time.perf_counter() - started + other + trainings * epoch * config.train.epochs
+    training = epoch * config.train.epochs
+    rest = time.perf_counter() - started + other
+    parts = (training / 60, (trainings - 1) * training / 60, rest / 60)
     bigger = choose(config, photographs, 4 * minutes, archs, speed, given)
     more = None if bigger == choice else (4 * minutes, bigger)
-    return Plan(config, choice, expected / 60, more)
+    return Plan(config, choice, sum(parts), parts, more)
 
 
 def choose(

@@ -11,20 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from rdvar_jax.commands.good_images import name_outliers, new_images, score_images
-from rdvar_jax.data.sets.excluded import exclude
+from rdvar_jax.commands.good_images import name_outliers, score_images
+from rdvar_jax.commands.threshold_images import Good, find_good
 from rdvar_jax.data.sets.inputs import find_inputs
 from rdvar_jax.data.sets.records import HasPath
-from rdvar_jax.errors import CheckpointError, ConfigError, DataError
+from rdvar_jax.errors import ConfigError, DataError
 from rdvar_jax.files.sealed import write_sealed
 from rdvar_jax.runs.config import Config
 from rdvar_jax.runs.data_checks import find_data
-from rdvar_jax.runs.fold_scores import GoodScores, read_good_scores
 from rdvar_jax.runs.recipe import Recipe
 from rdvar_jax.runs.run import Run
-from rdvar_jax.runs.saved_run import TrainedRun
 from rdvar_jax.runs.threshold_file import RULE, score_settings
-from rdvar_jax.runs.trained_images import Seen
 from rdvar_jax.runs.workdir import Workdir, locked_for_results
 from rdvar_jax.scoring.thresholds import (
     METHODS,
@@ -35,7 +32,6 @@ from rdvar_jax.scoring.thresholds import (
     from_tail_fit,
     from_target_fpr,
 )
-from rdvar_jax.training.checkpoint import SavedStep
 
 logger = logging.getLogger("rdvar_jax")
 
@@ -141,93 +137,12 @@ def make_threshold(
     recipe = Recipe.for_prediction(config)
     with locked_for_results(workdir):
         run = Run(recipe, workdir)
-        good = _find_good(run, inputs, checkpoint, excluded)
+        good = find_good(run, inputs, checkpoint, excluded)
         return _make_threshold(run, method, good, checkpoint, bad)
 
 
-@dataclass(frozen=True, eq=False)
-class _Good:
-    """Scored good images, and where they are from."""
-
-    split: str  # "input", "validation", "folds" or "train"
-    names: Sequence[str]
-    scores: np.ndarray
-    step: SavedStep
-    trained_on: Sequence[Seen] = ()
-    excluded: Sequence[str] = ()
-    folds: GoodScores | None = None
-    scorer: TrainedRun | None = None
-
-
-def _find_good(run: Run, inputs: Sequence[Path], checkpoint: str, excluded: Sequence[str]) -> _Good:
-    """Scores the good images, or takes the scores of the folds."""
-    if not inputs and not run.config.data.validation:
-        saved = run.checkpoints.find(checkpoint)
-        folds = None if saved is None else read_good_scores(run.workdir, saved)
-        if saved is not None and folds is not None:
-            _refuse_other_score(run, folds)
-            return _of_folds(folds, saved, excluded)
-    split, images = _good_images(run.config, inputs)
-    images, left_out = exclude(images, excluded)
-    trained = run.load_scorer(checkpoint)
-    scored = score_images(run.recipe, trained, split, images)
-    trained_on: list[Seen] = []
-    if split != "train":
-        new, trained_on = new_images(scored, run.workdir, trained)
-        split, scored = (split, new) if new.images else ("train", scored)
-    if split == "train" and not trained_on:
-        logger.warning(
-            "these are training images, whose scores are lower than those of new ones: expect "
-            "more false alarms than the threshold says; give good images that were not trained on "
-            "with --input, or train with train.folds=5, or hold some out with data.validation"
-        )
-    return _Good(
-        split, scored.names, scored.scores, trained.saved, trained_on, left_out, scorer=trained
-    )
-
-
-def _refuse_other_score(run: Run, folds: GoodScores) -> None:
-    if folds.score != score_settings(run.config):
-        raise CheckpointError(
-            f"{run.workdir.good_scores} was made with the settings {folds.score}, now "
-            f"{score_settings(run.config)}; restore the old ones, give good images with --input, "
-            "or run the same rdvar train command again with the new ones."
-        )
-
-
-def _of_folds(folds: GoodScores, saved: SavedStep, excluded: Sequence[str]) -> _Good:
-    """Takes the folds' scores, each picture once."""
-    named = [_Named(name, index) for index, name in enumerate(folds.names)]
-    kept, left_out = exclude(named, excluded)
-    first: dict[str, int] = {}
-    for one in kept:
-        first.setdefault(folds.images_sha256[one.index], one.index)
-    if len(first) < len(kept):
-        logger.warning(
-            "%d of the %d good images repeat the pixels of another one, and each picture counts "
-            "once",
-            len(kept) - len(first),
-            len(kept),
-        )
-    rows = list(first.values())
-    names = [folds.names[row] for row in rows]
-    return _Good("folds", names, folds.scores[rows], saved, (), left_out, folds)
-
-
-@dataclass(frozen=True)
-class _Named:
-    """A training image, by its name alone."""
-
-    name: str
-    index: int
-
-    @property
-    def path(self) -> Path:
-        return Path(self.name)
-
-
 def _make_threshold(
-    run: Run, method: Method, good: _Good, checkpoint: str, bad: Sequence[Path]
+    run: Run, method: Method, good: Good, checkpoint: str, bad: Sequence[Path]
 ) -> dict[str, Any]:
     is_seen, scores = good.split == "train", good.scores
     outliers = name_outliers(good.names, scores)
@@ -271,25 +186,15 @@ def _make_threshold(
         "outliers": outliers,
         "scores_sha256": _hash(good.names, scores),
         "checkpoint": checkpoint,
-        "step": good.step.step,
-        "checkpoint_sha256": good.step.sha256,
+        "step": good.saved.step,
+        "checkpoint_sha256": good.saved.sha256,
         "score": score_settings(run.config),
     }
     write_sealed(run.workdir.threshold(checkpoint), value)
     return value
 
 
-def _good_images(config: Config, inputs: Sequence[Path]) -> tuple[str, Sequence[HasPath]]:
-    if inputs:
-        return "input", find_inputs(inputs)
-    if not config.data.root and not config.data.good:
-        raise ConfigError("this run has no data.root; give good images with --input.")
-    category = find_data(config)
-    split = "validation" if category.validation else "train"
-    return split, category.validation or category.train
-
-
-def _score_defective(run: Run, good: _Good, checkpoint: str, bad: Sequence[Path]) -> np.ndarray:
+def _score_defective(run: Run, good: Good, checkpoint: str, bad: Sequence[Path]) -> np.ndarray:
     """Scores the defective images that the method "cost" needs."""
     if bad:
         images: Sequence[HasPath] = find_inputs(bad)

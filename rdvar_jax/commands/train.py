@@ -6,6 +6,8 @@ from contextlib import nullcontext
 from functools import cache, partial
 from pathlib import Path
 
+import numpy as np
+
 from rdvar_jax.commands.folds import score_folds
 from rdvar_jax.commands.state_scorer import make_state_scorer
 from rdvar_jax.data.loading.arrays import TestSet, TrainSet
@@ -17,6 +19,7 @@ from rdvar_jax.devices.processes import (
     check_agreement,
     is_main_process,
 )
+from rdvar_jax.errors import ConfigError
 from rdvar_jax.models.reverse_distillation import ReverseDistillation
 from rdvar_jax.runs.config import Config
 from rdvar_jax.runs.fitted import Fitted
@@ -71,6 +74,12 @@ def _train(recipe: Recipe, run: Run) -> Fitted:
     computation = recipe.computation(recipe.num_inputs)
     train_set = recipe.load_train(computation.placement.in_memory)
     check_agreement("training images", train_set.fingerprint)
+    if config.train.folds and not isinstance(train_set.images, np.ndarray):
+        raise ConfigError(
+            f"train.folds={config.train.folds} needs the training images in memory, and they "
+            f"exceed data.memory_budget_gb={config.data.memory_budget_gb:g}; raise it, or set "
+            "train.folds=0 and data.validation=0.1."
+        )
     schedule = recipe.schedule(len(train_set.images))
     # The folder last: until everything is found, nothing binds the next call to these settings.
     found = run.find_teacher()

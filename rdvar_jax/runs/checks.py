@@ -58,6 +58,7 @@ def check_training(config: Config, num_local_devices: int, num_processes: int = 
             *teacher_problems(config),
             *loss_problems(config),
             *train_problems(config),
+            *_fold_problems(config, num_processes),
             *scoring_problems(config),
             *parallel_problems(config, num_local_devices, ("train", "score"), num_processes),
         ]
@@ -203,6 +204,17 @@ def train_problems(config: Config) -> list[str]:
             "train.evaluate_every_epochs."
         )
     return problems
+
+
+def _fold_problems(config: Config, num_processes: int) -> list[str]:
+    folds, reason = config.train.folds, ""
+    if folds and config.data.geometry == "tile":
+        reason = "cannot be used with data.geometry=tile"
+    elif folds and num_processes > 1:
+        reason = "is for one process"
+    return [
+        f"train.folds={folds} {reason}; set it to 0, and data.validation=0.1 for a threshold."
+    ] * bool(reason)
 
 
 def scoring_problems(config: Config) -> list[str]:

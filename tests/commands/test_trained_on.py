@@ -11,8 +11,7 @@ from PIL import Image
 from rdvar_process import assert_one_sentence
 from resealed import unsealed
 
-from rdvar_jax.commands.good_images import ScoredImages, name_outliers, score_images
-from rdvar_jax.data.sets.inputs import InputImage
+from rdvar_jax.commands.good_images import name_outliers, score_images
 
 LOOSE = ("--target=0.5", "--confidence=0.75")  # two images are enough
 TARGET = ("--target=0.4", "--confidence=0.75")  # as in conftest.py
@@ -164,7 +163,7 @@ def test_an_outlier_is_named_and_left_out(run, threshold, given, toy_root, monke
         factors = [3 if image.name == "a[1].png" else 1 for image in scored.images]
         return replace(scored, scores=scored.scores * np.array(factors, np.float32))
 
-    monkeypatch.setattr("rdvar_jax.commands.threshold.score_images", score_a_defect)
+    monkeypatch.setattr("rdvar_jax.commands.threshold_images.score_images", score_a_defect)
     rng = np.random.default_rng(1)
     for index, phase in enumerate(np.linspace(0, 6, 12)):
         wave = np.sin(np.arange(64) * 0.7 + phase)[None, :, None] * 60 + 120
@@ -193,6 +192,5 @@ def test_an_outlier_is_named_and_left_out(run, threshold, given, toy_root, monke
 
 def test_an_outlier_has_its_name_and_score():
     scores = np.array([1, 1.1, 0.9, 1.05, 0.95, 1.02, 0.98, 1.03, 0.97, 1.01, 9], np.float32)
-    images = [InputImage(Path(f"{i}.png"), f"{i}.png") for i in range(11)]
-    scored = ScoredImages(images, scores, [])
-    assert name_outliers(scored) == [{"name": "10.png", "score": 9.0}]
+    names = [f"{i}.png" for i in range(11)]
+    assert name_outliers(names, scores) == [{"name": "10.png", "score": 9.0}]

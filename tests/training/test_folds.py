@@ -21,12 +21,21 @@ def test_each_image_is_in_one_fold_and_sizes_differ_by_one():
     assert len(split_folds(NAMES[:3], 5, seed=0)) == 3
 
 
-def test_folds_follow_from_names_not_from_their_order():
+def test_folds_follow_from_the_images_not_from_their_order():
     folds = split_folds(NAMES, 5, seed=0)
     turned = split_folds(NAMES[::-1], 5, seed=0)
     assert {frozenset(NAMES[row] for row in fold) for fold in folds} == {
         frozenset(NAMES[::-1][row] for row in fold) for fold in turned
     }
+
+
+def test_equal_images_are_in_one_fold():
+    keys = [*NAMES, *NAMES[:7]]
+    folds = split_folds(keys, 5, seed=0)
+    assert sorted(row for fold in folds for row in fold) == list(range(30))
+    for copy in range(7):
+        assert any(copy in fold and 23 + copy in fold for fold in folds)
+    assert len(split_folds(["a"] * 9 + ["b"], 5, seed=0)) == 2
 
 
 @pytest.mark.parametrize(

@@ -73,8 +73,8 @@ def labelled_folder(folder: Path) -> str | None:
     if not folder.is_dir():
         return None
     layout, reason = detect_layout(folder)
-    is_plain = layout == "folder" and reason.startswith("images are directly in it")
-    return None if is_plain or reason == "no other layout matches" else reason
+    has_parts = any((folder / name).is_dir() for name in ("train", "test"))
+    return reason if has_parts or layout == "visa" else None
 
 
 def _numbered(inputs: Sequence[Path]) -> list[tuple[str, InputImage]]:

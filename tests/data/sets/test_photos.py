@@ -62,7 +62,9 @@ def test_an_image_is_not_both_good_and_bad(tmp_path):
 
 def test_a_set_with_a_layout_is_recognised(tmp_path):
     assert labelled_folder(photos(tmp_path / "screw", "train/good/0.png")) == "it has train/good"
-    assert labelled_folder(photos(tmp_path / "nut", "good/0.png")) == "it has good and no train"
+    nut = photos(tmp_path / "nut", "good/0.png", "test/dent/0.png")
+    assert labelled_folder(nut) == "it has good and no train"
+    assert labelled_folder(photos(tmp_path / "bolt", "good/deep/0.png")) is None
     assert labelled_folder(photos(tmp_path / "photos", "0.png", "x/1.png")) is None
     assert labelled_folder(photos(tmp_path / "deep", "x/1.png")) is None
     assert labelled_folder(tmp_path / "photos" / "0.png") is None
