@@ -25,6 +25,7 @@ from rdvar_jax.scoring.finite import refuse_not_finite
 from rdvar_jax.scoring.points import curve_points
 from rdvar_jax.scoring.thresholds import best_f1_threshold
 from rdvar_jax.version import __version__
+from rdvar_jax.weights.demonstration import warn_if_for_demonstrations
 from rdvar_jax.weights.file_hash import sha256_of
 
 logger = logging.getLogger("rdvar_jax")
@@ -69,6 +70,7 @@ def _evaluate(recipe: Recipe, workdir: Workdir, checkpoint: str) -> dict[str, An
             "the test images, or train without them",
             describe_seen(seen, len(names), "test images"),
         )
+    warn_if_for_demonstrations(trained.teacher_source_sha256)
     maps, scores = trained.score(test_set.images, progress=True)
     refuse_not_finite(names, scores)
     scale = color_scale(maps)

@@ -1,6 +1,5 @@
 """`ReverseDistillation`: teacher and student with their weights."""
 
-import logging
 import os
 from collections.abc import Mapping
 from copy import copy
@@ -19,14 +18,13 @@ from rdvar_jax.models.precision import compute_dtype, with_precision
 from rdvar_jax.models.student import Student
 from rdvar_jax.models.teacher import Teacher, normalise
 from rdvar_jax.weights.architectures import IMAGENET_WIDTH, Architecture, get_architecture
+from rdvar_jax.weights.demonstration import warn_if_for_demonstrations
 from rdvar_jax.weights.load_teacher import load_teacher
 from rdvar_jax.weights.procedural import PROCEDURAL, STEM_WIDTH
 from rdvar_jax.weights.rd4ad import read_rd4ad
 
 # Names of teacher weights: torchvision's, from the cache or a download, and untrained ones.
 IMAGENET, RANDOM = "imagenet", "random"
-
-logger = logging.getLogger("rdvar_jax")
 
 
 class Features(NamedTuple):
@@ -94,6 +92,7 @@ class ReverseDistillation:
         if stem_width is None:
             stem_width = STEM_WIDTH if weights == PROCEDURAL else IMAGENET_WIDTH
         teacher_variables, source = read_teacher(architecture, stem_width, os.fspath(weights))
+        warn_if_for_demonstrations(source)
         self._set(architecture, stem_width, teacher_variables, source, seed)
         self.weights = os.fspath(weights)
 
@@ -230,7 +229,6 @@ def read_teacher(
     """
     teacher, shape = build_teacher(architecture, stem_width), image_shape(SIZE_MULTIPLE)
     if weights == RANDOM:
-        logger.warning("teacher.weights=random: the teacher is untrained, for tests only")
         return init_variables(teacher, shape, seed=0), RANDOM
     variables, found = load_teacher(
         architecture.name,

@@ -184,3 +184,9 @@ def test_ctrl_c_is_one_sentence(monkeypatch, capsys):
     monkeypatch.setattr("rdvar_jax.cli.report.run", interrupted)
     assert main(["report", "--workdir", "W"]) == 130
     assert capsys.readouterr().err == ("rdvar: stopped by Ctrl-C; files saved before are intact\n")
+
+
+def test_a_teacher_for_demonstrations_says_so_in_training_and_evaluation(finished):
+    for name in ("train", "evaluate"):
+        assert finished.said[name].stderr.count("for tests and demonstrations only") == 1
+    assert "demonstrations" not in finished.said["threshold"].stderr
