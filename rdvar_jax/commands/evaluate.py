@@ -109,6 +109,8 @@ def _evaluate(recipe: Recipe, workdir: Workdir, checkpoint: str) -> dict[str, An
             "arch": config.teacher.arch,
             "sha256": trained.teacher_sha256,
             "source_sha256": trained.teacher_source_sha256,
+            # What is not known about its file; null for those of known content.
+            "unverified": trained.teacher_unverified or None,
         },
         "imported": saved.provenance.get("imported"),
         "checkpoint_sha256": saved.sha256,

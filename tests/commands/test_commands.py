@@ -47,6 +47,7 @@ def test_results_hold_every_metric_and_where_they_come_from(finished):
     assert (results["epoch"], results["step"], results["seed"]) == (8, 20, 0)
     assert results["versions"]["rdvar_jax"] == __version__
     assert len(results["teacher"]["sha256"]) == 64
+    assert results["teacher"]["unverified"] is None
     assert results["chosen_by"] == "last step"
     for name, value in metrics.items():
         assert f"{name:22s} {value:.4f}" in finished.said["evaluate"].stdout

@@ -2,6 +2,7 @@
 
 import hashlib
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from in_process import call_rdvar
@@ -9,12 +10,13 @@ from rdvar_process import assert_one_sentence
 from resnet_shapes import random_tensors
 from torch_writer import tensor, write_zip
 
+from rdvar_jax.errors import UserError
 from rdvar_jax.runs.presets import PRESETS
 from rdvar_jax.weights import catalogue
-from rdvar_jax.weights.catalogue import CATALOGUE, CatalogueFile, weights_at_hand
+from rdvar_jax.weights.catalogue import CATALOGUE, CatalogueFile, FoundFile, weights_at_hand
 from rdvar_jax.weights.fingerprint import FINGERPRINTS, fingerprint
 from rdvar_jax.weights.places import cache_dir, hub_cache_dir, torch_cache_dir
-from rdvar_jax.weights.safetensors_file import write_safetensors
+from rdvar_jax.weights.safetensors_file import read_safetensors, write_safetensors
 
 ARCH = "resnet18"
 PLACES = ("RDVAR_CACHE", "TORCH_HOME", "XDG_CACHE_HOME", "HF_HOME", "HF_HUB_CACHE")
@@ -82,12 +84,14 @@ def test_a_damaged_file_in_the_cache_is_listed_and_replaced(pth, catalogued):
     target = cache_dir() / catalogued.name
     target.parent.mkdir(parents=True)
     target.write_bytes(b"damaged")
+    (target.parent / f".{target.name}.0123abcd.tmp").write_bytes(b"of a killed process")
     listed = call_rdvar("weights")
     assert listed.returncode == 0
     assert f"    {target} is damaged or another file: its sha256 should begin" in listed.stdout
     assert weights_at_hand(ARCH) is None
     assert "in place: " in call_rdvar("weights", "--from", pth).stdout
     assert weights_at_hand(ARCH) == target
+    assert [path.name for path in target.parent.iterdir()] == [target.name]
 
 
 def test_a_file_of_another_program_is_known_by_its_values(tmp_path, tensors, monkeypatch):
@@ -156,3 +160,20 @@ def test_a_cache_that_cannot_be_written_to(tmp_path, pth, catalogued):
     (tmp_path / "file").touch()
     refused = call_rdvar("weights", "--from", pth, RDVAR_CACHE=str(tmp_path / "file"))
     assert_one_sentence(refused, catalogued.name, "set RDVAR_CACHE to another folder")
+
+
+def test_a_run_keeps_that_its_weights_could_not_be_compared(rdvar, finished, tmp_path, monkeypatch):
+    path = tmp_path / "narrow.safetensors"
+    tensors, _ = read_safetensors(finished.trained / "teacher.safetensors")
+    write_safetensors(path, tensors, {})
+    found = FoundFile(path, "0" * 64, "timm's resnet18.tv_in1k", "not compared")
+    monkeypatch.setattr("rdvar_jax.weights.load_teacher.fetch", lambda arch: found)
+    # That training begins is enough, since the rest of it takes seconds.
+    begun = Mock(side_effect=UserError("begun"))
+    monkeypatch.setattr("rdvar_jax.commands.train.fit_student", begun)
+    args = rdvar.train_args(tmp_path / "run", "--config.teacher.weights=")
+    said = rdvar.run(*args)
+    line = f"the teacher's weights are timm's resnet18.tv_in1k, not compared: {path}\n"
+    assert said.stderr.count(line) == 1 and "demonstrations" not in said.stderr
+    kept = read_safetensors(tmp_path / "run" / "teacher.safetensors")[1]
+    assert kept["unverified"] == found.origin
