@@ -27,6 +27,7 @@ from rdvar_jax.scoring.points import curve_points
 from rdvar_jax.scoring.thresholds import best_f1_threshold, from_mean_rate
 from rdvar_jax.training.checkpoint import SavedStep
 from rdvar_jax.version import __version__
+from rdvar_jax.weights.demonstration import warn_if_for_demonstrations
 from rdvar_jax.weights.file_hash import sha256_of
 
 logger = logging.getLogger("rdvar_jax")
@@ -64,6 +65,7 @@ def _evaluate(recipe: Recipe, workdir: Workdir, checkpoint: str) -> dict[str, An
     trained = run.load_scorer(checkpoint)
     saved = trained.saved
     stored = read_threshold(config, workdir, checkpoint, saved)
+    warn_if_for_demonstrations(trained.teacher_source_sha256)
     scored = score_test_images(run, trained)
     test_set, maps, scores, names = scored.images, scored.maps, scored.scores, scored.names
     refuse_not_finite(names, scores)
@@ -111,6 +113,8 @@ def _evaluate(recipe: Recipe, workdir: Workdir, checkpoint: str) -> dict[str, An
             "arch": config.teacher.arch,
             "sha256": trained.teacher_sha256,
             "source_sha256": trained.teacher_source_sha256,
+            # What is not known about its file; null for those of known content.
+            "unverified": trained.teacher_unverified or None,
         },
         "imported": saved.provenance.get("imported"),
         "checkpoint_sha256": saved.sha256,

@@ -39,6 +39,7 @@ from rdvar_jax.training.level_off import WINDOW, LevelOff
 from rdvar_jax.training.loop import Schedule
 from rdvar_jax.training.step import TrainState
 from rdvar_jax.training.writer import MetricsWriter, read_lines
+from rdvar_jax.weights.demonstration import warn_if_for_demonstrations
 
 logger = logging.getLogger("rdvar_jax")
 
@@ -111,6 +112,8 @@ def _train(recipe: Recipe, run: Run) -> Fitted:
         _announce(recipe, schedule, train_set)
         evaluate_fn = _make_evaluate_fn(recipe, model)
         main, tensorboard = is_main_process(), config.logging.tensorboard
+        if main:
+            warn_if_for_demonstrations(teacher.source_sha256)
         barrier("first step")
         with MetricsWriter(
             run.workdir.metrics if main else None,

@@ -104,7 +104,8 @@ class Fitted:
         config = self._config
         devices = tuple(jax.local_devices()[:1])
         run = Run(Recipe(config, Parallel("pmap", devices)), workdir)
-        run.write_teacher(self.model.teacher_variables, self.model.teacher_source)
+        model = self.model
+        run.write_teacher(model.teacher_variables, model.teacher_source, model.teacher_unverified)
         teacher_sha256 = run.read_model()[1].sha256
         provenance = run.provenance(teacher_sha256, self._fingerprint, self._aspects)
         state = self.state

@@ -20,12 +20,14 @@ class SavedRun:
         saved: the state's manifest.
         teacher_sha256: of the run's copy of the teacher.
         teacher_source_sha256: of the file that it was copied from.
+        teacher_unverified: what is not known about that file; see `TeacherSource`.
     """
 
     model: ReverseDistillation
     saved: SavedStep
     teacher_sha256: str
     teacher_source_sha256: str
+    teacher_unverified: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +40,7 @@ class TrainedRun:
     saved: SavedStep
     teacher_sha256: str
     teacher_source_sha256: str
+    teacher_unverified: str = ""
 
 
 def tiled(score: Callable, geometry: Geometry) -> Callable:

@@ -269,7 +269,7 @@ def _damaged(expected: str, sha256: str) -> str:
 def _by_hand(file: CatalogueFile) -> str:
     looked_in = ", ".join(map(str, places(file.arch)))
     return (
-        f"it is in none of {looked_in}; copy it (sha256 {file.sha256_prefix}...) from {file.url} "
-        "to this machine and put it in place by rdvar weights --from FILE, or set teacher.weights "
-        "to a file"
+        f"no usable copy is in {looked_in}; copy it (sha256 {file.sha256_prefix}...) from "
+        f"{file.url} to this machine and put it in place by rdvar weights --from FILE, or set "
+        "teacher.weights to a file"
     )

@@ -31,12 +31,14 @@ class TeacherSource:
         origin: the URL of a catalogue file; for timm's copy of one its name there, and that its
             values could not be compared; for others the `source` in a safetensors file's metadata,
             or else the path.
+        unverified: what is not known about the file, for timm's; empty for all others.
     """
 
     arch: str
     name: str
     sha256: str
     origin: str
+    unverified: str = ""
 
 
 def load_teacher(
@@ -70,10 +72,12 @@ def load_teacher(
     refuse_v2(path, metadata.get("source_sha256", ""))
     variables = to_flax(tensors, expected, source=str(path))
     _refuse_not_finite(path, tensors)
+    unverified = ""
     if found is not None and not found.is_verified:
-        logger.warning("the teacher's weights are %s: %s", found.origin, path)
+        unverified = found.origin
+        logger.warning("the teacher's weights are %s: %s", unverified, path)
     origin = metadata.get("source", str(path)) if found is None else found.origin
-    return variables, TeacherSource(arch=arch, name=path.name, sha256=sha256, origin=origin)
+    return variables, TeacherSource(arch, path.name, sha256, origin, unverified)
 
 
 def _refuse_not_finite(path: Path, tensors: Mapping[str, np.ndarray]) -> None:
