@@ -40,7 +40,7 @@ def add_config(parser: Parser, *useful: str, required: bool = True) -> None:
         required=required,
         metavar="PRESET[:CATEGORY]",
         help="a preset (wrn50, resnet18, demo, smoke) or a config file of your own, and the "
-        "category, a subfolder of data.root",
+        f"category, a subfolder of data.root{'' if required else ' (default: none)'}",
     )
     action.complete = "file"
     parser.useful_settings = useful

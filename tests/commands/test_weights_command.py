@@ -170,7 +170,7 @@ def test_a_run_keeps_that_its_weights_could_not_be_compared(rdvar, finished, tmp
     monkeypatch.setattr("rdvar_jax.weights.load_teacher.fetch", lambda arch: found)
     # That training begins is enough, since the rest of it takes seconds.
     begun = Mock(side_effect=UserError("begun"))
-    monkeypatch.setattr("rdvar_jax.commands.train.fit_student", begun)
+    monkeypatch.setattr("rdvar_jax.commands.train.Trainer", begun)
     args = rdvar.train_args(tmp_path / "run", "--config.teacher.weights=")
     said = rdvar.run(*args)
     line = f"the teacher's weights are timm's resnet18.tv_in1k, not compared: {path}\n"
