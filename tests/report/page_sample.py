@@ -1,5 +1,8 @@
 """Contents of an evaluated run's files: a small set with hostile names."""
 
+import copy
+import functools
+
 import numpy as np
 
 from rdvar_jax.report.gallery import make_gallery
@@ -32,6 +35,11 @@ NASTY = '<script>alert("1")</script> & \' ü'
 
 def sample_page(labelled=True, masked=True, defective=True, good=True, threshold=0.5) -> dict:
     """Arguments of `render_page` for 6 good and 6 defective images of 64 px, or as far as said."""
+    return copy.deepcopy(_made(labelled, masked, defective, good, threshold))
+
+
+@functools.cache
+def _made(labelled, masked, defective, good, threshold) -> dict:
     rng = np.random.default_rng(0)
     labels = np.array([int(not good)] * 6 + [int(defective)] * 6)
     both = labelled and good and defective

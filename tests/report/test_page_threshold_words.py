@@ -60,7 +60,9 @@ def test_a_mean_rate_with_its_spread_and_its_folds():
     # The spread counts, not the mean: 4 of 20 are possible where up to 10.3 % are.
     assert "do not contradict" in observed(MEAN, verdicts(4, 20))
     assert "more than promised" in observed(MEAN, verdicts(8, 20))
-    assert "images that it was chosen from" in observed(MEAN, verdicts(1, 20), {"kind": "folds"})
+    folds = {"kind": "folds"}
+    assert "images that it was chosen from" in observed(MEAN, verdicts(1, 20), folds)
+    assert "between" in observed({**MEAN, "split": "input"}, verdicts(1, 20), folds)
 
 
 @pytest.mark.parametrize("absent", ["folds", "rate_low", "rate_high", "num_above", "target_fpr"])

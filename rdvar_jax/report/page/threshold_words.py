@@ -95,22 +95,21 @@ def observed(stored: Mapping[str, Any], verdicts: Verdicts, good_images: Any = N
         None without good test images, or where nothing is promised.
     """
     number, false = verdicts.num_good, verdicts.num_false
-    bound, mean = stored.get("fpr_bound"), stored.get("mean_rate")
-    if not number or (bound is None and mean is None):
+    mean = stored.get("mean_rate")
+    rate = stored.get("fpr_bound") if mean is None else mean
+    if not number or rate is None:
         return None
-    promised = (
-        f"The {_percent(bound if mean is None else mean)} above are about all new good images"
-    )
-    if good_images:
+    promised = f"The {_percent(rate)} above are about all new good images"
+    if good_images and stored["split"] == "folds":
         return f"{promised}; the counts on this page are of the images that it was chosen from."
     low, high = share_range(false, number)
     seen = f"{false} of {number} on this page ({_percent(false / number)})"
     words = (
-        f"{promised}. The {seen} are known of {_images(number, 'image')}, after which the share of "
-        f"all may be anything between {_percent(low, 2)} and {_percent(high, 2)}"
+        f"{promised}. The {seen} {'is' if false == 1 else 'are'} what a sample of {number} showed; "
+        f"the share among all may be anywhere between {_percent(low, 2)} and {_percent(high, 2)}"
     )
-    limit = bound if mean is None else (stored.get("rate_high") or mean)
-    if limit is None or low <= limit:
+    limit = rate if mean is None else (stored.get("rate_high") or rate)
+    if low <= limit:
         return f"{words}, and the two do not contradict each other."
     return (
         f"{words}, which is more than promised. So these images differ from the ones that it was "
