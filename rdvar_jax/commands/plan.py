@@ -17,11 +17,12 @@ from rdvar_jax.devices.compiler import compiled
 from rdvar_jax.errors import ConfigError
 from rdvar_jax.models.image_size import height_width
 from rdvar_jax.models.reverse_distillation import ReverseDistillation
-from rdvar_jax.runs.config import WEIGHTS_BY_NAME, Config
+from rdvar_jax.runs.config import RANDOM_WEIGHTS, Config
 from rdvar_jax.runs.recipe import Recipe
 from rdvar_jax.training.fit import Trainer, first_state
 from rdvar_jax.weights.architectures import architecture_of_shapes
-from rdvar_jax.weights.catalogue import weights_at_hand
+from rdvar_jax.weights.catalogue import fetch, weights_at_hand
+from rdvar_jax.weights.procedural import ARCH, PROCEDURAL, STEM_WIDTH
 from rdvar_jax.weights.weight_file import read_weights
 
 # Operations (10^6) of a step per pixel of its images, at the speed of the probe's convolution and
@@ -62,11 +63,12 @@ class Choice:
 
     def step_seconds(self, batch_size: int, speed: float) -> float:
         """Estimates the time of a step; `speed` is that of `probe_speed`."""
-        return STEP_MEGAFLOPS[self.arch] * self.size[0] * self.size[1] * batch_size / speed
+        megaflops = STEP_MEGAFLOPS.get(self.arch, max(STEP_MEGAFLOPS.values()))
+        return megaflops * self.size[0] * self.size[1] * batch_size / speed
 
     def __str__(self) -> str:
         names = {"resnet18": "ResNet-18", "wide_resnet50_2": "WideResNet50"}
-        return f"{names[self.arch]}, {self.size[1]}x{self.size[0]} px"
+        return f"{names.get(self.arch, self.arch)}, {self.size[1]}x{self.size[0]} px"
 
 
 @dataclass(frozen=True)
@@ -186,8 +188,11 @@ def choose(
     """
     width, height = photographs.size_wh
     found = []
-    for arch, side in CANDIDATES:
-        if arch in archs and (side**2 <= 1.1 * width * height or not found):
+    candidates = [(arch, side) for arch, side in CANDIDATES if arch in archs]
+    if not candidates:  # a backbone that is given
+        candidates = [(archs[0], side) for _, side in CANDIDATES]
+    for arch, side in candidates:
+        if side**2 <= 1.1 * width * height or not found:
             size = nearest_size(width / height, side**2)
             if "data.image_size" in given:
                 size = height_width(config.data.image_size)
@@ -271,11 +276,21 @@ def _other_seconds(config: Config, photographs: Photographs, step_seconds: float
 
 
 def _possible_archs(config: Config, given: Collection[str]) -> list[str]:
-    """Returns the backbones whose weights can be used, smallest first."""
+    """Returns the backbones whose weights can be used, smallest first.
+
+    Raises:
+        WeightsError: there are none, and they cannot be downloaded.
+        ConfigError: `teacher.weights` fits no backbone alone.
+    """
     weights = config.teacher.weights
+    if weights == PROCEDURAL:
+        _decide(config, given, "teacher.stem_width", STEM_WIDTH)
+        return [ARCH]
     if "teacher.arch" in given:
         return [config.teacher.arch]
-    if weights not in WEIGHTS_BY_NAME:
+    if weights == RANDOM_WEIGHTS:
+        return ["resnet18"]
+    if weights:
         tensors, _ = read_weights(Path(weights))
         found = architecture_of_shapes({name: x.shape for name, x in tensors.items()})
         if found is None:
@@ -284,7 +299,9 @@ def _possible_archs(config: Config, given: Collection[str]) -> list[str]:
             )
         return [found]
     at_hand = [arch for arch in STEP_MEGAFLOPS if weights_at_hand(arch) is not None]
-    return at_hand or ["resnet18"]  # which is downloaded, or the error says what to do
+    if not at_hand:
+        fetch("resnet18")  # downloads it, or says what to do, before time is spent on a plan
+    return at_hand or ["resnet18"]
 
 
 def _decide(config: Config, given: Collection[str], name: str, value: object) -> None:

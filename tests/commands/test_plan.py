@@ -8,6 +8,7 @@ import pytest
 from rdvar_jax.commands import plan
 from rdvar_jax.commands.photographs import permitted
 from rdvar_jax.commands.plan import Photographs, choose, make_plan, num_trainings
+from rdvar_jax.errors import WeightsError
 from rdvar_jax.runs.config import default_config
 
 BOTH = ["resnet18", "wide_resnet50_2"]
@@ -103,3 +104,23 @@ def test_what_a_number_of_photographs_permits(number):
     assert ("--confidence" in text) == (number >= 59) and ("needs 59" in text) == (number < 59)
     if number == 12:
         assert "7.7 %" in text and "need 19" in text
+
+
+def test_the_drawn_teacher_and_other_backbones_can_be_given(probed):
+    config = default_config()
+    config.teacher.weights = "procedural"
+    found = planned(config, given={"teacher.weights"}).config.teacher
+    assert (found.arch, found.stem_width) == ("resnet18", 32)
+    config = default_config()
+    config.teacher.arch = "resnet34"
+    assert planned(config, given={"teacher.arch"}).choice.arch == "resnet34"
+
+
+def test_without_any_weights_the_error_comes_before_the_probe(monkeypatch):
+    def fetch(arch):
+        raise WeightsError(f"no {arch} here")
+
+    monkeypatch.setattr(plan, "weights_at_hand", lambda arch: None)
+    monkeypatch.setattr(plan, "fetch", fetch)
+    with pytest.raises(WeightsError, match="no resnet18 here"):
+        planned(default_config())
