@@ -282,6 +282,14 @@ def _read_mask_threshold(text: str) -> str | int:
     return value if type(value) is int else text
 
 
+def _read_pooling(text: str) -> str | float:
+    """Reads `score.pooling`: a name or a number."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
 def _read_literal(text: str) -> Any:
     try:
         return ast.literal_eval(text)
@@ -298,5 +306,6 @@ READERS: dict[Any, tuple[str, Callable[[str], Any]]] = {
     tuple: ("one name or several", _read_tuple),
     (int, str): ("a whole number or a name", read_full_scale),
     (str, int): ("a name or a number", _read_mask_threshold),
+    (str, float): ("a name or a number", _read_pooling),
     (int, tuple): ("S, or H,W: one whole number, or two separated by a comma", _read_image_size),
 }

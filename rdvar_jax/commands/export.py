@@ -96,7 +96,7 @@ def _write_onnx(config: Config, run: SavedRun, about: dict[str, Any], output: Pa
     properties = {METADATA: json.dumps(about, allow_nan=False)}
     size, sigma = config.data.image_size, config.score.sigma
     weights = folded_weights(run.model.teacher_variables, run.model.student_variables)
-    model = build_onnx(config.teacher.arch, weights, size, sigma, properties)
+    model = build_onnx(config.teacher.arch, weights, size, sigma, properties, config.score.pooling)
     with writing_model(output) as temporary:
         temporary.write_bytes(model)
 

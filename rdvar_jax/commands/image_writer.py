@@ -86,7 +86,7 @@ class ImageWriter:
             image: its path and name.
             pixels: uint8 [H, W, 3], as it was scored.
             anomaly_map: float32 [H, W], raw.
-            score: the map's highest value.
+            score: of the map, by the run's `score.pooling`.
 
         Raises:
             DataError: the file can no longer be read, or a link leads out of the folder.
@@ -98,7 +98,7 @@ class ImageWriter:
         if self.wanted.maps:
             with self._writing(MAPS, image, ".npy") as path:
                 save_map(path, self._map_to_save(image, anomaly_map))
-        defects = self._write_at_full_size(image, anomaly_map, score)
+        defects = self._write_at_full_size(image, anomaly_map)
         limit = self.thresholds.image
         verdict = None
         if limit is not None:
@@ -113,7 +113,7 @@ class ImageWriter:
         return ImageResult(image.name, float(score), limit, verdict, len(defects), regions)
 
     def _write_at_full_size(
-        self, image: InputImage, anomaly_map: np.ndarray, score: np.float32
+        self, image: InputImage, anomaly_map: np.ndarray
     ) -> list[Defect] | None:
         """Writes the files at the image's own size, and returns its regions if wanted."""
         draw = self.wanted.overlays and self.scale is not None
@@ -134,7 +134,7 @@ class ImageWriter:
                 save_overlay(path, picture, full, self.scale)
         if limit is None:
             return None
-        above = above_threshold(full, limit, float(score))
+        above = above_threshold(full, limit, float(anomaly_map.max()))
         if self.wanted.masks:
             with self._writing(MASKS, image, ".png") as path:
                 save_mask(path, above)

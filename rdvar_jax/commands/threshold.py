@@ -140,6 +140,9 @@ def _make_threshold(
         )
     value = {
         "threshold": found.value,
+        # Of the map, for pixels: by the same rule, from the maxima of the same images' maps. With
+        # score.pooling=max these are the scores.
+        "pixel_threshold": method.apply(scored.peaks).value,
         "rule": RULE,
         "method": method.name,
         "target_fpr": None if method.name == "quantile" else method.target,

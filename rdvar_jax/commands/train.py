@@ -161,12 +161,14 @@ def _make_evaluate_fn(recipe: Recipe, model: ReverseDistillation):
         local,
         config.score.sigma,
         config.compute.precision,
+        config.score.pooling,
     )
     teacher_variables = local.replicate(dict(model.teacher_variables))
 
     def evaluate_fn(state: TrainState) -> dict[str, float]:
         variables = recipe.parallel.to_local(student_of(state))
-        score = tiled(partial(score_fn, teacher_variables, variables), recipe.geometry)
+        score = partial(score_fn, teacher_variables, variables)
+        score = tiled(score, recipe.geometry, config.score.pooling)
         maps, scores = score(test_set.images)
         refuse_not_finite([record.name for record in test_set.records], scores)
         metrics = evaluate_maps(maps, scores, test_set.masks, test_set.labels, test_set.valid_mask)

@@ -8,6 +8,7 @@ import numpy as np
 from rdvar_jax.errors import ConfigError
 from rdvar_jax.runs.recipe import Recipe
 from rdvar_jax.runs.saved_run import SavedRun
+from rdvar_jax.scoring.pooling import describe_pooling
 from rdvar_jax.serving.program import export_program, folded_weights
 from rdvar_jax.version import __version__
 
@@ -39,6 +40,7 @@ def make_program(recipe: Recipe, run: SavedRun) -> tuple[bytes, dict[str, np.nda
         config.data.image_size,
         config.score.sigma,
         config.compute.precision,
+        config.score.pooling,
     )
     return program, weights
 
@@ -65,7 +67,12 @@ def describe(
             "resize": f"Pillow bilinear (antialiased, rounded to uint8), {ASPECTS[geometry.mode]}",
             "normalisation": "of ImageNet, inside the program",
         },
-        "map": {"sigma": config.score.sigma, "score": "largest value of the map"},
+        "map": {
+            "sigma": config.score.sigma,
+            # "max", or the share of pixels that are averaged.
+            "pooling": config.score.pooling,
+            "score": describe_pooling(config.score.pooling),
+        },
         "threshold": threshold,
         "model": {
             "arch": config.teacher.arch,

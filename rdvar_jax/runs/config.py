@@ -25,6 +25,9 @@ FULL_SCALE_TYPES = (int, str)
 # data.mask_threshold: a name or a number.
 MASK_THRESHOLD_TYPES = (str, int)
 
+# score.pooling: a name, or a share.
+POOLING_TYPES = (str, float)
+
 # teacher.weights: anything else is a path.
 RANDOM_WEIGHTS = "random"
 WEIGHTS_BY_NAME = ("", "imagenet", RANDOM_WEIGHTS, PROCEDURAL)
@@ -173,6 +176,9 @@ def default_config() -> Config:
                 "batch_size": 16,
                 # Standard deviation of the map's Gaussian blur, in pixels.
                 "sigma": 4.0,
+                # An image's score: the "max" of its map (RD4AD), or the mean of the map's highest
+                # pixels, given as a share of all such as 0.01.
+                "pooling": FieldReference("max", field_type=POOLING_TYPES),
             },
             "parallel": {
                 # "pmap" or "shard_map".

@@ -241,9 +241,10 @@ class Run:
             recipe.parallel,
             sigma=self.config.score.sigma,
             precision=self.config.compute.precision,
+            pooling=self.config.score.pooling,
         )
         return TrainedRun(
-            tiled(score, recipe.geometry),
+            tiled(score, recipe.geometry, self.config.score.pooling),
             found.saved,
             found.teacher_sha256,
             found.teacher_source_sha256,

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rdvar_jax.data.loading.tiles import score_in_tiles
+from rdvar_jax.data.loading.tiles import maps_in_tiles
 from rdvar_jax.data.pixels.geometry import Geometry
 from rdvar_jax.models.reverse_distillation import ReverseDistillation
+from rdvar_jax.scoring.pooling import Pooling, pooled_on_host
 from rdvar_jax.training.checkpoint import SavedStep
 
 
@@ -40,13 +41,17 @@ class TrainedRun:
     teacher_source_sha256: str
 
 
-def tiled(score: Callable, geometry: Geometry) -> Callable:
-    """Wraps a scoring function so that it scores tiled images at their own size."""
+def tiled(score: Callable, geometry: Geometry, pooling: Pooling) -> Callable:
+    """Wraps a scoring function so that it scores tiled images at their own size.
+
+    A score is that of the stitched map, not of any tile's.
+    """
     if not geometry.is_tiled:
         return score
     tile = geometry.height, geometry.width
 
     def score_whole(images: np.ndarray, progress: bool = False) -> tuple[np.ndarray, np.ndarray]:
-        return score_in_tiles(score, images, tile, geometry.overlap, progress)
+        maps = maps_in_tiles(score, images, tile, geometry.overlap, progress)
+        return maps, pooled_on_host(maps, pooling)
 
     return score_whole

@@ -25,7 +25,7 @@ def above_threshold(anomaly_map: np.ndarray, threshold: float, highest: float) -
     """Returns the pixels of a resized map above the threshold, bool [H, W].
 
     Resizing can flatten the map's highest peak. If no pixel is left of a map that was above the
-    threshold, its highest pixel is taken, so that every defective image has a location.
+    threshold, its highest pixel is taken, so that what was above has a location.
 
     Args:
         anomaly_map: float32 [H, W].

@@ -13,6 +13,7 @@ from rdvar_jax.models.reverse_distillation import ReverseDistillation
 from rdvar_jax.scoring.all_metrics import evaluate_maps
 from rdvar_jax.scoring.finite import refuse_not_finite
 from rdvar_jax.scoring.maps import SIGMA
+from rdvar_jax.scoring.pooling import MAX, Pooling, is_pooling
 from rdvar_jax.scoring.scores import make_prepare_fn, make_score_fn
 
 
@@ -46,7 +47,7 @@ class Evaluation:
     Attributes:
         metrics: by name, as in results.json; None where the set cannot define one.
         maps: float32 [N, H, W], raw; higher where an image is more unusual.
-        scores: float32 [N], raw: the maximum of each map.
+        scores: float32 [N], raw: the maximum of each map, unless scored with another `pooling`.
 
     Example:
         >>> result = evaluate(fitted, parts.test)
@@ -66,6 +67,7 @@ def make_scorer(
     *,
     sigma: float = SIGMA,
     precision: str = "tf32",
+    pooling: Pooling = MAX,
 ) -> Callable[..., tuple[np.ndarray, np.ndarray]]:
     """Makes (images, progress=False) -> (maps [N, H, W], scores [N]), float32, raw.
 
@@ -78,9 +80,10 @@ def make_scorer(
         parallel: the devices.
         sigma: standard deviation of the map's Gaussian blur, in pixels.
         precision: "float32", "tf32" or "bfloat16".
+        pooling: "max", or the share of each map's pixels whose mean is the score.
     """
     networks = model.teacher, model.student, image_size, batch_size, parallel
-    score = make_score_fn(*networks, sigma, precision)
+    score = make_score_fn(*networks, sigma, precision, pooling)
     prepare = make_prepare_fn(*networks, precision)
     variables = prepare(
         parallel.replicate(dict(model.teacher_variables)),
@@ -100,6 +103,7 @@ def score(
     batch_size: int = 16,
     sigma: float = SIGMA,
     precision: str = "tf32",
+    pooling: Pooling = MAX,
     devices: Sequence[Any] | None = None,
     mode: Literal["pmap", "shard_map"] = "pmap",
     progress: bool = False,
@@ -112,6 +116,8 @@ def score(
         batch_size: images per call over all devices; a multiple of their number.
         sigma: standard deviation of the map's Gaussian blur, in pixels; 4 in RD4AD.
         precision: "float32", "tf32" or "bfloat16".
+        pooling: the score is the map's maximum for "max" (RD4AD), or the mean of this share of its
+          pixels, the highest, such as 0.01.
         devices: by default all of this process.
         mode: JAX transformation that runs the function on all devices.
         progress: show a progress bar.
@@ -125,6 +131,8 @@ def score(
     Example:
         >>> maps, scores = score(fitted, parts.test.images)
     """
+    if not is_pooling(pooling):
+        raise ValueError(f"pooling={pooling!r} must be {MAX!r} or a number in (0, 1]")
     if not isinstance(model, ReverseDistillation):
         model = model.model
     check_images(images)
@@ -136,7 +144,10 @@ def score(
         )
     height, width = images.shape[1:3]
     scorer = make_scorer(
-        model, (height, width), batch_size, parallel, sigma=sigma, precision=precision
+        *(model, (height, width), batch_size, parallel),
+        sigma=sigma,
+        precision=precision,
+        pooling=pooling,
     )
     return scorer(images, progress)
 

@@ -27,6 +27,7 @@ from rdvar_jax.serving.manifest import (
     jax_version,
     read_aspects,
     read_geometry,
+    read_pixel_threshold,
     read_threshold,
 )
 from rdvar_jax.serving.pictures import as_pictures, to_pixels
@@ -40,8 +41,8 @@ class Prediction:
     """Results of a detector for N images.
 
     Attributes:
-        scores: [N] float32, the maximum of each map; raw, neither clamped nor rescaled: higher is
-          more unusual.
+        scores: [N] float32, the maximum of each map, or the mean of its highest pixels where the
+          run's `score.pooling` says so; raw, neither clamped nor rescaled: higher is more unusual.
         maps: [N, H, W] float32, raw. `Detector.geometry.to_original` resizes one to its image.
         threshold: the score above which an image is classified as defective, or None.
         verdicts: [N] bool, true for a defective image; None without a threshold.
@@ -68,6 +69,8 @@ class Detector:
     Attributes:
         geometry: resizing of images to H x W pixels, as in training, and of maps back.
         threshold: of the bundle, or None.
+        pixel_threshold: of the bundle: a pixel is defective if its map is above it; None if the
+          bundle has none.
         manifest: of the bundle: run, hashes, versions, the threshold's origin.
     """
 
@@ -86,6 +89,7 @@ class Detector:
         """
         self.manifest = manifest
         self.geometry, self.threshold = read_geometry(manifest), read_threshold(manifest)
+        self.pixel_threshold = read_pixel_threshold(manifest)
         if max_pixels is not None:
             reading = replace(self.geometry.reading, max_pixels=max_pixels)
             self.geometry = replace(self.geometry, reading=reading)

@@ -13,6 +13,7 @@ from rdvar_jax.models.fold import norm_of
 from rdvar_jax.models.image_size import ImageSize, height_width
 from rdvar_jax.models.teacher import DEVIATION, MEAN
 from rdvar_jax.scoring.maps import map_matrices
+from rdvar_jax.scoring.pooling import MAX, Pooling, count_pooled
 from rdvar_jax.serving.onnx_graph import GraphBuilder
 from rdvar_jax.weights.architectures import Architecture, get_architecture
 
@@ -25,6 +26,7 @@ def build_onnx(
     image_size: ImageSize,
     sigma: float,
     properties: Mapping[str, str],
+    pooling: Pooling = MAX,
 ) -> bytes:
     """Builds the model of a run.
 
@@ -34,6 +36,7 @@ def build_onnx(
         image_size: S or (H, W).
         sigma: of the map's blur, in pixels.
         properties: metadata of the model.
+        pooling: as in `make_score_step`.
 
     Returns:
         A serialised model with the input "images", uint8 [B, H, W, 3], and the outputs "maps"
@@ -52,13 +55,30 @@ def build_onnx(
         for k, of_scale in enumerate(zip(targets, features, rows, columns, strict=True), start=1)
     ]
     graph.add("Sum", parts, MAP)
-    graph.add("ReduceMax", [MAP], SCORE, axes=[1, 2], keepdims=0)
+    _add_score(graph, pooling, shape[0] * shape[1])
     return graph.model(
         "reverse_distillation",
         {INPUT: (np.uint8, ["B", *shape, 3])},
         {MAP: ["B", *shape], SCORE: ["B"]},
         properties,
     )
+
+
+def _add_score(graph: GraphBuilder, pooling: Pooling, num_pixels: int) -> None:
+    """Adds the maps' scores; see `pooled`."""
+    if pooling == MAX:
+        graph.add("ReduceMax", [MAP], SCORE, axes=[1, 2], keepdims=0)
+        return
+    count = np.array([count_pooled(float(pooling), num_pixels)], np.int64)
+    flat = graph.add("Flatten", [MAP], "score/values", axis=1)
+    highest = graph.add_first(
+        "TopK",
+        [flat, graph.constant("score/count", count)],
+        "score/highest",
+        "score/places",
+        axis=1,
+    )
+    graph.add("ReduceMean", [highest], SCORE, axes=[1], keepdims=0)
 
 
 class _Network:

@@ -48,6 +48,26 @@ def test_the_run_gives_the_thresholds_that_were_not_given(workdir, given, expect
     assert complete_thresholds(given, config, workdir, "best", SAVED) == expected
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (NO_THRESHOLDS, Thresholds(0.25, 0.75)),
+        (Thresholds(pixel=0.5), Thresholds(0.25, 0.5)),
+        (Thresholds(image=0.1), Thresholds(0.1, None)),
+        (Thresholds(0.1, 0.5), Thresholds(0.1, 0.5)),
+    ],
+)
+def test_pixels_have_their_own_where_scores_are_no_maxima(workdir, given, expected, caplog):
+    config = default_config()
+    config.score.pooling = 0.01
+    stored = {"threshold": 0.25, "checkpoint_sha256": SAVED.sha256, "step": 7}
+    settings = score_settings(config)
+    write_sealed(workdir.threshold("best"), {**stored, "score": settings, "pixel_threshold": 0.75})
+    with caplog.at_level(logging.INFO, "rdvar_jax"):
+        assert complete_thresholds(given, config, workdir, "best", SAVED) == expected
+    assert ("give --pixel_threshold too" in caplog.text) == (expected.pixel is None)
+
+
 def test_without_any_a_line_says_how_to_get_one(workdir, caplog):
     with caplog.at_level(logging.INFO, "rdvar_jax"):
         found = complete_thresholds(NO_THRESHOLDS, default_config(), workdir, "latest", SAVED)

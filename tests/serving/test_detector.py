@@ -18,6 +18,7 @@ from rdvar_jax.data.pixels.decode import decode_image
 from rdvar_jax.data.pixels.geometry import MODES, Geometry
 from rdvar_jax.errors import BundleError, CompilerError, DataError
 from rdvar_jax.scoring.maps import SIGMA
+from rdvar_jax.scoring.pooling import pooled_on_host
 from rdvar_jax.serving.archive import PROGRAM, WEIGHTS, read_bundle, write_bundle
 from rdvar_jax.serving.program import export_program
 from rdvar_jax.weights.safetensors_file import safetensors_bytes
@@ -79,6 +80,30 @@ def test_a_bundle_without_threshold_gives_no_verdicts(bundle, odd, tmp_path):
     found = detector.predict(odd.images[:1])
     assert found.threshold is None and found.verdicts is None
     assert detector.predict(odd.images[:1], threshold=-1).verdicts.tolist() == [True]
+
+
+def test_the_threshold_of_pixels_is_that_of_images_only_if_scores_are_maxima(bundle, tmp_path):
+    manifest, members = read_bundle(bundle)
+    assert Detector.load(bundle).pixel_threshold == THRESHOLD  # a manifest without `map`
+    for pooling, entry, expected in (
+        ("max", {}, THRESHOLD),
+        (0.01, {}, None),
+        (0.01, {"pixel_threshold": 0.75}, 0.75),
+    ):
+        manifest["map"] = {"pooling": pooling}
+        manifest["threshold"] = {"threshold": THRESHOLD, **entry}
+        write_bundle(tmp_path / "part.rdvar", manifest, members)
+        detector = Detector.load(tmp_path / "part.rdvar")
+        assert (detector.threshold, detector.pixel_threshold) == (THRESHOLD, expected)
+
+
+def test_a_bundle_averages_the_highest_pixels(odd, weights, bundle, expected, tmp_path):
+    program = export_program(odd.teacher, odd.student, weights, odd.SIZE, SIGMA, "tf32", 0.05)
+    manifest, members = read_bundle(bundle)
+    write_bundle(tmp_path / "part.rdvar", manifest, {**members, PROGRAM: program})
+    found = Detector.load(tmp_path / "part.rdvar", batch_size=4).predict(odd.images[:3])
+    np.testing.assert_allclose(found.maps, expected[0][:3], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(found.scores, pooled_on_host(found.maps, 0.05), rtol=1e-6)
 
 
 def test_files_pictures_and_arrays_are_the_same_images(detector, tmp_path):

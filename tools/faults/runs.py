@@ -45,4 +45,11 @@ FAULTS = (
         "",
         ("tests/runs/test_run.py",),
     ),
+    Fault(
+        "pooling of the settings does not reach the scores",
+        "rdvar_jax/runs/run.py",
+        "            pooling=self.config.score.pooling,\n",
+        "",
+        ("tests/runs/test_run.py",),
+    ),
 )

@@ -33,9 +33,16 @@ FAULTS = (
     Fault(
         "score is the map's mean",
         "rdvar_jax/scoring/scores.py",
-        "return maps, maps.max(axis=(1, 2))",
+        "return maps, pooled(maps, pooling)",
         "return maps, maps.mean(axis=(1, 2))",
         (SCORES,),
+    ),
+    Fault(
+        "a pooled score takes values equal to the k-th once each",
+        "rdvar_jax/scoring/pooling.py",
+        "above = values > least[:, None]",
+        "above = values >= least[:, None]",
+        ("tests/scoring/test_pooling.py",),
     ),
     Fault(
         "padding of the last batch taken for images",
