@@ -11,6 +11,7 @@ import numpy as np
 from rdvar_jax.commands.output_part import inside
 from rdvar_jax.data.pixels.decode import decode_original
 from rdvar_jax.data.pixels.geometry import Geometry
+from rdvar_jax.data.pixels.ignore_mask import IgnoreMask
 from rdvar_jax.data.pixels.image_file import image_dimensions
 from rdvar_jax.data.sets.inputs import InputImage
 from rdvar_jax.errors import ConfigError, DataError
@@ -26,15 +27,17 @@ MAX_REGIONS = 100  # listed, highest first; all are counted, and all are in the 
 
 @dataclass(frozen=True)
 class Thresholds:
-    """Raw values; None means no verdict, or no regions.
+    """What decides about images and pixels: raw values; None means no verdict, or no regions.
 
     Attributes:
         image: an image is defective if its score is above it.
         pixel: a pixel is defective if the map, at the image's size, is above it.
+        ignore: pixels of every image that are in no region; None if there are none.
     """
 
     image: float | None = None
     pixel: float | None = None
+    ignore: IgnoreMask | None = None
 
     def check(self) -> None:
         """Raises a ConfigError for a value that is not finite."""
@@ -127,8 +130,10 @@ class ImageWriter:
             width, height = picture.shape[1::-1]
         else:
             picture, (width, height) = None, image_dimensions(image.path, reading)
-        # Cropped-away pixels are below every threshold, and have no colour.
+        # Cropped-away and ignored pixels are below every threshold, and have no colour.
         full = self.geometry.to_original(anomaly_map, (height, width), outside=-np.inf)
+        if self.thresholds.ignore is not None:
+            full[self.thresholds.ignore.on_image(self.geometry, (height, width))] = -np.inf
         if picture is not None and self.scale is not None:
             with self._writing(OVERLAYS, image, ".png") as path:
                 save_overlay(path, picture, full, self.scale)

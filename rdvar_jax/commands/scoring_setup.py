@@ -5,7 +5,7 @@ import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from rdvar_jax.errors import ConfigError, DataError
 from rdvar_jax.files.sealed import DamagedFile, read_sealed, refuse_unsealed
 from rdvar_jax.report.prediction_files import DEFECTIVE
 from rdvar_jax.runs.config import Config
+from rdvar_jax.runs.ignore_file import read_ignore
 from rdvar_jax.runs.result_files import RESULTS
 from rdvar_jax.runs.threshold_file import read_threshold, score_settings
 from rdvar_jax.runs.workdir import Workdir
@@ -84,7 +85,12 @@ def complete_thresholds(
             "--threshold",
             workdir.threshold(checkpoint),
         )
-    return Thresholds(image, pixel if given.pixel is None else given.pixel)
+    return replace(
+        given,
+        image=image,
+        pixel=pixel if given.pixel is None else given.pixel,
+        ignore=read_ignore(config.score.ignore),
+    )
 
 
 def check_thresholds(thresholds: Thresholds, wanted: Outputs, need_verdicts: bool) -> None:

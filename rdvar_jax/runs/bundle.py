@@ -41,6 +41,7 @@ def make_program(recipe: Recipe, run: SavedRun) -> tuple[bytes, dict[str, np.nda
         config.score.sigma,
         config.compute.precision,
         config.score.pooling,
+        recipe.ignored,
     )
     return program, weights
 
@@ -72,6 +73,8 @@ def describe(
             # "max", or the share of pixels that are averaged.
             "pooling": config.score.pooling,
             "score": describe_pooling(config.score.pooling),
+            # Of the pixels that never count, in the picture ignore.png; null if all count.
+            "ignore_sha256": None if recipe.ignore is None else recipe.ignore.sha256,
         },
         "threshold": threshold,
         "model": {

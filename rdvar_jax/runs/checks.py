@@ -14,6 +14,7 @@ from rdvar_jax.errors import ConfigError
 from rdvar_jax.models.precision import PRECISIONS
 from rdvar_jax.runs.config import (
     BEST_METRICS,
+    NO_IGNORE,
     OLD_BEST_METRICS,
     WEIGHTS_BY_NAME,
     Config,
@@ -209,6 +210,12 @@ def scoring_problems(config: Config) -> list[str]:
         problems.append(
             f"score.pooling={config.score.pooling} must be max, or a number over 0 and at most 1: "
             "the share of the map's pixels whose mean is the score."
+        )
+    ignore = config.score.ignore
+    if ignore not in ("", NO_IGNORE) and not Path(ignore).expanduser().is_file():
+        problems.append(
+            f"score.ignore={ignore} is not a file; give a picture that is black where pixels "
+            f"count, or {NO_IGNORE}."
         )
     return problems + in_range("report.max_figures", config.report.max_figures, 0)
 

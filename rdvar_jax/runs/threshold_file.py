@@ -7,6 +7,7 @@ from typing import Any
 from rdvar_jax.errors import CheckpointError
 from rdvar_jax.files.sealed import NUMBER, Entries, Kept, read_sealed, refuse_unsealed
 from rdvar_jax.runs.config import Config, default_config, flatten
+from rdvar_jax.runs.ignore_file import read_ignore
 from rdvar_jax.runs.workdir import Workdir
 from rdvar_jax.training.checkpoint import SavedStep
 
@@ -83,9 +84,17 @@ def same_scores(made_with: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
 
 
 def score_settings(config: Config) -> dict[str, Any]:
-    """Returns the settings that scores depend on and that may change from call to call."""
-    return {
+    """Returns the settings that scores depend on and that may change from call to call.
+
+    `score.ignore` is the sha256 of the picture's content, or empty.
+
+    Raises:
+        UserError: see `read_ignore`.
+    """
+    settings = {
         name: value
         for name, value in flatten(config).items()
         if name.startswith("score.") and name != "score.batch_size"
     }
+    ignore = read_ignore(config.score.ignore)
+    return {**settings, "score.ignore": "" if ignore is None else ignore.sha256}

@@ -28,14 +28,14 @@ def above_threshold(anomaly_map: np.ndarray, threshold: float, highest: float) -
     threshold, its highest pixel is taken, so that what was above has a location.
 
     Args:
-        anomaly_map: float32 [H, W].
+        anomaly_map: float32 [H, W]; -inf where pixels do not count.
         threshold: as a float32; pixels equal to it are not above it.
         highest: maximum of the map before resizing.
     """
     limit = np.float32(threshold)
     above = anomaly_map > limit
     if highest > limit and not above.any():
-        above = anomaly_map == anomaly_map.max()
+        above = (anomaly_map == anomaly_map.max()) & np.isfinite(anomaly_map)
     return above
 
 

@@ -35,13 +35,37 @@ def describe_pooling(pooling: Pooling) -> str:
     return f"mean of the highest values of the map, {pooling:g} of its pixels"
 
 
-def pooled(maps, pooling: Pooling = MAX):
-    """Computes scores [B] of maps [B, H, W] in JAX, float32; NaN in a map makes its score NaN."""
+def pack_pixels(pixels: np.ndarray | None) -> bytes | None:
+    """Returns bool [H, W] as bits, which can be hashed; None stays None."""
+    return None if pixels is None else np.packbits(pixels).tobytes()
+
+
+def unpack_pixels(bits: bytes | None, shape: tuple[int, int]) -> np.ndarray | None:
+    """Returns the bool [H, W] of `pack_pixels`."""
+    if bits is None:
+        return None
+    found = np.unpackbits(np.frombuffer(bits, np.uint8), count=shape[0] * shape[1])
+    return found.reshape(shape).astype(bool)
+
+
+def pooled(maps, pooling: Pooling = MAX, ignored: np.ndarray | None = None):
+    """Computes scores of maps in JAX.
+
+    Args:
+        maps: float32 [B, H, W]; NaN in a map makes its score NaN.
+        pooling: "max", or a share.
+        ignored: bool [H, W], the pixels that do not count, not all of them; None if all do.
+
+    Returns:
+        float32 [B].
+    """
+    if ignored is not None:
+        maps = jnp.where(ignored, -jnp.inf, maps)
     if pooling == MAX:
         return maps.max(axis=(1, 2))
     count, height, width = maps.shape  # of a bundle, any count
     values = maps.reshape(count, height * width)
-    k = count_pooled(float(pooling), height * width)
+    k = count_pooled(float(pooling), num_counted(ignored, height * width))
     least = _kth_highest(values, k)
     above = values > least[:, None]
     total = jnp.where(above, values, 0).sum(axis=1)
@@ -49,16 +73,25 @@ def pooled(maps, pooling: Pooling = MAX):
     return jnp.where(jnp.isnan(values).any(axis=1), jnp.nan, mean)
 
 
-def pooled_on_host(maps: np.ndarray, pooling: Pooling = MAX) -> np.ndarray:
-    """Computes scores, float32 [N], of maps [N, H, W] in numpy, one map at a time."""
-    if pooling == MAX:
-        return maps.max(axis=(1, 2))
+def pooled_on_host(
+    maps: np.ndarray, pooling: Pooling = MAX, ignored: np.ndarray | None = None
+) -> np.ndarray:
+    """Same as `pooled` in numpy, one map at a time."""
     scores = np.empty(len(maps), np.float32)
     for index, one in enumerate(maps):
-        k = count_pooled(float(pooling), one.size)
-        highest = np.partition(one, one.size - k, axis=None)[one.size - k :]
+        values = one.ravel() if ignored is None else one[~ignored]
+        if pooling == MAX:
+            scores[index] = values.max()
+            continue
+        k = count_pooled(float(pooling), values.size)
+        highest = np.partition(values, values.size - k)[values.size - k :]
         scores[index] = highest.mean(dtype=np.float64)
     return scores
+
+
+def num_counted(ignored: np.ndarray | None, num_pixels: int) -> int:
+    """Returns how many of a map's pixels count."""
+    return num_pixels if ignored is None else int(np.count_nonzero(~ignored))
 
 
 def _kth_highest(values, k: int):

@@ -16,17 +16,19 @@ import numpy as np
 import safetensors.numpy
 from jax import export
 
+from rdvar_jax.data.pixels.ignore_mask import IgnoreMask
 from rdvar_jax.data.pixels.set_remarks import SetRemarks
 from rdvar_jax.devices.compiler import compiled
 from rdvar_jax.devices.forked import refuse_in_fork
 from rdvar_jax.errors import BundleError, CompilerError, one_line
 from rdvar_jax.scoring.finite import refuse_not_finite
-from rdvar_jax.serving.archive import PROGRAM, WEIGHTS, read_bundle
+from rdvar_jax.serving.archive import IGNORE, PROGRAM, WEIGHTS, read_bundle
 from rdvar_jax.serving.manifest import (
     BadContent,
     jax_version,
     read_aspects,
     read_geometry,
+    read_ignore,
     read_pixel_threshold,
     read_threshold,
 )
@@ -71,6 +73,7 @@ class Detector:
         threshold: of the bundle, or None.
         pixel_threshold: of the bundle: a pixel is defective if its map is above it; None if the
           bundle has none.
+        ignore: pixels of every image that never count, where maps are 0; None if all count.
         manifest: of the bundle: run, hashes, versions, the threshold's origin.
     """
 
@@ -81,6 +84,7 @@ class Detector:
         weights: dict[str, np.ndarray],
         batch: int,
         max_pixels: int | None = None,
+        ignore: IgnoreMask | None = None,
     ):
         """Use `Detector.load`.
 
@@ -90,6 +94,7 @@ class Detector:
         self.manifest = manifest
         self.geometry, self.threshold = read_geometry(manifest), read_threshold(manifest)
         self.pixel_threshold = read_pixel_threshold(manifest)
+        self.ignore = ignore
         if max_pixels is not None:
             reading = replace(self.geometry.reading, max_pixels=max_pixels)
             self.geometry = replace(self.geometry, reading=reading)
@@ -148,7 +153,8 @@ class Detector:
         manifest, members = read_bundle(path, sha256)
         try:
             weights = safetensors.numpy.load(members[WEIGHTS])
-            return cls(manifest, members[PROGRAM], weights, batch_size, max_pixels)
+            ignore = read_ignore(members.get(IGNORE))
+            return cls(manifest, members[PROGRAM], weights, batch_size, max_pixels, ignore)
         except BadContent as error:
             raise BundleError(
                 f"{path} cannot be used, because {error}; export the run again with rdvar export."

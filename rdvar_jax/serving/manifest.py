@@ -1,14 +1,19 @@
 """Checks of a bundle's manifest, whose JSON anyone may have written."""
 
+import io
 import math
 from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from rdvar_jax.data.pixels.geometry import MODES, Geometry
+from rdvar_jax.data.pixels.ignore_mask import IgnoreMask
 from rdvar_jax.data.pixels.reading import MAX_FULL_SCALE, MAX_PIXELS, Reading
 from rdvar_jax.data.pixels.set_remarks import Aspects
+from rdvar_jax.errors import DataError
 from rdvar_jax.scoring.pooling import MAX, Pooling, is_pooling
+from rdvar_jax.serving.archive import IGNORE
 
 LARGEST_SIDE = 1 << 14  # of an image, in pixels; a map of it takes 1 GB
 # Entries that must be objects, if they are there.
@@ -139,6 +144,35 @@ def _finite(value: Any) -> float | None:
             if math.isfinite(value):  # a threshold of NaN would make every image good
                 return float(value)
     return None
+
+
+def read_ignore(content: bytes | None) -> IgnoreMask | None:
+    """Reads the picture of pixels that never count; None without one.
+
+    Raises:
+        BadContent: it is not a picture.
+    """
+    if content is None:
+        return None
+    try:
+        return IgnoreMask.read(_InBundle(content))
+    except DataError as error:
+        raise BadContent(f"a picture in it cannot be read ({error})") from error
+
+
+class _InBundle:
+    """A member of a bundle as a file."""
+
+    parent = Path()
+
+    def __init__(self, content: bytes):
+        self._content = content
+
+    def __str__(self) -> str:
+        return IGNORE
+
+    def open(self, mode: str, /) -> io.BytesIO:
+        return io.BytesIO(self._content)
 
 
 def jax_version(manifest: Mapping[str, Any]) -> str | None:

@@ -13,7 +13,7 @@ from rdvar_jax.models.fold import norm_of
 from rdvar_jax.models.image_size import ImageSize, height_width
 from rdvar_jax.models.teacher import DEVIATION, MEAN
 from rdvar_jax.scoring.maps import map_matrices
-from rdvar_jax.scoring.pooling import MAX, Pooling, count_pooled
+from rdvar_jax.scoring.pooling import MAX, Pooling, count_pooled, num_counted
 from rdvar_jax.serving.onnx_graph import GraphBuilder
 from rdvar_jax.weights.architectures import Architecture, get_architecture
 
@@ -27,6 +27,7 @@ def build_onnx(
     sigma: float,
     properties: Mapping[str, str],
     pooling: Pooling = MAX,
+    ignored: np.ndarray | None = None,
 ) -> bytes:
     """Builds the model of a run.
 
@@ -37,6 +38,7 @@ def build_onnx(
         sigma: of the map's blur, in pixels.
         properties: metadata of the model.
         pooling: as in `make_score_step`.
+        ignored: bool [H, W], pixels that do not count, a constant of the model; None if all do.
 
     Returns:
         A serialised model with the input "images", uint8 [B, H, W, 3], and the outputs "maps"
@@ -54,8 +56,16 @@ def build_onnx(
         _map_of_scale(graph, k, *of_scale)
         for k, of_scale in enumerate(zip(targets, features, rows, columns, strict=True), start=1)
     ]
-    graph.add("Sum", parts, MAP)
-    _add_score(graph, pooling, shape[0] * shape[1])
+    maps = graph.add("Sum", parts, MAP if ignored is None else "maps/all")
+    if ignored is not None:
+        left_out = graph.constant("ignored", ignored)
+        zero, lowest = (
+            graph.constant(f"ignored/{name}", np.array(value, np.float32))
+            for name, value in (("zero", 0), ("lowest", -np.inf))
+        )
+        graph.add("Where", [left_out, zero, maps], MAP)
+        maps = graph.add("Where", [left_out, lowest, maps], "maps/counted")
+    _add_score(graph, maps, pooling, num_counted(ignored, shape[0] * shape[1]))
     return graph.model(
         "reverse_distillation",
         {INPUT: (np.uint8, ["B", *shape, 3])},
@@ -64,13 +74,13 @@ def build_onnx(
     )
 
 
-def _add_score(graph: GraphBuilder, pooling: Pooling, num_pixels: int) -> None:
-    """Adds the maps' scores; see `pooled`."""
+def _add_score(graph: GraphBuilder, maps: str, pooling: Pooling, num_pixels: int) -> None:
+    """Adds the scores of maps of this many pixels that count; see `pooled`."""
     if pooling == MAX:
-        graph.add("ReduceMax", [MAP], SCORE, axes=[1, 2], keepdims=0)
+        graph.add("ReduceMax", [maps], SCORE, axes=[1, 2], keepdims=0)
         return
     count = np.array([count_pooled(float(pooling), num_pixels)], np.int64)
-    flat = graph.add("Flatten", [MAP], "score/values", axis=1)
+    flat = graph.add("Flatten", [maps], "score/values", axis=1)
     highest = graph.add_first(
         "TopK",
         [flat, graph.constant("score/count", count)],

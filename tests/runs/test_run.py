@@ -64,4 +64,4 @@ def test_the_settings_of_scoring_reach_the_scorer(run, monkeypatch):
     monkeypatch.setattr(run_module, "make_scorer", lambda *args, **options: (args, options))
     args, options = run.load_scorer().score
     assert args == ("the model", 64, 3, run.recipe.parallel)
-    assert options == {"sigma": 2.5, "precision": "bfloat16", "pooling": 0.1}
+    assert options == {"sigma": 2.5, "precision": "bfloat16", "pooling": 0.1, "ignored": None}

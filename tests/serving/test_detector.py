@@ -16,10 +16,11 @@ import rdvar_jax
 from rdvar_jax import Detector
 from rdvar_jax.data.pixels.decode import decode_image
 from rdvar_jax.data.pixels.geometry import MODES, Geometry
+from rdvar_jax.data.pixels.ignore_mask import IgnoreMask
 from rdvar_jax.errors import BundleError, CompilerError, DataError
 from rdvar_jax.scoring.maps import SIGMA
 from rdvar_jax.scoring.pooling import pooled_on_host
-from rdvar_jax.serving.archive import PROGRAM, WEIGHTS, read_bundle, write_bundle
+from rdvar_jax.serving.archive import IGNORE, PROGRAM, WEIGHTS, read_bundle, write_bundle
 from rdvar_jax.serving.program import export_program
 from rdvar_jax.weights.safetensors_file import safetensors_bytes
 
@@ -104,6 +105,35 @@ def test_a_bundle_averages_the_highest_pixels(odd, weights, bundle, expected, tm
     found = Detector.load(tmp_path / "part.rdvar", batch_size=4).predict(odd.images[:3])
     np.testing.assert_allclose(found.maps, expected[0][:3], rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(found.scores, pooled_on_host(found.maps, 0.05), rtol=1e-6)
+
+
+def test_a_bundle_leaves_out_ignored_pixels(odd, weights, bundle, expected, tmp_path):
+    ignored = np.zeros((64, 64), bool)  # twice the size of the maps
+    ignored[:40] = True
+    program = export_program(
+        odd.teacher, odd.student, weights, odd.SIZE, SIGMA, "tf32", ignored=ignored[::2, ::2]
+    )
+    manifest, members = read_bundle(bundle)
+    assert manifest.pop("format_version") == 1  # as before: earlier versions read it
+    members |= {PROGRAM: program, IGNORE: IgnoreMask.of(ignored).png()}
+    write_bundle(tmp_path / "part.rdvar", manifest, members)
+    detector = Detector.load(tmp_path / "part.rdvar", batch_size=4)
+    found = detector.predict(odd.images[:3])
+    assert not found.maps[:, :20].any() and (found.maps[:, 20:] > 0).all()
+    np.testing.assert_allclose(found.maps[:, 20:], expected[0][:3, 20:], rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(found.scores, found.maps.max((1, 2)))
+    assert (found.scores < expected[1][:3]).any()
+    assert detector.ignore == IgnoreMask.of(ignored) and Detector.load(bundle).ignore is None
+    # The picture is covered by the manifest's hashes, and must be one.
+    assert read_bundle(tmp_path / "part.rdvar")[0]["format_version"] == 2
+    write_bundle(tmp_path / "bad.rdvar", manifest, {**members, IGNORE: b"no picture"})
+    with pytest.raises(BundleError, match=r"bad\.rdvar cannot be used, .*ignore\.png"):
+        Detector.load(tmp_path / "bad.rdvar")
+    content = (tmp_path / "part.rdvar").read_bytes()
+    picture = members[IGNORE]
+    (tmp_path / "bad.rdvar").write_bytes(content.replace(picture, picture[::-1]))
+    with pytest.raises(BundleError, match=r"is not an intact bundle"):
+        Detector.load(tmp_path / "bad.rdvar")
 
 
 def test_files_pictures_and_arrays_are_the_same_images(detector, tmp_path):

@@ -75,6 +75,19 @@ def model(tmp_path_factory):
     return build_onnx("resnet18", weights, 64, 2.0, {"note": json.dumps({"threshold": 0.25})})
 
 
+@pytest.mark.parametrize("pooling", ["max", 0.05])
+def test_ignored_pixels_do_not_count(pooling):
+    _, _, *variables = narrow("resnet18", 4, 32)
+    weights = folded_weights(*variables)
+    images = np.random.default_rng(6).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
+    maps, _ = run(build_onnx("resnet18", weights, 32, SIGMA, {}), images)
+    ignored = maps[0] > np.quantile(maps[0], 0.5)
+    model = build_onnx("resnet18", weights, 32, SIGMA, {}, pooling, ignored)
+    found_maps, scores = run(model, images)
+    np.testing.assert_array_equal(found_maps, np.where(ignored, 0, maps))
+    np.testing.assert_allclose(scores, pooled_on_host(maps, pooling, ignored), rtol=1e-6)
+
+
 def test_any_number_of_images(model):
     images = np.random.default_rng(6).integers(0, 256, (7, 64, 64, 3), dtype=np.uint8)
     maps, scores = run(model, images)
