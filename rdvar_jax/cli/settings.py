@@ -27,7 +27,7 @@ CONFIG_MODULE = "rdvar_config"
 
 
 # Flags of some commands, and the settings that they are short for.
-SHORT_FLAGS = {"ignore": "score.ignore"}
+SHORT_FLAGS = {"ignore": "score.ignore", "min_area": "score.min_area"}
 
 
 class Setting(NamedTuple):
@@ -81,6 +81,17 @@ def add_ignore(parser: Parser) -> None:
         metavar="FILE",
         help="a picture of pixels that never count: all that are not black; none for no such "
         "pixels (default: the run's)",
+    )
+
+
+def add_min_area(parser: Parser) -> None:
+    """Adds the flag `--min_area`, short for a setting; see `with_short_flags`."""
+    parser.add_argument(
+        "--min_area",
+        type=int,
+        metavar="PIXELS",
+        help="an image without a region of so many pixels above the pixel threshold is good "
+        "(default: the run's, 0)",
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from rdvar_jax.commands.output_part import inside
 from rdvar_jax.data.pixels.decode import decode_original
 from rdvar_jax.data.pixels.geometry import Geometry
-from rdvar_jax.data.pixels.ignore_mask import IgnoreMask
+from rdvar_jax.data.pixels.ignore_mask import IgnoreMask, map_on_image
 from rdvar_jax.data.pixels.image_file import image_dimensions
 from rdvar_jax.data.sets.inputs import InputImage
 from rdvar_jax.errors import ConfigError, DataError
@@ -33,11 +33,14 @@ class Thresholds:
         image: an image is defective if its score is above it.
         pixel: a pixel is defective if the map, at the image's size, is above it.
         ignore: pixels of every image that are in no region; None if there are none.
+        min_area: pixels of a region, at the image's size; smaller ones do not count, and an image
+            without any other is good. 0 takes the image's score alone.
     """
 
     image: float | None = None
     pixel: float | None = None
     ignore: IgnoreMask | None = None
+    min_area: int = 0
 
     def check(self) -> None:
         """Raises a ConfigError for a value that is not finite."""
@@ -107,6 +110,8 @@ class ImageWriter:
         if limit is not None:
             # Not `score > limit`: whatever is not a number must never be called good.
             verdict = GOOD if score <= np.float32(limit) else DEFECTIVE
+            if self.thresholds.min_area > 0 and defects == [] and np.isfinite(score):
+                verdict = GOOD
         if defects is None:
             return ImageResult(image.name, float(score), limit, verdict)
         regions = [
@@ -131,15 +136,14 @@ class ImageWriter:
         else:
             picture, (width, height) = None, image_dimensions(image.path, reading)
         # Cropped-away and ignored pixels are below every threshold, and have no colour.
-        full = self.geometry.to_original(anomaly_map, (height, width), outside=-np.inf)
-        if self.thresholds.ignore is not None:
-            full[self.thresholds.ignore.on_image(self.geometry, (height, width))] = -np.inf
+        ignore = self.thresholds.ignore
+        full = map_on_image(anomaly_map, self.geometry, (height, width), ignore)
         if picture is not None and self.scale is not None:
             with self._writing(OVERLAYS, image, ".png") as path:
                 save_overlay(path, picture, full, self.scale)
         if limit is None:
             return None
-        above = above_threshold(full, limit, float(anomaly_map.max()))
+        above = above_threshold(full, limit, float(anomaly_map.max()), self.thresholds.min_area)
         if self.wanted.masks:
             with self._writing(MASKS, image, ".png") as path:
                 save_mask(path, above)

@@ -138,7 +138,11 @@ def predict(
             for image in skipped:
                 add_skipped(output, image.name, skipped[image])
             about = origin(config, trained.saved)
-            limits = {"image": thresholds.image, "pixel": thresholds.pixel}
+            limits = {
+                "image": thresholds.image,
+                "pixel": thresholds.pixel,
+                "min_area": thresholds.min_area,
+            }
             part.note(output / ORIGIN)
             write_sealed(output / ORIGIN, {**about, "thresholds": limits, "color_scale": scale})
     say(remarks)

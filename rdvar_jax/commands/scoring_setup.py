@@ -19,7 +19,11 @@ from rdvar_jax.report.prediction_files import DEFECTIVE
 from rdvar_jax.runs.config import Config
 from rdvar_jax.runs.ignore_file import read_ignore
 from rdvar_jax.runs.result_files import RESULTS
-from rdvar_jax.runs.threshold_file import read_threshold, score_settings
+from rdvar_jax.runs.threshold_file import (
+    needs_pixel_threshold,
+    read_threshold,
+    score_settings,
+)
 from rdvar_jax.runs.workdir import Workdir
 from rdvar_jax.scoring.pooling import MAX
 from rdvar_jax.training.checkpoint import SavedStep
@@ -90,6 +94,7 @@ def complete_thresholds(
         image=image,
         pixel=pixel if given.pixel is None else given.pixel,
         ignore=read_ignore(config.score.ignore),
+        min_area=config.score.min_area,
     )
 
 
@@ -101,6 +106,8 @@ def check_thresholds(thresholds: Thresholds, wanted: Outputs, need_verdicts: boo
     ):
         if is_asked and value is None:
             raise ConfigError(f"{flag} needs a threshold; run rdvar threshold, or give one.")
+    if thresholds.min_area > 0 and thresholds.pixel is None:
+        raise ConfigError(needs_pixel_threshold(thresholds.min_area))
 
 
 def origin(config: Config, saved: SavedStep) -> dict[str, Any]:

@@ -211,6 +211,7 @@ def scoring_problems(config: Config) -> list[str]:
             f"score.pooling={config.score.pooling} must be max, or a number over 0 and at most 1: "
             "the share of the map's pixels whose mean is the score."
         )
+    problems += in_range("score.min_area", config.score.min_area, 0)
     ignore = config.score.ignore
     if ignore not in ("", NO_IGNORE) and not Path(ignore).expanduser().is_file():
         problems.append(

@@ -185,6 +185,9 @@ def default_config() -> Config:
                 # A picture of pixels that never count: all that are not black, in images of its
                 # aspect. The run keeps a copy for later commands; "none" removes it.
                 "ignore": "",
+                # Pixels, of the image's own size, that a region above the pixel threshold has at
+                # least; an image without such a region is good, whatever its score.
+                "min_area": 0,
             },
             "parallel": {
                 # "pmap" or "shard_map".

@@ -138,6 +138,22 @@ def read_pooling(manifest: Mapping[str, Any]) -> Pooling:
     return pooling
 
 
+def read_min_area(manifest: Mapping[str, Any]) -> int:
+    """Returns how many pixels a region has at least; 0 without the entry.
+
+    Raises:
+        BadContent: the entry is not a whole number, or there is no threshold of pixels.
+    """
+    value = manifest.get("min_area", 0)
+    if type(value) is not int or value < 0:
+        raise BadContent(
+            f"min_area in its manifest must be a whole number, at least 0, not {_shown(value)}"
+        )
+    if value > 0 and read_pixel_threshold(manifest) is None:
+        raise BadContent("min_area in its manifest needs a threshold of pixels")
+    return value
+
+
 def _finite(value: Any) -> float | None:
     if isinstance(value, int | float) and not isinstance(value, bool):
         with suppress(OverflowError):  # of a whole number beyond float's range

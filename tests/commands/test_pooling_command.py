@@ -48,6 +48,7 @@ def test_every_command_scores_by_the_setting(rdvar, finished, copy_of, tmp_path)
     assert about["thresholds"] == {
         "image": stored["threshold"],
         "pixel": stored["pixel_threshold"],
+        "min_area": 0,
     }
     predicted = {
         f"test/{name}": score for name, score in read_scores(output / "scores.csv").items()

@@ -68,6 +68,15 @@ def test_pixels_have_their_own_where_scores_are_no_maxima(workdir, given, expect
     assert ("give --pixel_threshold too" in caplog.text) == (expected.pixel is None)
 
 
+def test_the_area_is_that_of_the_settings_and_belongs_to_no_threshold(workdir):
+    config = default_config()
+    stored = {"threshold": 0.25, "checkpoint_sha256": SAVED.sha256, "step": 7}
+    write_sealed(workdir.threshold("best"), {**stored, "score": score_settings(config)})
+    config.score.min_area = 30
+    found = complete_thresholds(NO_THRESHOLDS, config, workdir, "best", SAVED)
+    assert found == Thresholds(0.25, 0.25, min_area=30)
+
+
 def test_without_any_a_line_says_how_to_get_one(workdir, caplog):
     with caplog.at_level(logging.INFO, "rdvar_jax"):
         found = complete_thresholds(NO_THRESHOLDS, default_config(), workdir, "latest", SAVED)
@@ -80,6 +89,9 @@ def test_what_needs_a_threshold_says_so():
     check_thresholds(Thresholds(0.1, 0.1), Outputs(masks=True), need_verdicts=True)
     with pytest.raises(ConfigError, match="--fail_on_defect needs a threshold"):
         check_thresholds(Thresholds(pixel=0.1), PICTURES, need_verdicts=True)
+    check_thresholds(Thresholds(0.1, 0.1, min_area=5), PICTURES, need_verdicts=True)
+    with pytest.raises(ConfigError, match=r"score\.min_area=5 needs a threshold of pixels; run rd"):
+        check_thresholds(Thresholds(0.1, min_area=5), PICTURES, need_verdicts=False)
     with pytest.raises(ConfigError, match="--save_masks needs a threshold"):
         check_thresholds(Thresholds(image=0.1), Outputs(masks=True), need_verdicts=False)
 

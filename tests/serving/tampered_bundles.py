@@ -92,6 +92,8 @@ for value in (math.nan, "low", None, True, []):
     TAMPERED[f"pixel threshold: {value!r}"] = _entry("threshold", "pixel_threshold", value=value)
 for value in (math.nan, "mean", 0, 2, None, True, []):
     TAMPERED[f"pooling: {value!r}"] = _entry("map", value={"pooling": value})
+for value in (-1, 1.5, "x", None, True, []):
+    TAMPERED[f"min_area: {value!r}"] = _entry("min_area", value=value)
 for entry in ("versions", "image", "threshold", "files"):
     for value in (None, [], "x", 3):
         shown = "null" if value is None else repr(value)

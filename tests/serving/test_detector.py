@@ -18,6 +18,7 @@ from rdvar_jax.data.pixels.decode import decode_image
 from rdvar_jax.data.pixels.geometry import MODES, Geometry
 from rdvar_jax.data.pixels.ignore_mask import IgnoreMask
 from rdvar_jax.errors import BundleError, CompilerError, DataError
+from rdvar_jax.scoring.defects import above_threshold, find_defects
 from rdvar_jax.scoring.maps import SIGMA
 from rdvar_jax.scoring.pooling import pooled_on_host
 from rdvar_jax.serving.archive import IGNORE, PROGRAM, WEIGHTS, read_bundle, write_bundle
@@ -134,6 +135,35 @@ def test_a_bundle_leaves_out_ignored_pixels(odd, weights, bundle, expected, tmp_
     (tmp_path / "bad.rdvar").write_bytes(content.replace(picture, picture[::-1]))
     with pytest.raises(BundleError, match=r"is not an intact bundle"):
         Detector.load(tmp_path / "bad.rdvar")
+
+
+def test_an_image_without_a_region_that_is_large_enough_is_good(bundle, odd, tmp_path):
+    """By the regions at each image's own size, whatever the size of maps."""
+    manifest, members = read_bundle(bundle)
+    large = [Image.fromarray(image).resize((96, 64)) for image in odd.images[:4]]
+    scored_large = Detector.load(bundle).predict(large)
+    threshold = float(np.sort(scored_large.scores)[:2].mean())
+    areas = []
+    for one in scored_large.maps:
+        full = Geometry("squash", 32, 32).to_original(one, (64, 96))
+        above = above_threshold(full, threshold, float(one.max()))
+        areas.append(max((d.area for d in find_defects(above, full)), default=0))
+    assert len(set(areas)) == 4 and min(areas) == 0
+    for min_area in (0, 1, sorted(areas)[-2] + 1, max(areas), max(areas) + 1):
+        about = {**manifest, "threshold": {"threshold": threshold}, "min_area": min_area}
+        write_bundle(tmp_path / "part.rdvar", about, members)
+        detector = Detector.load(tmp_path / "part.rdvar", batch_size=2)
+        assert detector.min_area == min_area
+        found = detector.predict(large)
+        above = scored_large.scores > np.float32(threshold)
+        np.testing.assert_array_equal(found.scores, scored_large.scores)
+        assert found.verdicts.tolist() == (above & (np.array(areas) >= min_area)).tolist()
+        # Another threshold of images is one of pixels too, as scores are maxima.
+        assert detector.predict(large, threshold=-1.0).verdicts.all()
+    pooled_scores = {**about, "map": {"pooling": 0.1}}
+    write_bundle(tmp_path / "part.rdvar", pooled_scores, members)
+    with pytest.raises(BundleError, match="min_area in its manifest needs a threshold of pixels"):
+        Detector.load(tmp_path / "part.rdvar")
 
 
 def test_files_pictures_and_arrays_are_the_same_images(detector, tmp_path):

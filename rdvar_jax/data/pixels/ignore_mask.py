@@ -90,6 +90,26 @@ class IgnoreMask:
         return _on_image(self, geometry, shape)
 
 
+def map_on_image(
+    anomaly_map: np.ndarray, geometry: Geometry, shape: tuple[int, int], ignore: IgnoreMask | None
+) -> np.ndarray:
+    """Resizes a map to the size of its image, to look for regions.
+
+    Args:
+        anomaly_map: float32 [H, W].
+        geometry: of the run.
+        shape: height and width of the image.
+        ignore: pixels that never count; None if all do.
+
+    Returns:
+        float32 [height, width], -inf where the image was cropped away or is ignored.
+    """
+    full = geometry.to_original(anomaly_map, shape, outside=-np.inf)
+    if ignore is not None:
+        full[ignore.on_image(geometry, shape)] = -np.inf
+    return full
+
+
 @lru_cache(maxsize=8)
 def _on_map(mask: IgnoreMask, geometry: Geometry, size_wh: tuple[int, int] | None) -> np.ndarray:
     if geometry.is_tiled:
