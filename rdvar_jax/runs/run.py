@@ -282,6 +282,7 @@ class Run:
             found.saved,
             found.teacher_sha256,
             found.teacher_source_sha256,
+            score_images,
             geometry,
             recipe.ignore,
         )

@@ -41,6 +41,8 @@ class TrainedRun:
     saved: SavedStep
     teacher_sha256: str
     teacher_source_sha256: str
+    # The same for inputs of the networks, which of tiled images are the tiles.
+    score_inputs: Callable[..., tuple[np.ndarray, np.ndarray]]
     geometry: Geometry
     ignore: IgnoreMask | None = None
 

@@ -12,7 +12,7 @@ from run_files import read_lines, read_scores
 
 from rdvar_jax import Detector, Run
 from rdvar_jax.data.pixels.ignore_mask import IgnoreMask
-from rdvar_jax.errors import ConfigError
+from rdvar_jax.errors import ConfigError, UserError
 from rdvar_jax.runs.workdir import Workdir, load_config
 
 TARGET = ("--target=0.4", "--confidence=0.75")  # three good images are enough for it
@@ -35,10 +35,11 @@ def picture(path, size_wh, value):
     return path
 
 
-@pytest.mark.parametrize("command", ["threshold", "evaluate", "predict"])
+@pytest.mark.parametrize(
+    "command", [pytest.param(name, marks=pytest.mark.slow) for name in ("evaluate", "predict")]
+)
 def test_a_picture_that_cannot_be_used_is_one_sentence(rdvar, finished, tmp_path, command, half):
     more = {
-        "threshold": ("--input", rdvar.root / "tile" / "test" / "good", *TARGET),
         "evaluate": (),
         "predict": ("--input", rdvar.root / "tile" / "test", "--output", tmp_path / "out"),
     }[command]
@@ -58,6 +59,24 @@ def test_a_picture_that_cannot_be_used_is_one_sentence(rdvar, finished, tmp_path
         assert_one_sentence(done, words)
     assert {path.name: path.read_bytes() for path in finished.workdir.glob("*.json")} == before
     assert not (finished.workdir / "ignore.png").exists()
+
+
+@pytest.mark.slow
+def test_each_bad_picture_is_refused_before_anything_is_scored(finished, tmp_path, half):
+    text = tmp_path / "text.png"
+    text.write_text("no picture")
+    with Image.open(half) as image:
+        white = picture(tmp_path / "white.png", image.size, 255)
+    wide = picture(tmp_path / "wide.png", (200, 50), 0)
+    config, run = load_config(Workdir(finished.workdir)), Run.open(finished.workdir)
+    for path, words in (
+        (text, "text.png cannot be recognised"),
+        (white, "white.png leaves no pixel that counts"),
+        (wide, "wide.png has 200x50 pixels, width by height 4, but the training images have"),
+    ):
+        config.score.ignore = str(path)
+        with pytest.raises(UserError, match=words):
+            Run(type(run.recipe)(config, run.recipe.parallel), run.workdir).load_scorer()
 
 
 def test_a_picture_leaves_pixels_of_the_file_but_none_of_the_map(finished, tmp_path):
@@ -132,7 +151,7 @@ def test_every_command_leaves_the_pixels_out_and_the_run_keeps_the_picture(
     detector = Detector.load(bundle)
     found = detector.predict([tile / name for name in scores])
     np.testing.assert_allclose(found.scores, list(scores.values()), rtol=1e-5)
-    assert detector.ignore == kept
+    assert detector.ignore == kept == Run.open(workdir).detector().ignore
     assert detector.manifest["map"]["ignore_sha256"] == kept.sha256
 
     # Without it, the threshold is of other scores again; and a copy that was repainted is another.

@@ -21,6 +21,7 @@ def predict(rdvar, workdir, output, *args) -> dict[str, dict]:
     return {line["path"]: line for line in read_lines(output / "scores.jsonl")}
 
 
+@pytest.mark.slow
 def test_prediction_and_bundle_give_the_same_verdicts(rdvar, finished, tmp_path):
     before = predict(rdvar, finished.workdir, tmp_path / "before")
     largest = {
@@ -51,6 +52,7 @@ def test_prediction_and_bundle_give_the_same_verdicts(rdvar, finished, tmp_path)
     assert np.array_equal(found.verdicts, verdicts)
 
 
+@pytest.mark.slow
 def test_without_a_threshold_of_pixels_it_is_one_sentence(rdvar, trained, finished, tmp_path):
     photos = ("--input", rdvar.root / "tile" / "test", "--output", tmp_path / "out")
     for workdir, *more in (

@@ -42,7 +42,8 @@ def test_ignored_pixels_are_those_of_the_whole_image():
     everything = IgnoreMask.of(np.ones((100, 150), bool))
     with pytest.raises(ConfigError, match="leaves no pixel that counts"):
         tiled(of_channel_0, geometry, 0.1, everything)(images)
-    run = TrainedRun(of_channel_0, SavedStep(1, 1.0, {}, {}, {}), "", "", geometry, ignore)
+    saved = SavedStep(1, 1.0, {}, {}, {})
+    run = TrainedRun(of_channel_0, saved, "", "", of_channel_0, geometry, ignore)
     np.testing.assert_array_equal(run.counted(maps), images[..., 0][:, ~ignored])
 
 

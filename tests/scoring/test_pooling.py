@@ -21,7 +21,7 @@ from rdvar_jax.scoring.pooling import (
 )
 from rdvar_jax.scoring.scores import make_score_fn
 
-SHARES = (1e-9, 0.001, 0.01, 0.25, 1.0)
+SHARES = (1e-9, 0.01, 1.0)
 
 
 def random_maps() -> dict[str, np.ndarray]:
@@ -116,7 +116,7 @@ def test_what_is_ignored_reaches_scores_maps_and_metrics(tiny):
             score(model, tiny.images[:4], ignored=bad)
 
 
-@pytest.mark.parametrize(("mode", "num_devices"), [("pmap", 1), ("pmap", 4), ("shard_map", 4)])
+@pytest.mark.parametrize(("mode", "num_devices"), [("pmap", 1), ("shard_map", 4)])
 def test_devices_and_padded_batches_change_nothing(tiny, mode, num_devices):
     parallel = Parallel(mode, tuple(jax.local_devices()[:num_devices]))
     fn = make_score_fn(tiny.teacher, tiny.student, tiny.SIZE, 4, parallel, pooling=0.05)

@@ -45,7 +45,7 @@ def test_images_that_are_not_square():
     check_backbone("resnet18", width=4, size=(32, 64), count=2)
 
 
-@pytest.mark.parametrize("pooling", [0.01, 1.0])
+@pytest.mark.parametrize("pooling", [0.01, pytest.param(1.0, marks=pytest.mark.slow)])
 def test_scores_are_means_of_the_highest_pixels(pooling):
     _, _, *variables = narrow("resnet18", 4, 32)
     model = build_onnx("resnet18", folded_weights(*variables), 32, SIGMA, {}, pooling)
@@ -75,7 +75,7 @@ def model(tmp_path_factory):
     return build_onnx("resnet18", weights, 64, 2.0, {"note": json.dumps({"threshold": 0.25})})
 
 
-@pytest.mark.parametrize("pooling", ["max", 0.05])
+@pytest.mark.parametrize("pooling", [pytest.param("max", marks=pytest.mark.slow), 0.05])
 def test_ignored_pixels_do_not_count(pooling):
     _, _, *variables = narrow("resnet18", 4, 32)
     weights = folded_weights(*variables)
