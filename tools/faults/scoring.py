@@ -33,9 +33,23 @@ FAULTS = (
     Fault(
         "score is the map's mean",
         "rdvar_jax/scoring/scores.py",
-        "return maps, pooled(maps, pooling)",
-        "return maps, maps.mean(axis=(1, 2))",
+        "scores = pooled(maps, pooling, left_out)",
+        "scores = maps.mean(axis=(1, 2))",
         (SCORES,),
+    ),
+    Fault(
+        "ignored pixels count in a score",
+        "rdvar_jax/scoring/scores.py",
+        "scores = pooled(maps, pooling, left_out)",
+        "scores = pooled(maps, pooling)",
+        ("tests/scoring/test_pooling.py",),
+    ),
+    Fault(
+        "an image without a large enough region stays defective",
+        "rdvar_jax/commands/image_writer.py",
+        "if self.thresholds.min_area > 0 and defects == []",
+        "if self.thresholds.min_area > 10**9 and defects == []",
+        ("tests/commands/test_image_writer.py",),
     ),
     Fault(
         "a pooled score takes values equal to the k-th once each",
