@@ -32,7 +32,7 @@ from rdvar_jax.training.placement import choose_placement
 from rdvar_jax.training.step import TrainState, build_optimiser
 
 POOLINGS = ("max", 0.001, 0.003, 0.01, 0.03, 0.1)
-NUM_FOLDS = 5
+NUM_FOLDS = 3
 BATCH_SIZE = 8
 
 
@@ -137,7 +137,7 @@ def main() -> None:
     parser.add_argument("--redraws", type=int, default=20)
     parser.add_argument("--image_size", type=int, default=96)
     parser.add_argument("--epochs", type=int, default=10)
-    parser.add_argument("--share", type=float, default=0.5, help="of the steps, of a fold")
+    parser.add_argument("--share", type=float, default=0.8, help="of the steps, of a fold")
     args = parser.parse_args()
     start_jax()
     parts = load_category(args.data, image_size=args.image_size)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rdvar_jax.cli.parser import Parser, Switch
-from rdvar_jax.cli.settings import Setting, add_run, load_run
+from rdvar_jax.cli.settings import Setting, add_ignore, add_min_area, add_run, load_run
 from rdvar_jax.errors import ConfigError, one_line
 
 DESCRIPTION = """Score any images, or watch a folder for new ones.
@@ -54,6 +54,8 @@ def add_arguments(parser: Parser) -> None:
         metavar="VALUE",
         help="a pixel is defective if its map is above it (default: the image's threshold)",
     )
+    add_ignore(parser)
+    add_min_area(parser)
     parser.add_argument(
         "--fail_on_defect", action=Switch, help="exit with code 1 if an image is defective"
     )

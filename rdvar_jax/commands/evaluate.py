@@ -19,7 +19,7 @@ from rdvar_jax.runs.config import Config, flatten
 from rdvar_jax.runs.fold_scores import read_good_scores
 from rdvar_jax.runs.recipe import Recipe
 from rdvar_jax.runs.run import Run
-from rdvar_jax.runs.threshold_file import read_threshold, score_settings
+from rdvar_jax.runs.threshold_file import read_threshold, same_scores, score_settings
 from rdvar_jax.runs.workdir import Workdir, locked_for_results, write_skipped
 from rdvar_jax.scoring.all_metrics import evaluate_maps
 from rdvar_jax.scoring.finite import refuse_not_finite
@@ -69,7 +69,7 @@ def _evaluate(recipe: Recipe, workdir: Workdir, checkpoint: str) -> dict[str, An
     scored = score_test_images(run, trained)
     test_set, maps, scores, names = scored.images, scored.maps, scored.scores, scored.names
     refuse_not_finite(names, scores)
-    scale = color_scale(maps)
+    scale = color_scale(trained.counted(maps))
     defects = [record.defect for record in test_set.records]
     metrics = evaluate_maps(maps, scores, test_set.masks, test_set.labels, test_set.valid_mask)
     results = {
@@ -130,6 +130,7 @@ def _evaluate(recipe: Recipe, workdir: Workdir, checkpoint: str) -> dict[str, An
     rows = scores_csv(names, test_set.labels, defects, scores)
     masks = test_set.masks if test_set.has_masks else None
     labels = test_set.labels if test_set.has_labels else None
+    run.keep_ignore()
     with new_evaluation(workdir, checkpoint) as new:
         save_figures(
             new.figures(checkpoint),
@@ -150,7 +151,7 @@ def _evaluate(recipe: Recipe, workdir: Workdir, checkpoint: str) -> dict[str, An
         shown = {
             "checkpoint_sha256": saved.sha256,
             "scores_sha256": sha256_of(new.scores(checkpoint)),
-            "settings": flatten(config),
+            "settings": {**flatten(config), **score_settings(config)},
             "curves": curve_points(
                 maps, scores, test_set.masks, test_set.labels, test_set.valid_mask
             ),
@@ -170,7 +171,9 @@ def _at_targets(
 ) -> list[dict[str, Any]] | None:
     """Counts the effects of the thresholds for several false-positive rates; None without folds."""
     folds = read_good_scores(run.workdir, saved)
-    if folds is None or folds.score != score_settings(run.config) or not (labels == 1).any():
+    if folds is None or not (labels == 1).any():
+        return None
+    if not same_scores(folds.score, score_settings(run.config)):
         return None
     found = []
     for target in TARGETS:

@@ -12,7 +12,7 @@ from rdvar_jax.errors import CheckpointError
 from rdvar_jax.runs.fold_scores import WAY_OUT, GoodScores, read_fold_maps, read_good_scores
 from rdvar_jax.runs.run import Run
 from rdvar_jax.runs.saved_run import TrainedRun
-from rdvar_jax.runs.threshold_file import score_settings
+from rdvar_jax.runs.threshold_file import same_scores, score_settings
 from rdvar_jax.runs.trained_images import Seen, describe_seen, find_seen, read_trained_images
 
 logger = logging.getLogger("rdvar_jax")
@@ -78,7 +78,7 @@ def _with_folds(
     run: Run, trained: TrainedRun, test_set: TestSet, folds: GoodScores
 ) -> ScoredTestSet:
     path = run.workdir.good_scores
-    if folds.score != score_settings(run.config):
+    if not same_scores(folds.score, score_settings(run.config)):
         raise CheckpointError(
             f"{path} was made with the settings {folds.score}, now {score_settings(run.config)}; "
             "restore the old ones, or run the same rdvar train command again with the new ones."
@@ -103,6 +103,9 @@ def _with_folds(
     scores = np.empty(len(rows), np.float32)
     good_rows = [row for row, good in zip(rows, is_good, strict=True) if good and row is not None]
     maps[is_good], scores[is_good] = maps_of_folds[good_rows], folds.scores[good_rows]
+    if trained.ignore is not None:
+        height, width = maps_of_folds.shape[1:]
+        maps[:, trained.ignore.on_map(trained.geometry, (width, height))] = 0
     bad = np.flatnonzero(~is_good)
     if len(bad):
         maps[bad], scores[bad] = trained.score(

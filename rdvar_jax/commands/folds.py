@@ -102,8 +102,8 @@ def score_folds(
             )
             files.write(index, fold)
         folds.append(fold)
-    scores, shifts = join_folds(folds, seen_median(state, score, range(len(names))))
-    found = GoodScores(names, hashes, scores, shifts, settings, files.sha256)
+    scores, peaks, shifts = join_folds(folds, seen_median(state, score, range(len(names))))
+    found = GoodScores(names, hashes, scores, peaks, shifts, settings, files.sha256)
     write_good_scores(run.workdir, found, saved)
     logger.info(
         "each of the %d training images is scored by a network that was not trained on it; %+.4f "

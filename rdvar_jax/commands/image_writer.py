@@ -11,6 +11,7 @@ import numpy as np
 from rdvar_jax.commands.output_part import inside
 from rdvar_jax.data.pixels.decode import decode_original
 from rdvar_jax.data.pixels.geometry import Geometry
+from rdvar_jax.data.pixels.ignore_mask import IgnoreMask, map_on_image
 from rdvar_jax.data.pixels.image_file import image_dimensions
 from rdvar_jax.data.sets.inputs import InputImage
 from rdvar_jax.errors import ConfigError, DataError
@@ -26,15 +27,20 @@ MAX_REGIONS = 100  # listed, highest first; all are counted, and all are in the 
 
 @dataclass(frozen=True)
 class Thresholds:
-    """Raw values; None means no verdict, or no regions.
+    """What decides about images and pixels: raw values; None means no verdict, or no regions.
 
     Attributes:
         image: an image is defective if its score is above it.
         pixel: a pixel is defective if the map, at the image's size, is above it.
+        ignore: pixels of every image that are in no region; None if there are none.
+        min_area: pixels of a region, at the image's size; smaller ones do not count, and an image
+            without any other is good. 0 takes the image's score alone.
     """
 
     image: float | None = None
     pixel: float | None = None
+    ignore: IgnoreMask | None = None
+    min_area: int = 0
 
     def check(self) -> None:
         """Raises a ConfigError for a value that is not finite."""
@@ -86,7 +92,7 @@ class ImageWriter:
             image: its path and name.
             pixels: uint8 [H, W, 3], as it was scored.
             anomaly_map: float32 [H, W], raw.
-            score: the map's highest value.
+            score: of the map, by the run's `score.pooling`.
 
         Raises:
             DataError: the file can no longer be read, or a link leads out of the folder.
@@ -98,12 +104,14 @@ class ImageWriter:
         if self.wanted.maps:
             with self._writing(MAPS, image, ".npy") as path:
                 save_map(path, self._map_to_save(image, anomaly_map))
-        defects = self._write_at_full_size(image, anomaly_map, score)
+        defects = self._write_at_full_size(image, anomaly_map)
         limit = self.thresholds.image
         verdict = None
         if limit is not None:
             # Not `score > limit`: whatever is not a number must never be called good.
             verdict = GOOD if score <= np.float32(limit) else DEFECTIVE
+            if self.thresholds.min_area > 0 and defects == [] and np.isfinite(score):
+                verdict = GOOD
         if defects is None:
             return ImageResult(image.name, float(score), limit, verdict)
         regions = [
@@ -113,7 +121,7 @@ class ImageWriter:
         return ImageResult(image.name, float(score), limit, verdict, len(defects), regions)
 
     def _write_at_full_size(
-        self, image: InputImage, anomaly_map: np.ndarray, score: np.float32
+        self, image: InputImage, anomaly_map: np.ndarray
     ) -> list[Defect] | None:
         """Writes the files at the image's own size, and returns its regions if wanted."""
         draw = self.wanted.overlays and self.scale is not None
@@ -127,14 +135,15 @@ class ImageWriter:
             width, height = picture.shape[1::-1]
         else:
             picture, (width, height) = None, image_dimensions(image.path, reading)
-        # Cropped-away pixels are below every threshold, and have no colour.
-        full = self.geometry.to_original(anomaly_map, (height, width), outside=-np.inf)
+        # Cropped-away and ignored pixels are below every threshold, and have no colour.
+        ignore = self.thresholds.ignore
+        full = map_on_image(anomaly_map, self.geometry, (height, width), ignore)
         if picture is not None and self.scale is not None:
             with self._writing(OVERLAYS, image, ".png") as path:
                 save_overlay(path, picture, full, self.scale)
         if limit is None:
             return None
-        above = above_threshold(full, limit, float(score))
+        above = above_threshold(full, limit, float(anomaly_map.max()), self.thresholds.min_area)
         if self.wanted.masks:
             with self._writing(MASKS, image, ".png") as path:
                 save_mask(path, above)

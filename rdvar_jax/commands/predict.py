@@ -41,6 +41,7 @@ from rdvar_jax.report.scale import RunningScale
 from rdvar_jax.runs.config import Config
 from rdvar_jax.runs.recipe import Recipe
 from rdvar_jax.runs.run import Run
+from rdvar_jax.runs.saved_run import TrainedRun
 from rdvar_jax.runs.workdir import Workdir
 from rdvar_jax.scoring.finite import refuse_not_finite
 
@@ -130,14 +131,18 @@ def predict(
                 raise DataError(f"No image can be read; the first: {skipped[images[0]]}")
 
         if wanted.colored and scale is None:
-            scale = find_scale(workdir, checkpoint, trained.saved) or _count_scale(scored)
+            scale = find_scale(workdir, checkpoint, trained.saved) or _count_scale(scored, trained)
         with writing(output):
             writer = ImageWriter(output, geometry, thresholds, wanted, scale, part.note)
             counts = _write(writer, scored("predicting"))
             for image in skipped:
                 add_skipped(output, image.name, skipped[image])
             about = origin(config, trained.saved)
-            limits = {"image": thresholds.image, "pixel": thresholds.pixel}
+            limits = {
+                "image": thresholds.image,
+                "pixel": thresholds.pixel,
+                "min_area": thresholds.min_area,
+            }
             part.note(output / ORIGIN)
             write_sealed(output / ORIGIN, {**about, "thresholds": limits, "color_scale": scale})
     say(remarks)
@@ -164,10 +169,12 @@ def _write(writer: ImageWriter, batches: Iterator[Scored]) -> Counts:
     return counts
 
 
-def _count_scale(scored: Callable[[str], Iterator[Scored]]) -> tuple[float, float]:
+def _count_scale(
+    scored: Callable[[str], Iterator[Scored]], trained: TrainedRun
+) -> tuple[float, float]:
     """Computes the colour scale from the images themselves."""
     logger.info("the colour scale comes from the images, which are scored twice for that")
     running = RunningScale()
     for _, _, maps, _ in scored("colour scale"):
-        running.add(maps)
+        running.add(trained.counted(maps))
     return running.scale()

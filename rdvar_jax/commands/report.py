@@ -18,9 +18,9 @@ from rdvar_jax.files.locks import locked_file
 from rdvar_jax.files.replacing import write_text
 from rdvar_jax.files.sealed import DamagedFile, Kept, refuse_unsealed
 from rdvar_jax.report.page.render import NextSteps, render_page
-from rdvar_jax.runs.config import Config, default_config, flatten
+from rdvar_jax.runs.config import Config
 from rdvar_jax.runs.result_files import evaluate_again, read_evaluation, read_results
-from rdvar_jax.runs.threshold_file import WAY_OUT, read_threshold_file
+from rdvar_jax.runs.threshold_file import WAY_OUT, read_threshold_file, same_scores
 from rdvar_jax.runs.untested import describe_untested
 from rdvar_jax.runs.workdir import Workdir, load_config, locked_for_results
 from rdvar_jax.scoring.metrics import auroc
@@ -201,11 +201,9 @@ def _read_threshold(
     kept = read_threshold_file(path)
     if kept is None:
         return None, False
-    # A setting that an earlier version did not know had the effect of its default.
-    settings, value = {**flatten(default_config()), **evaluation["settings"]}, kept.value
+    value = kept.value
     same_state = value["checkpoint_sha256"] == results["checkpoint_sha256"]
-    same_scores = all(settings.get(name) == set_to for name, set_to in value["score"].items())
-    if not (same_state and same_scores):
+    if not (same_state and same_scores(value["score"], evaluation["settings"])):
         return None, True
     stored = results["thresholds"]["stored"]
     if is_sealed and not kept.is_sealed and stored is not None:

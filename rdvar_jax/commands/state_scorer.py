@@ -9,6 +9,7 @@ import numpy as np
 from rdvar_jax.models.reverse_distillation import ReverseDistillation
 from rdvar_jax.runs.recipe import Recipe
 from rdvar_jax.runs.saved_run import tiled
+from rdvar_jax.scoring.pooling import pack_pixels
 from rdvar_jax.scoring.scores import make_score_fn
 from rdvar_jax.training.fit import student_of
 from rdvar_jax.training.step import TrainState
@@ -27,11 +28,14 @@ def make_state_scorer(recipe: Recipe, model: ReverseDistillation) -> StateScorer
         local,
         config.score.sigma,
         config.compute.precision,
+        config.score.pooling,
+        None if recipe.geometry.is_tiled else pack_pixels(recipe.ignored),
     )
     teacher_variables = local.replicate(dict(model.teacher_variables))
 
     def score(state: TrainState, images: Any) -> tuple[np.ndarray, np.ndarray]:
         variables = recipe.parallel.to_local(student_of(state))
-        return tiled(partial(score_fn, teacher_variables, variables), recipe.geometry)(images)
+        of_state = partial(score_fn, teacher_variables, variables)
+        return tiled(of_state, recipe.geometry, config.score.pooling, recipe.ignore)(images)
 
     return score

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from rdvar_jax.commands.good_images import name_outliers, score_images
+from rdvar_jax.commands.good_images import ScoredImages, name_outliers, score_images
 from rdvar_jax.commands.threshold_images import Good, find_good
 from rdvar_jax.data.sets.inputs import find_inputs
 from rdvar_jax.data.sets.records import HasPath
@@ -23,6 +23,7 @@ from rdvar_jax.runs.recipe import Recipe
 from rdvar_jax.runs.run import Run
 from rdvar_jax.runs.threshold_file import RULE, score_settings
 from rdvar_jax.runs.workdir import Workdir, locked_for_results
+from rdvar_jax.scoring.pooling import MAX
 from rdvar_jax.scoring.thresholds import (
     METHODS,
     Threshold,
@@ -147,7 +148,8 @@ def _make_threshold(
     is_seen, scores = good.split == "train", good.scores
     outliers = name_outliers(good.names, scores)
     defective = _score_defective(run, good, checkpoint, bad) if method.name == "cost" else None
-    found = _apply(method, scores, 0 if is_seen else len(good.trained_on), defective)
+    of_defective = None if defective is None else defective.scores
+    found = _apply(method, scores, 0 if is_seen else len(good.trained_on), of_defective)
     if scores.min() == scores.max() and len(scores) > 1:
         logger.warning(
             "all %d scores are %g: the images or the run cannot tell parts apart, and any image "
@@ -157,6 +159,9 @@ def _make_threshold(
         )
     value = {
         "threshold": found.value,
+        # Of the map, for pixels: by the same rule, from the maxima of the same images' maps. With
+        # score.pooling=max these are the scores.
+        "pixel_threshold": _pixel_threshold(run, method, good, found, defective),
         "rule": RULE,
         "method": method.name,
         "target_fpr": None if method.name in ("quantile", "cost") else method.target,
@@ -171,8 +176,8 @@ def _make_threshold(
         "rate_high": None if is_seen else found.rate_high,
         # Of the method "cost", which uses the labels of these defective images.
         "cost_missed": method.cost_missed,
-        "num_defective": None if defective is None else len(defective),
-        "num_missed": None if defective is None else int(np.sum(defective <= found.value)),
+        "num_defective": None if of_defective is None else len(of_defective),
+        "num_missed": None if of_defective is None else int(np.sum(of_defective <= found.value)),
         "split": good.split,
         # Of the split "folds": what was added to the scores of each; see `good_scores.json`.
         "folds": None if good.folds is None else {"shifts": good.folds.shifts},
@@ -190,11 +195,21 @@ def _make_threshold(
         "checkpoint_sha256": good.saved.sha256,
         "score": score_settings(run.config),
     }
+    run.keep_ignore()
     write_sealed(run.workdir.threshold(checkpoint), value)
     return value
 
 
-def _score_defective(run: Run, good: Good, checkpoint: str, bad: Sequence[Path]) -> np.ndarray:
+def _pixel_threshold(
+    run: Run, method: Method, good: Good, found: Threshold, defective: ScoredImages | None
+) -> float:
+    """Applies the same rule to the maxima of the maps; with score.pooling=max these are scores."""
+    if run.config.score.pooling == MAX:
+        return found.value
+    return method.apply(good.peaks, None if defective is None else defective.peaks).value
+
+
+def _score_defective(run: Run, good: Good, checkpoint: str, bad: Sequence[Path]) -> ScoredImages:
     """Scores the defective images that the method "cost" needs."""
     if bad:
         images: Sequence[HasPath] = find_inputs(bad)
@@ -208,7 +223,7 @@ def _score_defective(run: Run, good: Good, checkpoint: str, bad: Sequence[Path])
             "some with --bad."
         )
     scorer = good.scorer or run.load_scorer(checkpoint)
-    return score_images(run.recipe, scorer, "bad", images).scores
+    return score_images(run.recipe, scorer, "bad", images)
 
 
 def _apply(

@@ -17,7 +17,7 @@ from rdvar_jax.runs.data_checks import find_data
 from rdvar_jax.runs.fold_scores import GoodScores, read_good_scores
 from rdvar_jax.runs.run import Run
 from rdvar_jax.runs.saved_run import TrainedRun
-from rdvar_jax.runs.threshold_file import score_settings
+from rdvar_jax.runs.threshold_file import same_scores, score_settings
 from rdvar_jax.runs.trained_images import Seen
 from rdvar_jax.training.checkpoint import SavedStep
 
@@ -32,6 +32,7 @@ class Good:
         split: "input", "validation", "folds" or "train".
         names: of the images.
         scores: float32 [N].
+        peaks: float32 [N], the maxima of their maps.
         saved: the state that scored them.
         trained_on: those of the input that the run was trained on; they do not count.
         excluded: names of images that were left out.
@@ -42,6 +43,7 @@ class Good:
     split: str
     names: Sequence[str]
     scores: np.ndarray
+    peaks: np.ndarray
     saved: SavedStep
     trained_on: Sequence[Seen] = ()
     excluded: Sequence[str] = ()
@@ -82,12 +84,19 @@ def find_good(run: Run, inputs: Sequence[Path], checkpoint: str, excluded: Seque
             "with --input, or train with train.folds=5, or hold some out with data.validation"
         )
     return Good(
-        split, scored.names, scored.scores, trained.saved, trained_on, left_out, scorer=trained
+        split,
+        scored.names,
+        scored.scores,
+        scored.peaks,
+        trained.saved,
+        trained_on,
+        left_out,
+        scorer=trained,
     )
 
 
 def _refuse_other_score(run: Run, folds: GoodScores) -> None:
-    if folds.score != score_settings(run.config):
+    if not same_scores(folds.score, score_settings(run.config)):
         raise CheckpointError(
             f"{run.workdir.good_scores} was made with the settings {folds.score}, now "
             f"{score_settings(run.config)}; restore the old ones, give good images with --input, "
@@ -111,7 +120,8 @@ def _of_folds(folds: GoodScores, saved: SavedStep, excluded: Sequence[str]) -> G
         )
     rows = list(first.values())
     names = [folds.names[row] for row in rows]
-    return Good("folds", names, folds.scores[rows], saved, (), left_out, folds)
+    scores, peaks = folds.scores[rows], folds.peaks[rows]
+    return Good("folds", names, scores, peaks, saved, (), left_out, folds)
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ from rdvar_jax.runs.workdir import (
     locked_for_training,
     save_config,
     with_kept_full_scale,
+    with_kept_ignore,
 )
 from rdvar_jax.scoring.all_metrics import evaluate_maps
 from rdvar_jax.scoring.finite import refuse_not_finite
@@ -61,6 +62,7 @@ def train(config: Config, workdir: Path) -> Fitted:
         Stopped: SIGINT or SIGTERM; the state is saved.
     """
     config = with_kept_full_scale(config, Workdir(workdir.resolve()))
+    config = with_kept_ignore(config, Workdir(workdir.resolve()))
     recipe = Recipe.for_training(config, all_devices())
     check_agreement("settings", recipe.shared_settings())
     run = Run(recipe, Workdir(workdir.resolve()))
@@ -82,6 +84,8 @@ def _train(recipe: Recipe, run: Run) -> Fitted:
             "train.folds=0 and data.validation=0.1."
         )
     schedule = recipe.schedule(len(train_set.images))
+    if is_main_process():
+        run.check_ignore(train_set.aspects)
     # The folder last: until everything is found, nothing binds the next call to these settings.
     found = run.find_teacher()
     run.make_folder()
@@ -92,6 +96,7 @@ def _train(recipe: Recipe, run: Run) -> Fitted:
     # On some file systems not all processes see the same files at once.
     check_agreement("teacher or checkpoint", f"{teacher.sha256} {saved and saved.sha256}")
     run.keep_trained_images(train_set)
+    run.keep_ignore()
     step = int(state.step)
     epochs: list[dict[str, float]] = []
     get_trainer = cache(

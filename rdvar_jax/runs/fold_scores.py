@@ -37,6 +37,7 @@ ENTRIES = Entries(
         "names": list,
         "images_sha256": list,
         "scores": list,
+        "peaks": list,
     },
     old=frozenset(),
 )
@@ -51,6 +52,7 @@ class GoodScores:
         names: of the images, in the order of training.
         images_sha256: of their pixels; see `ImageHash`.
         scores: float32 [N], on the scale of the final student.
+        peaks: float32 [N], the maxima of their maps, likewise.
         shifts: of each fold, what was added to its scores for that.
         score: the settings of `score` that the scores depend on.
         folds_sha256: of all that the folds follow from.
@@ -59,6 +61,7 @@ class GoodScores:
     names: list[str]
     images_sha256: list[str]
     scores: np.ndarray
+    peaks: np.ndarray
     shifts: list[float]
     score: dict[str, Any]
     folds_sha256: str
@@ -117,15 +120,19 @@ class FoldFiles:
         return self._folder / f"fold_{index + 1}.npz"
 
 
-def join_folds(folds: Sequence[FoldScores], final_median: float) -> tuple[np.ndarray, list[float]]:
-    """Returns the scores [N] in the order of training, and each fold's shift.
+def join_folds(
+    folds: Sequence[FoldScores], final_median: float
+) -> tuple[np.ndarray, np.ndarray, list[float]]:
+    """Returns scores and peaks [N] in the order of training, and each fold's shift.
 
     Args:
         folds: all of them.
         final_median: `seen_median` of the final student.
     """
     shifts = [final_median - one.seen_median for one in folds]
-    return _in_order(folds, [one.scores for one in folds], shifts), shifts
+    scores = _in_order(folds, [one.scores for one in folds], shifts)
+    peaks = _in_order(folds, [one.maps.max(axis=(1, 2)) for one in folds], shifts)
+    return scores, peaks, shifts
 
 
 def _in_order(
@@ -152,6 +159,7 @@ def write_good_scores(workdir: Workdir, found: GoodScores, saved: SavedStep) -> 
             "names": found.names,
             "images_sha256": found.images_sha256,
             "scores": [float(score) for score in found.scores],
+            "peaks": [float(peak) for peak in found.peaks],
         },
     )
 
@@ -170,18 +178,21 @@ def read_good_scores(workdir: Workdir, saved: SavedStep) -> GoodScores | None:
     if value["checkpoint_sha256"] != saved.sha256:
         return None
     try:
-        scores = np.asarray(value["scores"], np.float32)
+        scores, peaks = (np.asarray(value[name], np.float32) for name in ("scores", "peaks"))
         names, hashes = [[str(one) for one in value[name]] for name in ("names", "images_sha256")]
-        if scores.ndim != 1 or not len(names) == len(hashes) == len(scores) > 0:
+        if scores.ndim != 1 or not len(names) == len(hashes) == len(scores) == len(peaks) > 0:
             raise ValueError("its lists differ in length")
         shifts = [float(shift) for shift in value["shifts"]]
     except (ValueError, TypeError) as error:
         raise DamagedFile(path, error, WAY_OUT) from error
-    return GoodScores(names, hashes, scores, shifts, value["score"], value["folds_sha256"])
+    return GoodScores(names, hashes, scores, peaks, shifts, value["score"], value["folds_sha256"])
 
 
 def read_fold_maps(workdir: Workdir, found: GoodScores) -> np.ndarray | None:
-    """Reads the maps [N, H, W] that belong to the scores; None if a fold's file is gone."""
+    """Reads the maps [N, H, W] that belong to the scores; None if a fold's file is gone.
+
+    Pixels that are ignored hold the shift, and not 0.
+    """
     files = FoldFiles(workdir, found.folds_sha256)
     folds = [files.read(index) for index in range(len(found.shifts))]
     whole = [one for one in folds if one is not None]

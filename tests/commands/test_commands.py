@@ -152,7 +152,7 @@ def test_prepare_draws_a_data_set_that_can_be_read(rdvar, tmp_path, monkeypatch)
     ("args", "message"),
     [
         (["fly"], "unknown command 'fly'"),
-        (["train"], "--config is missing"),
+        (["train"], "--workdir is missing"),
         (["evaluate"], "--workdir is missing"),
         (["predict"], "--workdir is missing"),
         (["prepare"], "--source is missing"),

@@ -70,13 +70,14 @@ def test_a_student_is_trained_without_its_fold_for_a_share_of_the_steps():
 
 
 def test_scores_return_to_their_order_on_the_scale_of_the_final_student():
-    maps = np.zeros((2, 1, 1), np.float32)
+    maps = np.full((2, 1, 1), 3, np.float32)
     folds = [
         FoldScores((0, 3), maps, np.array([1, 2], np.float32), 0.5),
         FoldScores((1, 2), maps, np.array([10, 20], np.float32), 9.0),
     ]
-    scores, shifts = join_folds(folds, final_median=1.0)
+    scores, peaks, shifts = join_folds(folds, final_median=1.0)
     assert shifts == [0.5, -8.0] and scores.tolist() == [1.5, 2.0, 12.0, 2.5]
+    assert peaks.tolist() == [3.5, -5.0, -5.0, 3.5]
 
 
 def test_a_hundred_images_are_enough_for_the_median():
