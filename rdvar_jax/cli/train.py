@@ -12,9 +12,12 @@ from rdvar_jax.cli.parser import Parser
 from rdvar_jax.cli.settings import (
     Setting,
     add_config,
+    add_ignore,
+    add_min_area,
     add_workdir,
     apply_settings,
     read_config,
+    with_short_flags,
 )
 from rdvar_jax.cli.start import start_jax
 from rdvar_jax.cli.threshold_words import describe_threshold, percent
@@ -76,6 +79,8 @@ def add_arguments(parser: Parser) -> None:
         required=False,
     )
     add_workdir(parser)
+    add_ignore(parser)
+    add_min_area(parser)
     parser.add_argument(
         "--minutes",
         type=float,
@@ -108,6 +113,7 @@ def add_arguments(parser: Parser) -> None:
 def run(args: argparse.Namespace, settings: Sequence[Setting]) -> int:
     """Runs the command and returns the exit code."""
     started = time.perf_counter()
+    settings = with_short_flags(args, settings)
     if args.config is not None:
         if args.good or args.bad:
             raise ConfigError(
