@@ -37,7 +37,7 @@ CANDIDATES = (
 MIN_STEPS, MIN_EPOCHS, MAX_EPOCHS = 300, 10, 200
 
 BATCH_SIZE = 8
-NUM_FOLDS = 5
+NUM_FOLDS = 3
 # With so many photographs, a fifth is held out for the threshold instead of trained on by turns.
 MANY, HELD_OUT = 500, 0.2
 LEVEL_OFF = 0.01

@@ -81,7 +81,7 @@ def find_good(run: Run, inputs: Sequence[Path], checkpoint: str, excluded: Seque
         logger.warning(
             "these are training images, whose scores are lower than those of new ones: expect "
             "more false alarms than the threshold says; give good images that were not trained on "
-            "with --input, or train with train.folds=5, or hold some out with data.validation"
+            "with --input, or train with train.folds=3, or hold some out with data.validation"
         )
     return Good(
         split,

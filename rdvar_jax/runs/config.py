@@ -176,7 +176,7 @@ def default_config() -> Config:
                 # Folds that score the training images, for a threshold: each by a student that was
                 # trained on the other folds, for this share of the steps. 0: none.
                 "folds": 0,
-                "fold_share": 0.5,
+                "fold_share": 0.8,
                 # Steps per call of the device. On a GPU more than 1 can be faster if steps are
                 # short; on CPU it is many times slower.
                 "steps_per_call": 1,

@@ -93,7 +93,7 @@ def test_no_image_is_scored_by_a_network_that_saw_it(rdvar, photos, probed, tmp_
     model = ReverseDistillation("resnet18", weights="random", stem_width=4)
     for rows, shift in zip(split_folds(kept["images_sha256"], 2, 0), kept["shifts"], strict=True):
         others = np.delete(np.arange(len(names)), rows)
-        epochs = epochs_for(round(0.5 * 10), len(others), 4)
+        epochs = epochs_for(round(0.8 * 10), len(others), 4)
         settings = {"epochs": epochs, "batch_size": 4, "precision": "tf32", "progress": False}
         fitted = fit(model, images[others], devices=_one_device(), **settings)
         alone = score(fitted, images[list(rows)], batch_size=4, devices=_one_device())[1]

@@ -17,7 +17,7 @@ TWO_CORES = 150_000.0  # 10^6 operations per second
 
 def config_of(**train):
     config = default_config()
-    config.train.update(batch_size=8, folds=5, **train)
+    config.train.update(batch_size=8, folds=3, **train)
     return config
 
 
@@ -70,21 +70,21 @@ def planned(config, minutes=15, number=100, given=()):
 def test_epochs_fill_the_minutes(probed):
     found = planned(default_config())
     train = found.config.train
-    assert (train.batch_size, train.folds) == (8, 5)
+    assert (train.batch_size, train.folds) == (8, 3)
     steps = math.floor(train.epochs * 100 / 8) * num_trainings(found.config)
     assert 0.1 * steps == pytest.approx(15 * 60, rel=0.15)
     assert found.minutes == pytest.approx(15, rel=0.05)
     (line,) = found.lines()
-    assert f"{train.epochs} epochs, 5 folds, about 15 minutes" in line
+    assert f"{train.epochs} epochs, 3 folds, about 15 minutes" in line
     assert "--minutes 60 gives WideResNet50, 256x192 px" in line
 
 
 def test_what_is_given_stays(probed):
     config = default_config()
-    config.data.image_size, config.train.epochs, config.train.folds = 64, 7, 3
+    config.data.image_size, config.train.epochs, config.train.folds = 64, 7, 2
     given = {"data.image_size", "train.epochs", "train.folds"}
     found = planned(config, given=given).config
-    assert (found.data.image_size, found.train.epochs, found.train.folds) == (64, 7, 3)
+    assert (found.data.image_size, found.train.epochs, found.train.folds) == (64, 7, 2)
 
 
 def test_many_photographs_are_held_out_instead_of_trained_on_by_turns(probed):
