@@ -3,9 +3,9 @@
 Each fold is written when it is done, so that a killed training goes on with the next one.
 """
 
+import hashlib
 import io
 import logging
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +41,7 @@ ENTRIES = Entries(
     },
     old=frozenset(),
 )
+DIGEST_BYTES = 32
 WAY_OUT = "remove it and run the same rdvar train command again, which writes it anew."
 
 
@@ -87,23 +88,32 @@ class FoldFiles:
         """Reads a fold; None if it is missing, damaged, or follows from something else."""
         path = self._path(index)
         try:
-            with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
-                if str(file["folds_sha256"]) != self._sha256:
-                    return None
-                return FoldScores(
-                    tuple(file["rows"].tolist()),
-                    file["maps"].astype(np.float32),
-                    file["scores"],
-                    float(file["seen_median"]),
-                )
+            content = path.read_bytes()
         except FileNotFoundError:
             return None
-        except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
-            logger.warning("%s cannot be read (%s), and does not count", path, error)
+        except OSError as error:
+            logger.warning("%s cannot be read (%s), and does not count", path, error.strerror)
             return None
+        if hashlib.sha256(content[:-DIGEST_BYTES]).digest() != content[-DIGEST_BYTES:]:
+            logger.warning(
+                "%s is damaged (its sha256 does not fit its content), and does not count", path
+            )
+            return None
+        with np.load(io.BytesIO(content[:-DIGEST_BYTES]), allow_pickle=False) as file:
+            if str(file["folds_sha256"]) != self._sha256:
+                return None
+            return FoldScores(
+                tuple(file["rows"].tolist()),
+                file["maps"].astype(np.float32),
+                file["scores"],
+                float(file["seen_median"]),
+            )
 
     def write(self, index: int, fold: FoldScores) -> None:
-        """Writes a fold, the maps in float16: they are for pictures alone."""
+        """Writes a fold, the maps in float16: they are for pictures alone.
+
+        Behind numpy's file follows the sha256 of it.
+        """
         content = io.BytesIO()
         np.savez(
             content,
@@ -114,7 +124,8 @@ class FoldFiles:
             seen_median=fold.seen_median,
         )
         make_folder(self._folder)
-        write_bytes(self._path(index), content.getvalue())
+        written = content.getvalue()
+        write_bytes(self._path(index), written + hashlib.sha256(written).digest())
 
     def _path(self, index: int) -> Path:
         return self._folder / f"fold_{index + 1}.npz"

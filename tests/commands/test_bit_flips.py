@@ -83,11 +83,23 @@ class Bench:
         done = self.rdvar.run("report", "--workdir", run)
         return done, (run / "report.html").read_bytes() if done.returncode == 0 else None
 
+    def fold_threshold(self, run: Path):
+        done = self.rdvar.run("threshold", "--workdir", run)
+        return done, (run / "threshold.json").read_bytes() if done.returncode == 0 else None
+
+    def fold_scores(self, run: Path):
+        """Joins the folds once more; a damaged one is trained again."""
+        (run / "good_scores.json").unlink()
+        done = self.rdvar.train(run, *FOLDS)
+        return done, (run / "good_scores.json").read_bytes() if done.returncode == 0 else None
+
     def export(self, run: Path):
         output = self.folder / "part.rdvar"
         done = self.rdvar.run("export", "--workdir", run, "--output", output)
         return done, output.read_bytes() if done.returncode == 0 else None
 
+
+FOLDS = ("--config.train.folds=2",)
 
 # Each kind of kept file: its pattern in the run, and the commands that read it.
 KINDS: dict[str, tuple[str, tuple[Callable, ...]]] = {
@@ -103,6 +115,8 @@ KINDS: dict[str, tuple[str, tuple[Callable, ...]]] = {
     "results": ("results.json", (Bench.report, Bench.heat_maps)),
     "pictures": ("evaluation.json", (Bench.report,)),
     "scores": ("scores.csv", (Bench.report,)),
+    "good scores": ("good_scores.json", (Bench.fold_threshold,)),
+    "folds": ("folds/*.npz", (Bench.fold_scores,)),
     "training images": ("trained_images.json", (Bench.evaluate, Bench.threshold)),
 }
 
@@ -110,6 +124,14 @@ KINDS: dict[str, tuple[str, tuple[Callable, ...]]] = {
 @pytest.fixture
 def bench(rdvar, finished, tmp_path) -> Bench:
     return Bench(rdvar, finished.workdir, finished.exports, tmp_path / "bench")
+
+
+@pytest.fixture(scope="module")
+def with_folds(rdvar, finished, tmp_path_factory) -> Path:
+    run = Path(shutil.copytree(finished.workdir, tmp_path_factory.mktemp("with_folds") / "run"))
+    done = rdvar.train(run, *FOLDS)
+    assert done.returncode == 0, done.stderr
+    return run
 
 
 def flip(path: Path, rng: random.Random) -> str:
@@ -180,7 +202,9 @@ def flip_bundles(bench: Bench, rdvar, count: int) -> Counter:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_few_flipped_bits(bench, kind):
+def test_a_few_flipped_bits(bench, kind, request):
+    if "fold" in KINDS[kind][1][0].__name__:
+        bench.source = request.getfixturevalue("with_folds")
     flip_bits(bench, kind, 2 * len(KINDS[kind][1]))
 
 
@@ -191,7 +215,9 @@ def test_a_few_flipped_bits_of_a_bundle(bench, rdvar):
 
 @pytest.mark.nightly
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_hundred_flipped_bits(bench, kind):
+def test_a_hundred_flipped_bits(bench, kind, request):
+    if "fold" in KINDS[kind][1][0].__name__:
+        bench.source = request.getfixturevalue("with_folds")
     flip_bits(bench, kind, 100)
 
 

@@ -135,7 +135,7 @@ def test_a_killed_fold_is_trained_again_and_finished_ones_are_kept(
     (workdir / "good_scores.json").unlink()
     (workdir / "folds" / "fold_2.npz").write_bytes(kept[:1000])
     again = rdvar.run(*command)
-    assert "fold_2.npz cannot be read" in again.stderr and len(calls) == 4
+    assert "fold_2.npz is damaged" in again.stderr and len(calls) == 4
     assert (workdir / "good_scores.json").read_bytes() == before
 
 
