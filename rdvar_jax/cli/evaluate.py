@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Sequence
 
+from rdvar_jax.cli.outcome import describe_targets
 from rdvar_jax.cli.parser import Parser
 from rdvar_jax.cli.settings import Setting, add_ignore, add_run, load_run
 
@@ -48,6 +49,7 @@ def run(args: argparse.Namespace, settings: Sequence[Setting]) -> int:
                 f"{at['num_defective']} defective found, {at['num_false']} of {at['num_good']} "
                 "good called defective"
             )
+    print("".join(f"{line}\n" for line in describe_targets(results["targets"])), end="")
     if results["skipped"]:
         total = results["skipped"] + results["num_images"]
         print(f"{results['skipped']} of {total} test images left out: skipped_test.csv")

@@ -20,7 +20,7 @@ from rdvar_jax.cli.settings import (
     with_short_flags,
 )
 from rdvar_jax.cli.start import start_jax
-from rdvar_jax.cli.threshold_words import describe_threshold, percent
+from rdvar_jax.cli.outcome import describe_found, describe_targets, describe_threshold
 from rdvar_jax.errors import ConfigError, one_line
 
 DESCRIPTION = """Train on good images: on a folder of photographs, or by a preset.
@@ -164,13 +164,15 @@ def _train_photographs(
     threshold = make_threshold(config, workdir, method)
     results = evaluate(config, workdir)
     page = write_report(workdir)
-    minutes = (time.perf_counter() - started) / 60
+    minutes, auroc = (time.perf_counter() - started) / 60, results["metrics"]["image_auroc"]
     took = f"{minutes:.1f} minutes" + (f", planned {planned:.1f}" if planned else "")
     lines = [
         "",
         f"done in {took}",
         *describe_threshold(threshold),
-        *describe_found(results),
+        *describe_found(results["thresholds"]["stored"]),
+        *describe_targets(results["targets"]),
+        *([] if auroc is None else [f"image AUROC {auroc:.4f}"]),
         f"look at: {page}",
         f"next: rdvar predict --workdir {args.workdir} NEW_PHOTOS",
         f"      rdvar export --workdir {args.workdir} --output part.rdvar",
@@ -206,26 +208,6 @@ def _planned(
     plan = make_plan(config, photographs, args.minutes, given, started)
     print("\n".join(map(one_line, plan.lines())), flush=True)
     return plan.config, plan.minutes
-
-
-def describe_found(results: dict[str, Any]) -> list[str]:
-    """Returns lines on what the thresholds of an evaluation find."""
-    lines = []
-    stored = results["thresholds"]["stored"]
-    if stored is not None and stored["num_defective"]:
-        lines.append(
-            f"found {stored['num_found']} of {stored['num_defective']} known defects; "
-            f"{stored['num_false']} of {stored['num_good']} good images falsely alarmed"
-        )
-    targets = results.get("targets") or ()
-    if targets:
-        lines.append(f"{'rate':>8s}{'found':>12s}{'false alarms':>16s}")
-    for at in targets:
-        found = f"{at['num_found']} of {at['num_defective']}"
-        false = f"{at['num_false']} of {at['num_good']}"
-        lines.append(f"{percent(at['target']):>8s}{found:>12s}{false:>16s}")
-    auroc = results["metrics"]["image_auroc"]
-    return lines if auroc is None else [*lines, f"image AUROC {auroc:.4f}"]
 
 
 def _train(config: Any, workdir: Path, last_words: str = "") -> int:

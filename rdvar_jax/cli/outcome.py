@@ -1,6 +1,15 @@
-"""A threshold in words."""
+"""A threshold, and what it finds, in lines for a terminal."""
 
+from collections.abc import Sequence
 from typing import Any
+
+
+SOURCES = {
+    "input": "images (input)",
+    "validation": "images (validation)",
+    "train": "images (train)",
+    "folds": "images (folds: each scored by a network that was not trained on it)",
+}
 
 
 def describe_threshold(found: dict[str, Any]) -> list[str]:
@@ -39,12 +48,26 @@ def describe_threshold(found: dict[str, Any]) -> list[str]:
     ]
 
 
-SOURCES = {
-    "input": "images (input)",
-    "validation": "images (validation)",
-    "train": "images (train)",
-    "folds": "images (folds: each scored by a network that was not trained on it)",
-}
+def describe_found(at: dict[str, Any] | None) -> list[str]:
+    """Returns a line on what a threshold finds in an evaluation; none without defective images."""
+    if at is None or not at["num_defective"]:
+        return []
+    return [
+        f"found {at['num_found']} of {at['num_defective']} known defects; {at['num_false']} of "
+        f"{at['num_good']} good images falsely alarmed"
+    ]
+
+
+def describe_targets(targets: Sequence[dict[str, Any]] | None) -> list[str]:
+    """Returns a table of what thresholds for other rates find; nothing without any."""
+    if not targets:
+        return []
+    lines = [f"{'rate':>8s}{'found':>12s}{'false alarms':>16s}"]
+    for at in targets:
+        found = f"{at['num_found']} of {at['num_defective']}"
+        false = f"{at['num_false']} of {at['num_good']}"
+        lines.append(f"{percent(at['target']):>8s}{found:>12s}{false:>16s}")
+    return lines
 
 
 def percent(share: float) -> str:
