@@ -3,9 +3,9 @@
 import argparse
 from collections.abc import Sequence
 
+from rdvar_jax.cli.outcome import describe_threshold
 from rdvar_jax.cli.parser import Parser
 from rdvar_jax.cli.settings import Setting, add_ignore, add_run, load_run
-from rdvar_jax.cli.outcome import describe_threshold
 from rdvar_jax.errors import one_line
 
 METHODS = ("mean", "fpr", "quantile", "gpd", "cost")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rdvar_jax.cli.ending import report_error
+from rdvar_jax.cli.outcome import describe_found, describe_targets, describe_threshold
 from rdvar_jax.cli.parser import Parser
 from rdvar_jax.cli.settings import (
     Setting,
@@ -20,7 +21,6 @@ from rdvar_jax.cli.settings import (
     with_short_flags,
 )
 from rdvar_jax.cli.start import start_jax
-from rdvar_jax.cli.outcome import describe_found, describe_targets, describe_threshold
 from rdvar_jax.errors import ConfigError, one_line
 
 DESCRIPTION = """Train on good images: on a folder of photographs, or by a preset.
