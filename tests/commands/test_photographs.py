@@ -138,6 +138,17 @@ def test_a_killed_fold_is_trained_again_and_finished_ones_are_kept(
     assert "fold_2.npz is damaged" in again.stderr and len(calls) == 4
     assert (workdir / "good_scores.json").read_bytes() == before
 
+    shutil.rmtree(workdir / "folds")
+    assert_one_sentence(
+        rdvar.evaluate(workdir), "good_scores.json has lost the maps", "rdvar train"
+    )
+    other = rdvar.run("threshold", "--workdir", workdir, "--config.score.sigma=2")
+    assert_one_sentence(other, "good_scores.json was made with the settings", "--input")
+    (photos / "good" / "new.png").write_bytes(
+        next((photos / "good").rglob("*.png")).read_bytes()[:40] + b"damaged"
+    )
+    assert_one_sentence(rdvar.run(*command), "new.png")
+
 
 def test_what_cannot_be_trained_on_is_one_sentence(rdvar, photos, tmp_path):
     run = ("--workdir", tmp_path / "W")
