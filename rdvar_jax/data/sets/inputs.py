@@ -13,15 +13,17 @@ import numpy as np
 from rdvar_jax.data.loading.tiles import own_size
 from rdvar_jax.data.pixels.decode import FileFacts, decode_images
 from rdvar_jax.data.pixels.geometry import Geometry, Size, as_geometry
+from rdvar_jax.data.pixels.image_formats import image_suffixes, is_image_name
 from rdvar_jax.data.pixels.set_remarks import SetRemarks
-from rdvar_jax.data.sets.listing import IMAGE_SUFFIXES, folder_entries, image_suffixes, some_names
+from rdvar_jax.data.sets.listing import folder_entries, warn_left_out
 from rdvar_jax.data.sets.records import HasPath
 from rdvar_jax.errors import DataError
 from rdvar_jax.files.replacing import MAX_NAME_BYTES
 
 _Image = TypeVar("_Image", bound=HasPath)
 
-_LONGEST_SUFFIX = ".png"  # of a result; ".npy" is as long
+_LONGEST_SUFFIX = ".png"  # of a result; ".npy" and ".jpg" are as long
+_NOT_AN_IMAGE = "they are not images"
 
 _logger = logging.getLogger("rdvar_jax")
 
@@ -183,15 +185,13 @@ def _matches(pattern: Path) -> list[InputImage]:
         )
     files = sorted((path for path in _expand(base, rest) if not path.is_dir()), key=str)
     files = [path for path in files if not _is_in_link_cycle(base, path)]
-    images = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
+    images = [path for path in files if is_image_name(path)]
+    warn_left_out(pattern, [path for path in files if path not in set(images)], _NOT_AN_IMAGE)
     if not images:
         raise DataError(
             f"The pattern {pattern} matches no image ({image_suffixes()}); pass another pattern, "
             "an image file or a folder of them."
         )
-    if len(images) < len(files):
-        names = some_names([path.name for path in files if path not in set(images)])
-        _logger.warning("%s: not used, because they are not images: %s", pattern, names)
     return [InputImage(path, path.relative_to(base).as_posix()) for path in images]
 
 
@@ -233,9 +233,7 @@ def _is_in_link_cycle(base: Path, path: Path) -> bool:
 def _walk(folder: Path, above: tuple[Path, ...]) -> Iterator[Path]:
     above = (*above, folder.resolve())
     entries = folder_entries(folder)
-    if entries.others:
-        names = some_names([path.name for path in entries.others])
-        _logger.warning("%s: not used, because they are not images: %s", folder, names)
+    warn_left_out(folder, entries.others, _NOT_AN_IMAGE)
     yield from entries.images
     for inner in entries.folders:
         # A link to a folder above would recurse endlessly.
