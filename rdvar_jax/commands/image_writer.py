@@ -15,12 +15,20 @@ from rdvar_jax.data.pixels.image_file import image_dimensions
 from rdvar_jax.data.sets.inputs import InputImage
 from rdvar_jax.errors import ConfigError, DataError
 from rdvar_jax.files.replacing import replacing
-from rdvar_jax.report.prediction import save_heat_map, save_map, save_mask, save_overlay
+from rdvar_jax.report.caption import Caption
+from rdvar_jax.report.prediction import (
+    save_heat_map,
+    save_map,
+    save_mask,
+    save_overlay,
+    save_thumbnails,
+)
 from rdvar_jax.report.prediction_files import DEFECTIVE, GOOD, ImageResult, exact
 from rdvar_jax.scoring.defects import Defect, above_threshold, find_defects
 
 HEAT_MAPS, OVERLAYS, MASKS, MAPS = "heat_maps", "overlays", "masks", "maps"
-FOLDERS = (HEAT_MAPS, OVERLAYS, MASKS, MAPS)
+THUMBNAILS, PLAIN, HEAT = "thumbnails", "plain", "heat"  # two folders in the first
+FOLDERS = (HEAT_MAPS, OVERLAYS, MASKS, MAPS, THUMBNAILS)
 MAX_REGIONS = 100  # listed, highest first; all are counted, and all are in the mask
 
 
@@ -48,15 +56,16 @@ class Outputs:
     """Files to write for each image, besides its row."""
 
     heat_maps: bool = True  # image and heat map side by side
-    overlays: bool = True  # image at its own size, overlaid with the heat map
+    overlays: bool = True  # image at its own size under its heat, with outlines and a caption
     masks: bool = False  # defective pixels at the image's size
     maps: bool = False  # raw map, float32 [H, W], as .npy
     maps_at_own_size: bool = False  # raw map at the image's size; NaN where it was cropped away
+    thumbnails: bool = False  # for the page
 
     @property
     def colored(self) -> bool:
         """Whether a colour scale is needed."""
-        return self.heat_maps or self.overlays
+        return self.heat_maps or self.overlays or self.thumbnails
 
 
 NO_THRESHOLDS, PICTURES = Thresholds(), Outputs()
@@ -92,18 +101,19 @@ class ImageWriter:
             DataError: the file can no longer be read, or a link leads out of the folder.
             OSError: a file cannot be written.
         """
-        if self.wanted.heat_maps and self.scale is not None:
-            with self._writing(HEAT_MAPS, image, ".png") as path:
-                save_heat_map(path, pixels, anomaly_map, image.name, float(score), self.scale)
-        if self.wanted.maps:
-            with self._writing(MAPS, image, ".npy") as path:
-                save_map(path, self._map_to_save(image, anomaly_map))
-        defects = self._write_at_full_size(image, anomaly_map, score)
         limit = self.thresholds.image
         verdict = None
         if limit is not None:
             # Not `score > limit`: whatever is not a number must never be called good.
             verdict = GOOD if score <= np.float32(limit) else DEFECTIVE
+        caption = Caption(float(score), limit, verdict)
+        if self.wanted.heat_maps and self.scale is not None:
+            with self._writing(HEAT_MAPS, image, ".png") as path:
+                save_heat_map(path, pixels, anomaly_map, image.name, caption, self.scale)
+        if self.wanted.maps:
+            with self._writing(MAPS, image, ".npy") as path:
+                save_map(path, self._map_to_save(image, anomaly_map))
+        defects = self._write_at_full_size(image, anomaly_map, caption)
         if defects is None:
             return ImageResult(image.name, float(score), limit, verdict)
         regions = [
@@ -113,10 +123,10 @@ class ImageWriter:
         return ImageResult(image.name, float(score), limit, verdict, len(defects), regions)
 
     def _write_at_full_size(
-        self, image: InputImage, anomaly_map: np.ndarray, score: np.float32
+        self, image: InputImage, anomaly_map: np.ndarray, caption: Caption
     ) -> list[Defect] | None:
         """Writes the files at the image's own size, and returns its regions if wanted."""
-        draw = self.wanted.overlays and self.scale is not None
+        draw = (self.wanted.overlays or self.wanted.thumbnails) and self.scale is not None
         limit = self.thresholds.pixel
         if limit is None and not draw:
             return None
@@ -129,16 +139,38 @@ class ImageWriter:
             picture, (width, height) = None, image_dimensions(image.path, reading)
         # Cropped-away pixels are below every threshold, and have no colour.
         full = self.geometry.to_original(anomaly_map, (height, width), outside=-np.inf)
+        above = None
+        if limit is not None:
+            above = above_threshold(full, limit, float(anomaly_map.max()))
         if picture is not None and self.scale is not None:
-            with self._writing(OVERLAYS, image, ".png") as path:
-                save_overlay(path, picture, full, self.scale)
-        if limit is None:
+            self._draw(image, picture, full, self.scale, above, caption)
+        if above is None:
             return None
-        above = above_threshold(full, limit, float(score))
         if self.wanted.masks:
             with self._writing(MASKS, image, ".png") as path:
                 save_mask(path, above)
         return find_defects(above, full)
+
+    def _draw(
+        self,
+        image: InputImage,
+        picture: np.ndarray,
+        full: np.ndarray,
+        scale: tuple[float, float],
+        above: np.ndarray | None,
+        caption: Caption,
+    ) -> None:
+        """Writes the pictures that are made at the image's own size."""
+        if self.wanted.overlays:
+            with self._writing(OVERLAYS, image, ".png") as path:
+                save_overlay(path, picture, full, scale, above, caption)
+        if self.wanted.thumbnails:
+            kinds = f"{THUMBNAILS}/{PLAIN}", f"{THUMBNAILS}/{HEAT}"
+            with (
+                self._writing(kinds[0], image, ".jpg") as plain,
+                self._writing(kinds[1], image, ".jpg") as heat,
+            ):
+                save_thumbnails(plain, heat, picture, full, scale, above)
 
     def _map_to_save(self, image: InputImage, anomaly_map: np.ndarray) -> np.ndarray:
         if not self.wanted.maps_at_own_size:
