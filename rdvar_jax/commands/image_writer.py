@@ -60,12 +60,12 @@ class Outputs:
     masks: bool = False  # defective pixels at the image's size
     maps: bool = False  # raw map, float32 [H, W], as .npy
     maps_at_own_size: bool = False  # raw map at the image's size; NaN where it was cropped away
-    thumbnails: bool = False  # for the page
+    page: bool = False  # thumbnails for index.html
 
     @property
     def colored(self) -> bool:
         """Whether a colour scale is needed."""
-        return self.heat_maps or self.overlays or self.thumbnails
+        return self.heat_maps or self.overlays or self.page
 
 
 NO_THRESHOLDS, PICTURES = Thresholds(), Outputs()
@@ -126,7 +126,7 @@ class ImageWriter:
         self, image: InputImage, anomaly_map: np.ndarray, caption: Caption
     ) -> list[Defect] | None:
         """Writes the files at the image's own size, and returns its regions if wanted."""
-        draw = (self.wanted.overlays or self.wanted.thumbnails) and self.scale is not None
+        draw = (self.wanted.overlays or self.wanted.page) and self.scale is not None
         limit = self.thresholds.pixel
         if limit is None and not draw:
             return None
@@ -164,7 +164,7 @@ class ImageWriter:
         if self.wanted.overlays:
             with self._writing(OVERLAYS, image, ".png") as path:
                 save_overlay(path, picture, full, scale, above, caption)
-        if self.wanted.thumbnails:
+        if self.wanted.page:
             kinds = f"{THUMBNAILS}/{PLAIN}", f"{THUMBNAILS}/{HEAT}"
             with (
                 self._writing(kinds[0], image, ".jpg") as plain,

@@ -35,16 +35,11 @@ class Caption:
         if self.threshold is None:
             return f"{self.score:.4g}", None
         score, threshold = np.float32(self.score), np.float32(self.threshold)
-        for digits in range(4, _MOST_DIGITS + 1):
+        for digits in range(4, _MOST_DIGITS):
             texts = f"{score:.{digits}g}", f"{threshold:.{digits}g}"
             if texts[0] != texts[1] or score == threshold:
-                break
-        return texts
-
-    def against_threshold(self) -> str:
-        """Returns "0.4123, threshold 0.35", or the score alone."""
-        score, threshold = self.numbers()
-        return score if threshold is None else f"{score}, threshold {threshold}"
+                return texts
+        return f"{score:.{_MOST_DIGITS}g}", f"{threshold:.{_MOST_DIGITS}g}"
 
     def lines(self) -> list[list[str]]:
         """Returns the same words broken into ever more lines."""

@@ -41,8 +41,11 @@ def save_heat_map(
         OSError: the file cannot be written.
     """
     defective = None if caption.verdict is None else caption.verdict == DEFECTIVE
-    score = caption.against_threshold()
-    example = Example(image, anomaly_map, printable(name), score, defective=defective)
+    score, threshold = caption.numbers()
+    remarks = [] if threshold is None else [f"threshold {threshold}"]
+    example = Example(
+        image, anomaly_map, printable(name), score, defective=defective, remarks=remarks
+    )
     _save(draw_panel(example, scale), path)
 
 

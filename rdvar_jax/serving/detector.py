@@ -193,14 +193,22 @@ class Detector:
         for start in range(0, count, self._batch):
             pixels = to_pixels(pictures[start : start + self._batch], geometry, self._remarks)
             stop = start + len(pixels)
-            maps[start:stop], scores[start:stop] = self._score(pixels)
+            maps[start:stop], scores[start:stop] = self.score(pixels)
             refuse_not_finite(names[start:stop], scores[start:stop])
         for sentence in self._remarks.new():
             _logger.warning("%s", sentence)
         verdicts = None if threshold is None else scores > np.float32(threshold)
         return Prediction(scores, maps, threshold, verdicts, names)
 
-    def _score(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def score(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Scores images that `Detector.geometry` has brought to H x W.
+
+        Args:
+            pixels: uint8 [N, H, W, 3], N at most `batch_size`.
+
+        Returns:
+            Maps [N, H, W] and scores [N], float32 numpy.
+        """
         count = len(pixels)
         padded = min(1 << (count - 1).bit_length(), self._batch)
         pixels = np.pad(pixels, ((0, padded - count), (0, 0), (0, 0), (0, 0)))

@@ -76,7 +76,7 @@ def test_an_overlay_has_the_image_at_its_own_size_drawn_in_strips_like_a_whole(t
     assert np.array_equal(found[height:], draw_strip(CAPTION, width, height))
 
 
-@pytest.mark.parametrize("size_hw", [(64, 64), (24, 17), (1200, 1600), (40, 3000)])
+@pytest.mark.parametrize("size_hw", [(64, 64), (24, 17), (600, 800), (40, 3000)])
 def test_an_overlay_outlines_its_regions_outside_of_them(tmp_path, size_hw):
     height, width = size_hw
     image, raw = np.full((height, width, 3), 90, np.uint8), np.zeros((height, width), np.float32)
