@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -93,7 +93,8 @@ def predict(
           all maps of this call, which are then computed twice.
         need_verdicts: refuse to score without a threshold.
         on_error: "fail" ends at the first image that cannot be read. "skip" lists such images with
-          the reason in `skipped.csv`, and fails only if no image is left.
+          the reason in `skipped.csv`, and fails only if no image is left. Those of a format that
+          nothing installed reads are always listed there.
 
     Returns:
         The numbers of images scored, defective and skipped, and the output.
@@ -102,7 +103,8 @@ def predict(
         UserError: the run or bundle, an input or the output cannot be used.
     """
     thresholds.check()
-    images = find_inputs(inputs)
+    unread: dict[str, str] = {}
+    images = find_inputs(inputs, unread)
     check_result_names(images)
     is_new = isinstance(output, NewFolder)
     named = output.folder / output.name if is_new else output
@@ -117,7 +119,7 @@ def predict(
         check_result_names(images, name_key(named))
         scorer = load(thresholds)
         check_thresholds(scorer.thresholds, wanted, need_verdicts)
-        call = _Call(scorer, images, on_error == "skip")
+        call = _Call(scorer, images, unread, on_error == "skip")
         scale = scorer.scale
         if wanted.colored and scale is None:
             scale = call.count_scale()
@@ -128,7 +130,7 @@ def predict(
         logger.warning(
             "%d of %d images cannot be read and were skipped; %s has the reasons",
             counts.num_skipped,
-            len(images),
+            len(images) + len(unread),
             named / SKIPPED,
         )
     return counts, named
@@ -150,18 +152,39 @@ def default_name(inputs: Sequence[Path]) -> str:
 
 
 class _Call:
-    """The images of a call, scored batch by batch, and those skipped with the reason."""
+    """The images of a call, scored batch by batch, and those skipped with the reason.
 
-    def __init__(self, scorer: Scorer, images: Sequence[InputImage], may_skip: bool):
-        self.scorer, self.skipped = scorer, dict[InputImage, str]()
-        self._images, self._may_skip = images, may_skip
+    Args:
+        scorer: that scores them.
+        images: to be scored.
+        unread: reasons by the names of others, for which there is no reader.
+        may_skip: whether images that cannot be read are skipped too.
+    """
+
+    def __init__(
+        self,
+        scorer: Scorer,
+        images: Sequence[InputImage],
+        unread: Mapping[str, str],
+        may_skip: bool,
+    ):
+        self.scorer, self._skipped = scorer, dict[InputImage, str]()
+        self._images, self._unread, self._may_skip = images, unread, may_skip
+
+    @property
+    def skipped(self) -> list[tuple[str, str]]:
+        """Name and reason of each image that has no score."""
+        return [
+            *self._unread.items(),
+            *((image.name, reason) for image, reason in self._skipped.items()),
+        ]
 
     def scored(self, description: str) -> Iterator[Scored]:
         scorer = self.scorer
         with progress_bar(len(self._images), description, "img") as done:
 
             def skip(image: InputImage, reason: str) -> None:
-                self.skipped[image] = reason
+                self._skipped[image] = reason
                 done(1)
 
             for batch, pixels in decode_batches(
@@ -175,8 +198,8 @@ class _Call:
                 refuse_not_finite([image.name for image in batch], scores)
                 yield batch, pixels, maps, scores
                 done(len(batch))
-        if len(self.skipped) == len(self._images):
-            raise DataError(f"No image can be read; the first: {self.skipped[self._images[0]]}")
+        if len(self._skipped) == len(self._images):
+            raise DataError(f"No image can be read; the first: {self._skipped[self._images[0]]}")
 
     def count_scale(self) -> tuple[float, float]:
         """Computes the colour scale from the images themselves."""
@@ -202,14 +225,13 @@ def _write(
                 counts.add(row.verdict)
                 if wanted.page:
                     rows.append((image, row))
-    for image, reason in call.skipped.items():
-        add_skipped(output, image.name, reason)
+    for name, reason in call.skipped:
+        add_skipped(output, name, reason)
     counts.num_skipped = len(call.skipped)
     limits = {"image": scorer.thresholds.image, "pixel": scorer.thresholds.pixel}
     part.note(output / ORIGIN)
     write_sealed(output / ORIGIN, {**scorer.about, "thresholds": limits, "color_scale": scale})
     if wanted.page:
         part.note(output / PAGE)
-        skipped = [(image.name, reason) for image, reason in call.skipped.items()]
-        write_page(output, scorer, wanted, rows, skipped)
+        write_page(output, scorer, wanted, rows, call.skipped)
     return counts

@@ -10,6 +10,8 @@ import pytest
 from rdvar_process import assert_one_sentence
 from run_files import read_rows
 
+from rdvar_jax.data.pixels import image_formats
+
 
 @pytest.fixture(scope="module")
 def bundle(finished) -> Path:
@@ -62,6 +64,19 @@ def test_a_threshold_of_the_user_goes_first(rdvar, bundle, photos):
         "image": 0.0,
         "pixel": 0.0,
     }
+
+
+def test_images_without_a_reader_count_as_skipped(rdvar, bundle, photos, monkeypatch):
+    monkeypatch.setattr(image_formats, "_has_heif", lambda: False)
+    image_formats.readable_suffixes.cache_clear()
+    (photos / "good" / "IMG_1.heic").touch()
+    done = rdvar.run("predict", "--bundle", bundle, "photos", "--page", "--nooverlays")
+    image_formats.readable_suffixes.cache_clear()
+    assert done.returncode == 0, done.stderr
+    assert ", 1 skipped (could not be read). Open " in done.stdout
+    (row,) = read_rows(Path("photos-verdicts", "skipped.csv"))
+    assert row["path"] == "good/IMG_1.heic" and "pip install pillow-heif" in row["reason"]
+    assert "pip install pillow-heif" in Path("photos-verdicts", "index.html").read_text()
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,18 @@ def test_without_a_reader_images_are_named_as_skipped(without_readers, photos, c
     assert "skipped" in message and INSTALL in message and "IMG_1.HEIC" in message
 
 
+def test_they_are_listed_by_name_with_the_reason(without_readers, photos):
+    inner = photos / "inner"
+    inner.mkdir()
+    (photos / "IMG_1.HEIC").rename(inner / "IMG_1.HEIC")
+    (photos / "notes.txt").touch()
+    for given in (photos, photos / "**" / "*"):
+        unread: dict[str, str] = {}
+        assert len(find_inputs([given], unread)) == 2
+        assert list(unread) == ["inner/IMG_1.HEIC"]
+        assert INSTALL in unread["inner/IMG_1.HEIC"]
+
+
 def test_a_folder_of_nothing_else_says_what_to_install(without_readers, photos, tmp_path):
     (tmp_path / "phone").mkdir()
     shutil.copy(photos / "IMG_1.HEIC", tmp_path / "phone")
