@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 
 from rdvar_jax.cli.parser import Parser
-from rdvar_jax.cli.settings import Setting, add_run, load_run
+from rdvar_jax.cli.settings import Setting, add_ignore, add_run, load_run
 
 DESCRIPTION = """Score the test images of a run's category.
 
@@ -30,6 +30,7 @@ def add_arguments(parser: Parser) -> None:
         "report.max_figures",
         "parallel.num_devices",
     )
+    add_ignore(parser)
 
 
 def run(args: argparse.Namespace, settings: Sequence[Setting]) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rdvar_jax.cli.parser import Parser, Switch
-from rdvar_jax.cli.settings import Setting, add_run, load_run
+from rdvar_jax.cli.settings import Setting, add_ignore, add_min_area, add_run, load_run
 from rdvar_jax.cli.start import start_jax
 from rdvar_jax.errors import ConfigError, one_line
 
@@ -77,6 +77,8 @@ def add_arguments(parser: Parser) -> None:
         metavar="VALUE",
         help="a pixel is defective if its map is above it (default: the image's threshold)",
     )
+    add_ignore(parser)
+    add_min_area(parser)
     parser.add_argument(
         "--fail_on_defect", action=Switch, help="exit with code 1 if an image is defective"
     )
@@ -220,6 +222,8 @@ def _check(args: argparse.Namespace, settings: Sequence[Setting]) -> None:
     if args.bundle is not None:
         if args.watch:
             problems.append("--watch needs a run; give --workdir instead of --bundle.")
+        if args.ignore is not None or args.min_area is not None:
+            problems.append("a bundle has its own --ignore and --min_area; leave them out.")
         if args.checkpoint != "latest":
             problems.append(f"a bundle has one state; leave out --checkpoint {args.checkpoint}.")
         if settings:

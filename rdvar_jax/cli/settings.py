@@ -26,6 +26,10 @@ CHECKPOINTS = ("latest", "best")
 CONFIG_MODULE = "rdvar_config"
 
 
+# Flags of some commands, and the settings that they are short for.
+SHORT_FLAGS = {"ignore": "score.ignore", "min_area": "score.min_area"}
+
+
 class Setting(NamedTuple):
     """A setting from the command line."""
 
@@ -67,6 +71,34 @@ def add_checkpoint(parser: Parser) -> None:
         default="latest",
         help="the latest state, or the best by train.best_metric",
     )
+
+
+def add_ignore(parser: Parser) -> None:
+    """Adds the flag `--ignore`, short for a setting; see `with_short_flags`."""
+    parser.add_path(
+        "--ignore",
+        metavar="FILE",
+        help="a picture of pixels that never count: all that are not black; none for no such "
+        "pixels (default: the run's)",
+    )
+
+
+def add_min_area(parser: Parser) -> None:
+    """Adds the flag `--min_area`, short for a setting; see `with_short_flags`."""
+    parser.add_argument(
+        "--min_area",
+        type=int,
+        metavar="PIXELS",
+        help="an image without a region of so many pixels above the pixel threshold is good "
+        "(default: the run's, 0)",
+    )
+
+
+def with_short_flags(args: argparse.Namespace, settings: Sequence[Setting]) -> list[Setting]:
+    """Returns a command's settings with those of its flags that are short for one."""
+    given = {name: getattr(args, flag, None) for flag, name in SHORT_FLAGS.items()}
+    short = [Setting(name, str(value)) for name, value in given.items() if value is not None]
+    return [*settings, *short]
 
 
 def take_settings(words: Sequence[str]) -> tuple[list[Setting], list[str]]:
@@ -189,7 +221,7 @@ def load_run(
     workdir = Workdir(args.workdir.resolve())
     config = load_config(workdir)
     saved, full_scale = determining_settings(config), config.data.full_scale
-    apply_settings(config, settings)
+    apply_settings(config, with_short_flags(args, settings))
     config = resolved(with_full_scale(config, full_scale))
     refuse_other_settings(saved, determining_settings(config), str(workdir.folder))
     start_jax()
@@ -281,6 +313,14 @@ def _read_mask_threshold(text: str) -> str | int:
     return value if type(value) is int else text
 
 
+def _read_pooling(text: str) -> str | float:
+    """Reads `score.pooling`: a name or a number."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
 def _read_literal(text: str) -> Any:
     try:
         return ast.literal_eval(text)
@@ -297,5 +337,6 @@ READERS: dict[Any, tuple[str, Callable[[str], Any]]] = {
     tuple: ("one name or several", _read_tuple),
     (int, str): ("a whole number or a name", read_full_scale),
     (str, int): ("a name or a number", _read_mask_threshold),
+    (str, float): ("a name or a number", _read_pooling),
     (int, tuple): ("S, or H,W: one whole number, or two separated by a comma", _read_image_size),
 }

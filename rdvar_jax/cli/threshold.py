@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 
 from rdvar_jax.cli.parser import Parser
-from rdvar_jax.cli.settings import Setting, add_run, load_run
+from rdvar_jax.cli.settings import Setting, add_ignore, add_run, load_run
 from rdvar_jax.errors import one_line
 
 DESCRIPTION = """Choose the score above which an image is defective.
@@ -42,6 +42,7 @@ def add_arguments(parser: Parser) -> None:
         metavar="NAME",
         help="good images to leave out, by name or pattern; may be repeated (default: none)",
     )
+    add_ignore(parser)
     parser.add_argument(
         "--method",
         choices=("fpr", "quantile", "gpd"),

@@ -17,7 +17,7 @@ from rdvar_jax.report.scale import color_scale
 from rdvar_jax.runs.config import Config, flatten
 from rdvar_jax.runs.recipe import Recipe
 from rdvar_jax.runs.run import Run
-from rdvar_jax.runs.threshold_file import read_threshold
+from rdvar_jax.runs.threshold_file import read_threshold, score_settings
 from rdvar_jax.runs.trained_images import describe_seen, find_seen, read_trained_images
 from rdvar_jax.runs.workdir import Workdir, locked_for_results, write_skipped
 from rdvar_jax.scoring.all_metrics import evaluate_maps
@@ -56,7 +56,8 @@ def evaluate(config: Config, workdir: Workdir, checkpoint: str = "latest") -> di
 
 def _evaluate(recipe: Recipe, workdir: Workdir, checkpoint: str) -> dict[str, Any]:
     config = recipe.config
-    trained = Run(recipe, workdir).load_scorer(checkpoint)
+    run = Run(recipe, workdir)
+    trained = run.load_scorer(checkpoint)
     saved = trained.saved
     stored = read_threshold(config, workdir, checkpoint, saved)
     known = read_trained_images(workdir, saved)
@@ -71,7 +72,7 @@ def _evaluate(recipe: Recipe, workdir: Workdir, checkpoint: str) -> dict[str, An
         )
     maps, scores = trained.score(test_set.images, progress=True)
     refuse_not_finite(names, scores)
-    scale = color_scale(maps)
+    scale = color_scale(trained.counted(maps))
     defects = [record.defect for record in test_set.records]
     metrics = evaluate_maps(maps, scores, test_set.masks, test_set.labels, test_set.valid_mask)
     results = {
@@ -122,6 +123,7 @@ def _evaluate(recipe: Recipe, workdir: Workdir, checkpoint: str) -> dict[str, An
     rows = scores_csv(names, test_set.labels, defects, scores)
     masks = test_set.masks if test_set.has_masks else None
     labels = test_set.labels if test_set.has_labels else None
+    run.keep_ignore()
     with new_evaluation(workdir, checkpoint) as new:
         save_figures(
             new.figures(checkpoint),
@@ -142,7 +144,7 @@ def _evaluate(recipe: Recipe, workdir: Workdir, checkpoint: str) -> dict[str, An
         shown = {
             "checkpoint_sha256": saved.sha256,
             "scores_sha256": sha256_of(new.scores(checkpoint)),
-            "settings": flatten(config),
+            "settings": {**flatten(config), **score_settings(config)},
             "curves": curve_points(
                 maps, scores, test_set.masks, test_set.labels, test_set.valid_mask
             ),

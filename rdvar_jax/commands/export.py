@@ -17,7 +17,14 @@ from rdvar_jax.runs.run import Run
 from rdvar_jax.runs.saved_run import SavedRun
 from rdvar_jax.runs.threshold_file import RULE, read_threshold
 from rdvar_jax.runs.workdir import Workdir
-from rdvar_jax.serving.archive import PROGRAM, WEIGHTS, write_bundle, writing_alone, writing_model
+from rdvar_jax.serving.archive import (
+    IGNORE,
+    PROGRAM,
+    WEIGHTS,
+    write_bundle,
+    writing_alone,
+    writing_model,
+)
 from rdvar_jax.serving.program import PLATFORMS, folded_weights
 from rdvar_jax.weights.safetensors_file import safetensors_bytes
 
@@ -75,28 +82,38 @@ def _export(
         recipe, run, checkpoint, _threshold(config, workdir, checkpoint, run, threshold)
     )
     if file_format == "onnx":
-        _write_onnx(config, run, about, output)
+        _write_onnx(recipe, run, about, output)
     else:
         program, weights = make_program(recipe, run)
         about["program"] = {"platforms": list(PLATFORMS)}
-        write_bundle(output, about, {PROGRAM: program, WEIGHTS: safetensors_bytes(weights, {})})
+        members = {PROGRAM: program, WEIGHTS: safetensors_bytes(weights, {})}
+        if recipe.ignore is not None:
+            members[IGNORE] = recipe.ignore.png()
+        write_bundle(output, about, members)
     with output.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _write_onnx(config: Config, run: SavedRun, about: dict[str, Any], output: Path) -> None:
+def _write_onnx(recipe: Recipe, run: SavedRun, about: dict[str, Any], output: Path) -> None:
     # Imported here, because bundles do not need the extra "onnx".
     from rdvar_jax.serving.onnx_network import build_onnx
 
+    config = recipe.config
     if config.compute.precision == "bfloat16":
         logger.warning(
             "the run computes in bfloat16 and the ONNX model in float32: its scores differ, so "
             "choose the threshold from scores of the model"
         )
     properties = {METADATA: json.dumps(about, allow_nan=False)}
-    size, sigma = config.data.image_size, config.score.sigma
-    weights = folded_weights(run.model.teacher_variables, run.model.student_variables)
-    model = build_onnx(config.teacher.arch, weights, size, sigma, properties)
+    model = build_onnx(
+        config.teacher.arch,
+        folded_weights(run.model.teacher_variables, run.model.student_variables),
+        config.data.image_size,
+        config.score.sigma,
+        properties,
+        config.score.pooling,
+        recipe.ignored,
+    )
     with writing_model(output) as temporary:
         temporary.write_bytes(model)
 

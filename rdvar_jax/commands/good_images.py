@@ -27,10 +27,11 @@ logger = logging.getLogger("rdvar_jax")
 
 @dataclass(frozen=True, eq=False)
 class ScoredImages:
-    """Images with their scores, float32 [N], and hashes."""
+    """Images with their scores and the maxima of their maps, both float32 [N], and hashes."""
 
     images: Sequence[HasPath]
     scores: np.ndarray
+    peaks: np.ndarray
     hashes: Sequence[ImageHash]
 
     @property
@@ -42,6 +43,7 @@ class ScoredImages:
         return ScoredImages(
             [self.images[i] for i in indices],
             self.scores[list(indices)],
+            self.peaks[list(indices)],
             [self.hashes[i] for i in indices],
         )
 
@@ -57,20 +59,22 @@ def score_images(
         failures[index_of[image.path]] = DataError(reason)
 
     read: list[HasPath] = []
-    scores, hashes = [], []
+    scores, peaks, hashes = [], [], []
     with tqdm(total=len(images), desc="good images", unit="img", disable=None) as bar:
         geometry, batch_size = recipe.geometry, recipe.config.score.batch_size
         may_skip = skip if recipe.config.data.on_error == "skip" else None
         remarks = remarks_on("good images", geometry, trained.saved)
         for batch, pixels in decode_batches(images, geometry, batch_size, may_skip, remarks):
             read += batch
-            scores.append(trained.score(pixels)[1])
+            maps, batch_scores = trained.score(pixels)
+            scores.append(batch_scores)
+            peaks.append(maps.max(axis=(1, 2)))
             refuse_not_finite([image.name for image in batch], scores[-1])
             hashes += hash_images(pixels)
             bar.update(len(batch))
     say(remarks)
     leave_out(images, failures, split)
-    return ScoredImages(read, np.concatenate(scores), hashes)
+    return ScoredImages(read, np.concatenate(scores), np.concatenate(peaks), hashes)
 
 
 def new_images(

@@ -11,6 +11,7 @@ import numpy as np
 from rdvar_jax.commands.output_part import inside
 from rdvar_jax.data.pixels.decode import decode_original
 from rdvar_jax.data.pixels.geometry import Geometry
+from rdvar_jax.data.pixels.ignore_mask import IgnoreMask, map_on_image
 from rdvar_jax.data.pixels.image_file import image_dimensions
 from rdvar_jax.data.sets.inputs import InputImage
 from rdvar_jax.errors import ConfigError, DataError
@@ -34,15 +35,20 @@ MAX_REGIONS = 100  # listed, highest first; all are counted, and all are in the 
 
 @dataclass(frozen=True)
 class Thresholds:
-    """Raw values; None means no verdict, or no regions.
+    """What decides about images and pixels: raw values; None means no verdict, or no regions.
 
     Attributes:
         image: an image is defective if its score is above it.
         pixel: a pixel is defective if the map, at the image's size, is above it.
+        ignore: pixels of every image that are in no region; None if there are none.
+        min_area: pixels of a region, at the image's size; smaller ones do not count, and an image
+            without any other is good. 0 takes the image's score alone.
     """
 
     image: float | None = None
     pixel: float | None = None
+    ignore: IgnoreMask | None = None
+    min_area: int = 0
 
     def check(self) -> None:
         """Raises a ConfigError for a value that is not finite."""
@@ -71,6 +77,16 @@ class Outputs:
 NO_THRESHOLDS, PICTURES = Thresholds(), Outputs()
 
 
+@dataclass(frozen=True, eq=False)
+class _FullSize:
+    """An image at its own size, as far as files and regions need it."""
+
+    picture: np.ndarray | None = None  # uint8 [H, W, 3]
+    anomaly_map: np.ndarray | None = None  # float32 [H, W], -inf where nothing counts
+    above: np.ndarray | None = None  # bool [H, W], true in the regions
+    defects: list[Defect] | None = None
+
+
 @dataclass(frozen=True)
 class ImageWriter:
     """Writes the wanted files of each image under a folder, and returns its row.
@@ -95,17 +111,20 @@ class ImageWriter:
             image: its path and name.
             pixels: uint8 [H, W, 3], as it was scored.
             anomaly_map: float32 [H, W], raw.
-            score: the map's highest value.
+            score: of the map, by the run's `score.pooling`.
 
         Raises:
             DataError: the file can no longer be read, or a link leads out of the folder.
             OSError: a file cannot be written.
         """
+        seen = self._at_full_size(image, anomaly_map)
         limit = self.thresholds.image
         verdict = None
         if limit is not None:
             # Not `score > limit`: whatever is not a number must never be called good.
             verdict = GOOD if score <= np.float32(limit) else DEFECTIVE
+            if self.thresholds.min_area > 0 and seen.defects == [] and np.isfinite(score):
+                verdict = GOOD
         caption = Caption(float(score), limit, verdict)
         if self.wanted.heat_maps and self.scale is not None:
             with self._writing(HEAT_MAPS, image, ".png") as path:
@@ -113,23 +132,24 @@ class ImageWriter:
         if self.wanted.maps:
             with self._writing(MAPS, image, ".npy") as path:
                 save_map(path, self._map_to_save(image, anomaly_map))
-        defects = self._write_at_full_size(image, anomaly_map, caption)
-        if defects is None:
+        if self.wanted.masks and seen.above is not None:
+            with self._writing(MASKS, image, ".png") as path:
+                save_mask(path, seen.above)
+        self._draw(image, seen, caption)
+        if seen.defects is None:
             return ImageResult(image.name, float(score), limit, verdict)
         regions = [
             {"box": d.box, "area": d.area, "score": float(exact(d.score))}
-            for d in defects[:MAX_REGIONS]
+            for d in seen.defects[:MAX_REGIONS]
         ]
-        return ImageResult(image.name, float(score), limit, verdict, len(defects), regions)
+        return ImageResult(image.name, float(score), limit, verdict, len(seen.defects), regions)
 
-    def _write_at_full_size(
-        self, image: InputImage, anomaly_map: np.ndarray, caption: Caption
-    ) -> list[Defect] | None:
-        """Writes the files at the image's own size, and returns its regions if wanted."""
+    def _at_full_size(self, image: InputImage, anomaly_map: np.ndarray) -> _FullSize:
+        """Brings the map to the image's own size where a file or the regions need it."""
         draw = (self.wanted.overlays or self.wanted.page) and self.scale is not None
         limit = self.thresholds.pixel
         if limit is None and not draw:
-            return None
+            return _FullSize()
         # Read again rather than kept: only the images being drawn are in memory at full size.
         reading = self.geometry.reading
         if draw:
@@ -137,30 +157,19 @@ class ImageWriter:
             width, height = picture.shape[1::-1]
         else:
             picture, (width, height) = None, image_dimensions(image.path, reading)
-        # Cropped-away pixels are below every threshold, and have no colour.
-        full = self.geometry.to_original(anomaly_map, (height, width), outside=-np.inf)
-        above = None
-        if limit is not None:
-            above = above_threshold(full, limit, float(anomaly_map.max()))
-        if picture is not None and self.scale is not None:
-            self._draw(image, picture, full, self.scale, above, caption)
-        if above is None:
-            return None
-        if self.wanted.masks:
-            with self._writing(MASKS, image, ".png") as path:
-                save_mask(path, above)
-        return find_defects(above, full)
+        # Cropped-away and ignored pixels are below every threshold, and have no colour.
+        ignore = self.thresholds.ignore
+        full = map_on_image(anomaly_map, self.geometry, (height, width), ignore)
+        if limit is None:
+            return _FullSize(picture, full)
+        above = above_threshold(full, limit, float(anomaly_map.max()), self.thresholds.min_area)
+        return _FullSize(picture, full, above, find_defects(above, full))
 
-    def _draw(
-        self,
-        image: InputImage,
-        picture: np.ndarray,
-        full: np.ndarray,
-        scale: tuple[float, float],
-        above: np.ndarray | None,
-        caption: Caption,
-    ) -> None:
+    def _draw(self, image: InputImage, seen: _FullSize, caption: Caption) -> None:
         """Writes the pictures that are made at the image's own size."""
+        scale, picture, full, above = self.scale, seen.picture, seen.anomaly_map, seen.above
+        if scale is None or picture is None or full is None:
+            return
         if self.wanted.overlays:
             with self._writing(OVERLAYS, image, ".png") as path:
                 save_overlay(path, picture, full, scale, above, caption)

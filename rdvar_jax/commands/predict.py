@@ -206,7 +206,7 @@ class _Call:
         logger.info("the colour scale comes from the images, which are scored twice for that")
         running = RunningScale()
         for _, _, maps, _ in self.scored("colour scale"):
-            running.add(maps)
+            running.add(self.scorer.counted(maps))
         return running.scale()
 
 
@@ -228,7 +228,8 @@ def _write(
     for name, reason in call.skipped:
         add_skipped(output, name, reason)
     counts.num_skipped = len(call.skipped)
-    limits = {"image": scorer.thresholds.image, "pixel": scorer.thresholds.pixel}
+    used = scorer.thresholds
+    limits = {"image": used.image, "pixel": used.pixel, "min_area": used.min_area}
     part.note(output / ORIGIN)
     write_sealed(output / ORIGIN, {**scorer.about, "thresholds": limits, "color_scale": scale})
     if wanted.page:

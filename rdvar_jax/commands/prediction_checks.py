@@ -13,6 +13,7 @@ from rdvar_jax.data.pixels.set_remarks import SetRemarks
 from rdvar_jax.data.sets.inputs import InputImage, literal_folder
 from rdvar_jax.errors import ConfigError, DataError
 from rdvar_jax.report.prediction_files import DEFECTIVE
+from rdvar_jax.scoring.defects import needs_pixel_threshold
 
 logger = logging.getLogger("rdvar_jax")
 
@@ -46,6 +47,8 @@ def check_thresholds(thresholds: Thresholds, wanted: Outputs, need_verdicts: boo
     ):
         if is_asked and value is None:
             raise ConfigError(f"{flag} needs a threshold; run rdvar threshold, or give one.")
+    if thresholds.min_area > 0 and thresholds.pixel is None:
+        raise ConfigError(needs_pixel_threshold(thresholds.min_area))
 
 
 def check_output(output: Path, inputs: Sequence[Path], images: Sequence[InputImage] = ()) -> None:

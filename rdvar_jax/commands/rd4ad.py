@@ -76,6 +76,7 @@ def _import_rd4ad(recipe: Recipe, checkpoint: Path, workdir: Workdir) -> None:
         },
     }
     run.checkpoints.save(state, epoch=None, metrics={}, provenance=provenance)
+    run.keep_ignore()
     save_config(workdir, config)  # last: without it the folder is not a run
 
 

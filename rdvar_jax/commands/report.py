@@ -17,7 +17,7 @@ from rdvar_jax.files.replacing import write_text
 from rdvar_jax.files.sealed import DamagedFile, Kept, refuse_unsealed
 from rdvar_jax.report.page.render import render_page
 from rdvar_jax.runs.result_files import evaluate_again, read_evaluation, read_results
-from rdvar_jax.runs.threshold_file import WAY_OUT, read_threshold_file
+from rdvar_jax.runs.threshold_file import WAY_OUT, read_threshold_file, same_scores
 from rdvar_jax.runs.workdir import Workdir, load_config, locked_for_results
 from rdvar_jax.scoring.metrics import auroc
 from rdvar_jax.training.writer import read_lines
@@ -134,10 +134,9 @@ def _read_threshold(path: Path, results: Kept, evaluation: Kept) -> dict[str, An
     kept = read_threshold_file(path)
     if kept is None:
         return None
-    settings, value = evaluation.value["settings"], kept.value
+    value = kept.value
     same_state = value["checkpoint_sha256"] == results.value["checkpoint_sha256"]
-    same_scores = all(settings[name] == set_to for name, set_to in value["score"].items())
-    if not (same_state and same_scores):
+    if not (same_state and same_scores(value["score"], evaluation.value["settings"])):
         return None
     stored = results.value["thresholds"]["stored"]
     if results.is_sealed and not kept.is_sealed and stored is not None:

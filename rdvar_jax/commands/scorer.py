@@ -8,6 +8,7 @@ import numpy as np
 
 from rdvar_jax.commands.image_writer import Thresholds
 from rdvar_jax.data.pixels.geometry import Geometry
+from rdvar_jax.data.pixels.ignore_mask import counted_values
 from rdvar_jax.data.pixels.set_remarks import SetRemarks
 
 
@@ -37,6 +38,10 @@ class Scorer:
     about: dict[str, Any]
     title: str
     threshold_words: str
+
+    def counted(self, maps: np.ndarray) -> np.ndarray:
+        """Returns the values of maps [N, H, W] that count, [N, H, W] or [N, number]."""
+        return counted_values(maps, self.geometry, self.thresholds.ignore)
 
 
 # Loads a scorer, with the thresholds of the user; raises a UserError where it cannot be used.

@@ -1,6 +1,7 @@
 """Thresholds and colour scale of a run, shared by prediction and watching."""
 
 import logging
+from dataclasses import replace
 from typing import Any
 
 from rdvar_jax.commands.image_writer import Thresholds
@@ -8,9 +9,11 @@ from rdvar_jax.data.pixels.geometry import Geometry
 from rdvar_jax.data.pixels.set_remarks import SetRemarks
 from rdvar_jax.files.sealed import DamagedFile, read_sealed, refuse_unsealed
 from rdvar_jax.runs.config import Config
+from rdvar_jax.runs.ignore_file import read_ignore
 from rdvar_jax.runs.result_files import RESULTS
 from rdvar_jax.runs.threshold_file import read_threshold, score_settings
 from rdvar_jax.runs.workdir import Workdir
+from rdvar_jax.scoring.pooling import MAX
 from rdvar_jax.training.checkpoint import SavedStep
 
 logger = logging.getLogger("rdvar_jax")
@@ -24,25 +27,42 @@ def remarks_on(images: str, geometry: Geometry, saved: SavedStep) -> SetRemarks:
 def complete_thresholds(
     given: Thresholds, config: Config, workdir: Workdir, checkpoint: str, saved: SavedStep
 ) -> Thresholds:
-    """Fills in missing thresholds: the run's for images, and the image's for pixels.
+    """Fills in missing thresholds with the run's; without any, the log says how to get one.
 
-    An image's score is its map's maximum, so it is defective if one of its pixels is. Without
-    any threshold, the log says how to get one.
+    If an image's score is its map's maximum, its threshold is that of pixels too: it is defective
+    if one of its pixels is. Else pixels have a threshold of their own, which `rdvar threshold`
+    chooses along with it.
 
     Raises:
         CheckpointError: see `read_threshold`.
     """
-    image = given.image
+    is_max = config.score.pooling == MAX
+    image, pixel = given.image, given.image if is_max else None
     if image is None:
         stored = read_threshold(config, workdir, checkpoint, saved)
-        image = None if stored is None else float(stored["threshold"])
+        if stored is not None:
+            image = float(stored["threshold"])
+            # Earlier versions, whose scores are all maxima, did not store one.
+            pixel = float(stored.get("pixel_threshold", image))
+    elif pixel is None and given.pixel is None:
+        logger.info(
+            "no regions: with score.pooling=%s a threshold of images is none of pixels; give "
+            "--pixel_threshold too",
+            config.score.pooling,
+        )
     if image is None:
         logger.info(
             "no verdicts: %s does not exist; rdvar threshold makes it from good images, or give "
             "--threshold",
             workdir.threshold(checkpoint),
         )
-    return Thresholds(image, image if given.pixel is None else given.pixel)
+    return replace(
+        given,
+        image=image,
+        pixel=pixel if given.pixel is None else given.pixel,
+        ignore=read_ignore(config.score.ignore),
+        min_area=config.score.min_area,
+    )
 
 
 def origin(config: Config, saved: SavedStep) -> dict[str, Any]:

@@ -115,7 +115,8 @@ def _make_threshold(
     config = recipe.config
     split, images = _good_images(config, inputs)
     images, left_out = exclude(images, excluded)
-    trained = Run(recipe, workdir).load_scorer(checkpoint)
+    run = Run(recipe, workdir)
+    trained = run.load_scorer(checkpoint)
     scored = score_images(recipe, trained, split, images)
     trained_on = []
     if split != "train":
@@ -140,6 +141,9 @@ def _make_threshold(
         )
     value = {
         "threshold": found.value,
+        # Of the map, for pixels: by the same rule, from the maxima of the same images' maps. With
+        # score.pooling=max these are the scores.
+        "pixel_threshold": method.apply(scored.peaks).value,
         "rule": RULE,
         "method": method.name,
         "target_fpr": None if method.name == "quantile" else method.target,
@@ -162,6 +166,7 @@ def _make_threshold(
         "checkpoint_sha256": trained.saved.sha256,
         "score": score_settings(config),
     }
+    run.keep_ignore()
     write_sealed(workdir.threshold(checkpoint), value)
     return value
 

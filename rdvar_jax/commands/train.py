@@ -21,9 +21,15 @@ from rdvar_jax.runs.recipe import Recipe
 from rdvar_jax.runs.resume_checks import refuse_if_not_resumable
 from rdvar_jax.runs.run import Run
 from rdvar_jax.runs.saved_run import tiled
-from rdvar_jax.runs.workdir import Workdir, locked_for_training, with_kept_full_scale
+from rdvar_jax.runs.workdir import (
+    Workdir,
+    locked_for_training,
+    with_kept_full_scale,
+    with_kept_ignore,
+)
 from rdvar_jax.scoring.all_metrics import evaluate_maps
 from rdvar_jax.scoring.finite import refuse_not_finite
+from rdvar_jax.scoring.pooling import pack_pixels
 from rdvar_jax.scoring.scores import make_score_fn
 from rdvar_jax.training.fit import fit_student, student_of
 from rdvar_jax.training.loop import Schedule
@@ -50,6 +56,7 @@ def train(config: Config, workdir: Path) -> Fitted:
         Stopped: SIGINT or SIGTERM; the state is saved.
     """
     config = with_kept_full_scale(config, Workdir(workdir.resolve()))
+    config = with_kept_ignore(config, Workdir(workdir.resolve()))
     recipe = Recipe.for_training(config, all_devices())
     check_agreement("settings", recipe.shared_settings())
     run = Run(recipe, Workdir(workdir.resolve()))
@@ -65,6 +72,8 @@ def _train(recipe: Recipe, run: Run) -> Fitted:
     train_set = recipe.load_train(computation.placement.in_memory)
     check_agreement("training images", train_set.fingerprint)
     schedule = recipe.schedule(len(train_set.images))
+    if is_main_process():
+        run.check_ignore(train_set.aspects)
     # The folder last: until everything is found, nothing binds the next call to these settings.
     found = run.find_teacher()
     run.make_folder()
@@ -75,6 +84,7 @@ def _train(recipe: Recipe, run: Run) -> Fitted:
     # On some file systems not all processes see the same files at once.
     check_agreement("teacher or checkpoint", f"{teacher.sha256} {saved and saved.sha256}")
     run.keep_trained_images(train_set)
+    run.keep_ignore()
     step = int(state.step)
     epochs: list[dict[str, float]] = []
     if step >= schedule.num_steps:
@@ -161,12 +171,15 @@ def _make_evaluate_fn(recipe: Recipe, model: ReverseDistillation):
         local,
         config.score.sigma,
         config.compute.precision,
+        config.score.pooling,
+        None if recipe.geometry.is_tiled else pack_pixels(recipe.ignored),
     )
     teacher_variables = local.replicate(dict(model.teacher_variables))
 
     def evaluate_fn(state: TrainState) -> dict[str, float]:
         variables = recipe.parallel.to_local(student_of(state))
-        score = tiled(partial(score_fn, teacher_variables, variables), recipe.geometry)
+        score = partial(score_fn, teacher_variables, variables)
+        score = tiled(score, recipe.geometry, config.score.pooling, recipe.ignore)
         maps, scores = score(test_set.images)
         refuse_not_finite([record.name for record in test_set.records], scores)
         metrics = evaluate_maps(maps, scores, test_set.masks, test_set.labels, test_set.valid_mask)

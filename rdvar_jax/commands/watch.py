@@ -132,7 +132,8 @@ class _Watcher:
 
     def run(self, folder: Path, interval: float, stop: StopRequest) -> Counts:
         # Compiles now, so that the first image does not wait for it.
-        self._trained.score(np.zeros((1, self._geometry.height, self._geometry.width, 3), np.uint8))
+        size = self._geometry.height, self._geometry.width
+        self._trained.score_inputs(np.zeros((1, *size, 3), np.uint8))
         with (
             continued_scores(self._writer.folder) as (lines, done),
             ThreadPoolExecutor(num_usable_cpus()) as executor,

@@ -8,6 +8,9 @@ import numpy as np
 from rdvar_jax.errors import ConfigError
 from rdvar_jax.runs.recipe import Recipe
 from rdvar_jax.runs.saved_run import SavedRun
+from rdvar_jax.scoring.defects import needs_pixel_threshold
+from rdvar_jax.scoring.pooling import describe_pooling
+from rdvar_jax.serving.manifest import read_pixel_threshold
 from rdvar_jax.serving.program import export_program, folded_weights
 from rdvar_jax.version import __version__
 
@@ -39,6 +42,8 @@ def make_program(recipe: Recipe, run: SavedRun) -> tuple[bytes, dict[str, np.nda
         config.data.image_size,
         config.score.sigma,
         config.compute.precision,
+        config.score.pooling,
+        recipe.ignored,
     )
     return program, weights
 
@@ -46,9 +51,13 @@ def make_program(recipe: Recipe, run: SavedRun) -> tuple[bytes, dict[str, np.nda
 def describe(
     recipe: Recipe, run: SavedRun, checkpoint: str, threshold: dict[str, Any] | None
 ) -> dict[str, Any]:
-    """Returns a bundle's manifest, without the program's platforms."""
+    """Returns a bundle's manifest, without the program's platforms.
+
+    Raises:
+        ConfigError: `score.min_area` needs a threshold of pixels, and there is none.
+    """
     config, geometry = recipe.config, recipe.geometry
-    return {
+    about = {
         "image": {
             "height": geometry.height,
             "width": geometry.width,
@@ -65,7 +74,14 @@ def describe(
             "resize": f"Pillow bilinear (antialiased, rounded to uint8), {ASPECTS[geometry.mode]}",
             "normalisation": "of ImageNet, inside the program",
         },
-        "map": {"sigma": config.score.sigma, "score": "largest value of the map"},
+        "map": {
+            "sigma": config.score.sigma,
+            # "max", or the share of pixels that are averaged.
+            "pooling": config.score.pooling,
+            "score": describe_pooling(config.score.pooling),
+            # Of the pixels that never count, in the picture ignore.png; null if all count.
+            "ignore_sha256": None if recipe.ignore is None else recipe.ignore.sha256,
+        },
         "threshold": threshold,
         "model": {
             "arch": config.teacher.arch,
@@ -85,3 +101,8 @@ def describe(
             **{name: version(name) for name in ("jax", "jaxlib", "numpy", "pillow")},
         },
     }
+    if config.score.min_area > 0:
+        about["min_area"] = config.score.min_area
+        if read_pixel_threshold(about) is None:
+            raise ConfigError(needs_pixel_threshold(config.score.min_area))
+    return about

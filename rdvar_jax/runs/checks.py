@@ -14,6 +14,7 @@ from rdvar_jax.errors import ConfigError
 from rdvar_jax.models.precision import PRECISIONS
 from rdvar_jax.runs.config import (
     BEST_METRICS,
+    NO_IGNORE,
     OLD_BEST_METRICS,
     WEIGHTS_BY_NAME,
     Config,
@@ -29,6 +30,7 @@ from rdvar_jax.runs.data_checks import (
     number_problems,
     one_of,
 )
+from rdvar_jax.scoring.pooling import is_pooling
 from rdvar_jax.training.loss_settings import DISTANCES, DISTILLATIONS, REDUCTIONS, STAGES
 from rdvar_jax.weights.architectures import ARCHITECTURES, find_architecture
 from rdvar_jax.weights.procedural import ARCH, PROCEDURAL, STEM_WIDTH
@@ -204,6 +206,18 @@ def scoring_problems(config: Config) -> list[str]:
     problems = one_of("compute.precision", config.compute.precision, PRECISIONS)
     problems += in_range("score.batch_size", config.score.batch_size, 1, MOST_IMAGES)
     problems += in_range("score.sigma", config.score.sigma, 0, MOST_SIGMA, advice="; RD4AD uses 4")
+    if not is_pooling(config.score.pooling):
+        problems.append(
+            f"score.pooling={config.score.pooling} must be max, or a number over 0 and at most 1: "
+            "the share of the map's pixels whose mean is the score."
+        )
+    problems += in_range("score.min_area", config.score.min_area, 0)
+    ignore = config.score.ignore
+    if ignore not in ("", NO_IGNORE) and not Path(ignore).expanduser().is_file():
+        problems.append(
+            f"score.ignore={ignore} is not a file; give a picture that is black where pixels "
+            f"count, or {NO_IGNORE}."
+        )
     return problems + in_range("report.max_figures", config.report.max_figures, 0)
 
 

@@ -25,6 +25,12 @@ FULL_SCALE_TYPES = (int, str)
 # data.mask_threshold: a name or a number.
 MASK_THRESHOLD_TYPES = (str, int)
 
+# score.pooling: a name, or a share.
+POOLING_TYPES = (str, float)
+
+# score.ignore: anything else is a path.
+NO_IGNORE = "none"
+
 # teacher.weights: anything else is a path.
 RANDOM_WEIGHTS = "random"
 WEIGHTS_BY_NAME = ("", "imagenet", RANDOM_WEIGHTS, PROCEDURAL)
@@ -173,6 +179,15 @@ def default_config() -> Config:
                 "batch_size": 16,
                 # Standard deviation of the map's Gaussian blur, in pixels.
                 "sigma": 4.0,
+                # An image's score: the "max" of its map (RD4AD), or the mean of the map's highest
+                # pixels, given as a share of all such as 0.01.
+                "pooling": FieldReference("max", field_type=POOLING_TYPES),
+                # A picture of pixels that never count: all that are not black, in images of its
+                # aspect. The run keeps a copy for later commands; "none" removes it.
+                "ignore": "",
+                # Pixels, of the image's own size, that a region above the pixel threshold has at
+                # least; an image without such a region is good, whatever its score.
+                "min_area": 0,
             },
             "parallel": {
                 # "pmap" or "shard_map".
@@ -218,6 +233,8 @@ def resolved(config: Config) -> Config:
         config.data.root = str(Path(config.data.root).expanduser().absolute())
     if config.teacher.weights == "imagenet":
         config.teacher.weights = ""
+    if config.score.ignore not in ("", NO_IGNORE):
+        config.score.ignore = str(Path(config.score.ignore).expanduser().absolute())
     if config.teacher.weights not in WEIGHTS_BY_NAME:
         config.teacher.weights = str(Path(config.teacher.weights).expanduser().absolute())
     return config

@@ -15,6 +15,7 @@ from rdvar_jax.data.loading.arrays import TestSet, TrainSet, image_bytes, load_t
 from rdvar_jax.data.loading.full_scale import decide_full_scale
 from rdvar_jax.data.loading.tiles import common_size, count_inputs, cut_all
 from rdvar_jax.data.pixels.geometry import Geometry
+from rdvar_jax.data.pixels.ignore_mask import IgnoreMask
 from rdvar_jax.data.pixels.reading import as_reading
 from rdvar_jax.data.sets.records import Category
 from rdvar_jax.devices.parallel import AXIS_NAME, Parallel
@@ -40,6 +41,8 @@ from rdvar_jax.runs.checks import (
 )
 from rdvar_jax.runs.config import Config, flatten, stages, with_full_scale
 from rdvar_jax.runs.data_checks import steps_problems
+from rdvar_jax.runs.ignore_file import nothing_left, read_ignore
+from rdvar_jax.scoring.all_metrics import without_ignored
 from rdvar_jax.training.fit import Computation
 from rdvar_jax.training.loop import Schedule
 from rdvar_jax.training.losses import RDVarLoss
@@ -48,7 +51,7 @@ from rdvar_jax.training.step import Optimiser, TrainState, build_optimiser, init
 from rdvar_jax.weights.architectures import Architecture, get_architecture
 
 # Paths, which may differ between processes; their contents are compared instead.
-_OWN_PATHS = ("data.root", "teacher.weights")
+_OWN_PATHS = ("data.root", "teacher.weights", "score.ignore")
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,6 +172,30 @@ class Recipe:
             return self.geometry
         return common_size((*self.category.train, *self.category.test), self.geometry)
 
+    @cached_property
+    def ignore(self) -> IgnoreMask | None:
+        """Pixels that never count, at their picture's size; None without `score.ignore`.
+
+        Raises:
+            UserError: the picture cannot be used; see `read_ignore`.
+        """
+        return read_ignore(self.config.score.ignore)
+
+    @cached_property
+    def ignored(self) -> np.ndarray | None:
+        """Pixels of the set's maps that never count, bool [H, W]; None if all count.
+
+        Raises:
+            UserError: the picture cannot be used, or leaves no pixel of the maps.
+        """
+        if self.ignore is None:
+            return None
+        geometry = self.decode_geometry
+        ignored = self.ignore.on_map(geometry, (geometry.width, geometry.height))
+        if ignored.all():
+            raise nothing_left(self.config.score.ignore)
+        return ignored
+
     @property
     def memory_budget(self) -> float:
         """Bytes of decoded images that are held in memory at most."""
@@ -245,7 +272,7 @@ class Recipe:
         return dataclasses.replace(train_set, images=cut_all(train_set.images, self.geometry))
 
     def load_test(self) -> TestSet:
-        """Decodes test images and masks.
+        """Decodes test images and masks, which mark nothing where pixels are ignored.
 
         Raises:
             DataError: the set has none, or one cannot be read.
@@ -266,6 +293,8 @@ class Recipe:
             allow_mixed_sizes=data.allow_mixed_sizes,
             on_error=data.on_error,
         )
+        masks, valid_mask = without_ignored(test_set.masks, test_set.valid_mask, self.ignored)
+        test_set = dataclasses.replace(test_set, masks=masks, valid_mask=valid_mask)
         test_set.warn_undefined(category.name)
         return test_set
 

@@ -14,6 +14,7 @@ from rdvar_jax.errors import CheckpointError, ConfigError
 from rdvar_jax.models.reverse_distillation import ReverseDistillation, read_teacher
 from rdvar_jax.runs.bundle import describe, make_program, refuse_geometry
 from rdvar_jax.runs.config import BEST_METRICS, Config, determining_settings, resolved
+from rdvar_jax.runs.ignore_file import check_aspect, keep_ignore
 from rdvar_jax.runs.recipe import Recipe
 from rdvar_jax.runs.resume_checks import refuse_another
 from rdvar_jax.runs.saved_run import SavedRun, TrainedRun, tiled
@@ -227,26 +228,63 @@ class Run:
         assert restored is not None  # otherwise find returned None, or restore raised
         state, saved = restored
         self._refuse_another(saved, here)
+        self.check_ignore(saved.provenance.get("aspects"))
         return SavedRun(
             model.with_student(student_of(state)), saved, teacher.sha256, teacher.source_sha256
         )
 
+    def check_ignore(self, aspects: Aspects | None) -> None:
+        """Checks the picture of `score.ignore`, if any, for training images of these aspects.
+
+        Raises:
+            UserError: it cannot be used.
+        """
+        recipe = self.recipe
+        if recipe.ignore is not None:
+            check_aspect(recipe.ignore, self.config.score.ignore, aspects)
+            _ = recipe.geometry.is_tiled or recipe.ignored
+
+    def keep_ignore(self) -> None:
+        """Keeps a copy of the picture of `score.ignore` for later commands, or removes it.
+
+        Only the main process does.
+
+        Raises:
+            CheckpointError: the folder cannot be written.
+        """
+        if not is_main_process():
+            return
+        try:
+            keep_ignore(self.workdir, self.recipe.ignore)
+        except OSError as error:
+            raise CheckpointError(
+                f"{self.workdir.ignore} cannot be written ({error.strerror or error}); make the "
+                "folder writable."
+            ) from error
+
     def load_scorer(self, checkpoint: str = "latest") -> TrainedRun:
         """Reads a saved state and makes a function that scores images; see `load`."""
         found, recipe = self.load(checkpoint), self.recipe
-        score = make_scorer(
+        score, geometry = self.config.score, recipe.geometry
+        score_images = make_scorer(
             found.model,
             self.config.data.image_size,
-            self.config.score.batch_size,
+            score.batch_size,
             recipe.parallel,
-            sigma=self.config.score.sigma,
+            sigma=score.sigma,
             precision=self.config.compute.precision,
+            pooling=score.pooling,
+            # Of tiled images when they are whole.
+            ignored=None if geometry.is_tiled else recipe.ignored,
         )
         return TrainedRun(
-            tiled(score, recipe.geometry),
+            tiled(score_images, geometry, score.pooling, recipe.ignore),
             found.saved,
             found.teacher_sha256,
             found.teacher_source_sha256,
+            score_images,
+            geometry,
+            recipe.ignore,
         )
 
     def model(self, checkpoint: str = "latest") -> ReverseDistillation:
@@ -296,4 +334,5 @@ class Run:
         else:
             stored = {"threshold": threshold, "rule": RULE, "method": "given"}
         about = describe(self.recipe, found, checkpoint, stored)
-        return Detector(about, *make_program(self.recipe, found), batch_size)
+        program = make_program(self.recipe, found)
+        return Detector(about, *program, batch_size, ignore=self.recipe.ignore)

@@ -1,11 +1,13 @@
 """`threshold.json` of a run: the score above which an image is defective."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from rdvar_jax.errors import CheckpointError
 from rdvar_jax.files.sealed import NUMBER, Entries, Kept, read_sealed, refuse_unsealed
-from rdvar_jax.runs.config import Config, flatten
+from rdvar_jax.runs.config import Config, default_config, flatten
+from rdvar_jax.runs.ignore_file import read_ignore
 from rdvar_jax.runs.workdir import Workdir
 from rdvar_jax.training.checkpoint import SavedStep
 
@@ -48,7 +50,7 @@ def read_threshold(
             f"{path} belongs to the state of step {made_with[2]}, not to this one of step "
             f"{saved.step}; run rdvar threshold again, or remove the file."
         )
-    if made_with[1] != score_settings(config):
+    if not same_scores(made_with[1], score_settings(config)):
         raise CheckpointError(
             f"{path} was made with the settings {made_with[1]}, now {score_settings(config)}; "
             "run rdvar threshold with the new settings, or restore the old ones."
@@ -71,10 +73,28 @@ def read_threshold_file(path: Path) -> Kept | None:
         return None
 
 
+def same_scores(made_with: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Tells whether two sets of `score_settings` give the same scores; `now` may hold others too.
+
+    A setting that is missing is younger than the scores, which had the effect of its default.
+    """
+    defaults = score_settings(default_config())
+    made_with, now = {**defaults, **made_with}, {**defaults, **now}
+    return all(now.get(name) == value for name, value in made_with.items())
+
+
 def score_settings(config: Config) -> dict[str, Any]:
-    """Returns the settings that scores depend on and that may change from call to call."""
-    return {
+    """Returns the settings that scores depend on and that may change from call to call.
+
+    `score.ignore` is the sha256 of the picture's content, or empty.
+
+    Raises:
+        UserError: see `read_ignore`.
+    """
+    settings = {
         name: value
         for name, value in flatten(config).items()
-        if name.startswith("score.") and name != "score.batch_size"
+        if name.startswith("score.") and name not in ("score.batch_size", "score.min_area")
     }
+    ignore = read_ignore(config.score.ignore)
+    return {**settings, "score.ignore": "" if ignore is None else ignore.sha256}

@@ -59,6 +59,10 @@ class Workdir:
         return self.folder / "trained_images.json"
 
     @property
+    def ignore(self) -> Path:
+        return self.folder / "ignore.png"
+
+    @property
     def skipped_train(self) -> Path:
         return self.folder / "skipped.csv"
 
@@ -194,6 +198,7 @@ def save_config(workdir: Workdir, config: Config) -> None:
     """Writes `config.json`, without the settings of a single process."""
     values = json.loads(config.to_json())
     del values["distributed"]
+    values["score"]["ignore"] = ""  # a path of this machine; `ignore.png` is the run's copy
     write_sealed(workdir.config, values)
 
 
@@ -220,7 +225,7 @@ def with_kept_full_scale(config: Config, workdir: Workdir) -> Config:
 
 
 def load_config(workdir: Workdir) -> Config:
-    """Reads `config.json`.
+    """Reads `config.json`; `score.ignore` is the run's `ignore.png`, if it has one.
 
     Raises:
         ConfigError: it is missing.
@@ -228,7 +233,7 @@ def load_config(workdir: Workdir) -> Config:
     """
     path = workdir.config
     try:
-        return config_from_json(json.dumps(read_sealed(path, ENTRIES, WAY_OUT).value))
+        config = config_from_json(json.dumps(read_sealed(path, ENTRIES, WAY_OUT).value))
     except OSError as error:
         raise ConfigError(
             f"{path} cannot be read ({error.strerror}); --workdir must be a folder made by `rdvar "
@@ -236,6 +241,17 @@ def load_config(workdir: Workdir) -> Config:
         ) from error
     except ConfigError as error:
         raise DamagedFile(path, error, WAY_OUT) from error
+    config.score.ignore = str(workdir.ignore) if workdir.ignore.exists() else ""
+    return config
+
+
+def with_kept_ignore(config: Config, workdir: Workdir) -> Config:
+    """Returns the config with the folder's `ignore.png`, if any, where it names no picture."""
+    if config.score.ignore or not workdir.ignore.exists():
+        return config
+    config = config.copy_and_resolve_references()
+    config.score.ignore = str(workdir.ignore)
+    return config
 
 
 def refuse_unsealed_config(workdir: Workdir) -> None:

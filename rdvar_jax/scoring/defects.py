@@ -21,22 +21,33 @@ class Defect:
     score: float
 
 
-def above_threshold(anomaly_map: np.ndarray, threshold: float, highest: float) -> np.ndarray:
+def above_threshold(
+    anomaly_map: np.ndarray, threshold: float, highest: float, min_area: int = 0
+) -> np.ndarray:
     """Returns the pixels of a resized map above the threshold, bool [H, W].
 
     Resizing can flatten the map's highest peak. If no pixel is left of a map that was above the
-    threshold, its highest pixel is taken, so that every defective image has a location.
+    threshold, its highest pixel is taken, so that what was above has a location.
 
     Args:
-        anomaly_map: float32 [H, W].
+        anomaly_map: float32 [H, W]; -inf where pixels do not count.
         threshold: as a float32; pixels equal to it are not above it.
         highest: maximum of the map before resizing.
+        min_area: regions of fewer pixels are left out.
     """
     limit = np.float32(threshold)
     above = anomaly_map > limit
     if highest > limit and not above.any():
-        above = anomaly_map == anomaly_map.max()
-    return above
+        above = (anomaly_map == anomaly_map.max()) & np.isfinite(anomaly_map)
+    return without_small(above, min_area) if min_area > 1 else above
+
+
+def without_small(above: np.ndarray, min_area: int) -> np.ndarray:
+    """Returns bool [H, W] without the regions of fewer than `min_area` pixels."""
+    labelled = _labelled(above)
+    areas = np.bincount(labelled.ravel())
+    areas[0] = 0  # what is in no region
+    return (areas >= min_area)[labelled]
 
 
 def find_defects(above: np.ndarray, anomaly_map: np.ndarray) -> list[Defect]:
@@ -48,8 +59,7 @@ def find_defects(above: np.ndarray, anomaly_map: np.ndarray) -> list[Defect]:
     """
     from scipy import ndimage
 
-    labelled = np.zeros(above.shape, np.int32)
-    ndimage.label(above, structure=np.ones((3, 3), bool), output=labelled)
+    labelled = _labelled(above)
     defects = []
     for number, (rows, columns) in enumerate(ndimage.find_objects(labelled), start=1):
         inside = labelled[rows, columns] == number
@@ -61,3 +71,20 @@ def find_defects(above: np.ndarray, anomaly_map: np.ndarray) -> list[Defect]:
             )
         )
     return sorted(defects, key=lambda defect: (-defect.score, defect.box))
+
+
+def _labelled(above: np.ndarray) -> np.ndarray:
+    """Returns the number of each pixel's region, int32 [H, W]; 0 where there is none."""
+    from scipy import ndimage
+
+    labelled = np.zeros(above.shape, np.int32)
+    ndimage.label(above, structure=np.ones((3, 3), bool), output=labelled)
+    return labelled
+
+
+def needs_pixel_threshold(min_area: int) -> str:
+    """Returns the sentence about `score.min_area` without a threshold of pixels."""
+    return (
+        f"score.min_area={min_area} needs a threshold of pixels; run rdvar threshold, or set "
+        "score.min_area=0."
+    )

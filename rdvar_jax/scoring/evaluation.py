@@ -10,9 +10,10 @@ import numpy as np
 from rdvar_jax.devices.parallel import Parallel
 from rdvar_jax.models.image_size import ImageSize, check_images
 from rdvar_jax.models.reverse_distillation import ReverseDistillation
-from rdvar_jax.scoring.all_metrics import evaluate_maps
+from rdvar_jax.scoring.all_metrics import evaluate_maps, without_ignored
 from rdvar_jax.scoring.finite import refuse_not_finite
 from rdvar_jax.scoring.maps import SIGMA
+from rdvar_jax.scoring.pooling import MAX, Pooling, is_pooling, pack_pixels
 from rdvar_jax.scoring.scores import make_prepare_fn, make_score_fn
 
 
@@ -46,7 +47,7 @@ class Evaluation:
     Attributes:
         metrics: by name, as in results.json; None where the set cannot define one.
         maps: float32 [N, H, W], raw; higher where an image is more unusual.
-        scores: float32 [N], raw: the maximum of each map.
+        scores: float32 [N], raw: the maximum of each map, unless scored with another `pooling`.
 
     Example:
         >>> result = evaluate(fitted, parts.test)
@@ -66,6 +67,8 @@ def make_scorer(
     *,
     sigma: float = SIGMA,
     precision: str = "tf32",
+    pooling: Pooling = MAX,
+    ignored: np.ndarray | None = None,
 ) -> Callable[..., tuple[np.ndarray, np.ndarray]]:
     """Makes (images, progress=False) -> (maps [N, H, W], scores [N]), float32, raw.
 
@@ -78,9 +81,11 @@ def make_scorer(
         parallel: the devices.
         sigma: standard deviation of the map's Gaussian blur, in pixels.
         precision: "float32", "tf32" or "bfloat16".
+        pooling: "max", or the share of each map's pixels whose mean is the score.
+        ignored: bool [H, W], the pixels that do not count; None if all do.
     """
     networks = model.teacher, model.student, image_size, batch_size, parallel
-    score = make_score_fn(*networks, sigma, precision)
+    score = make_score_fn(*networks, sigma, precision, pooling, pack_pixels(ignored))
     prepare = make_prepare_fn(*networks, precision)
     variables = prepare(
         parallel.replicate(dict(model.teacher_variables)),
@@ -100,6 +105,8 @@ def score(
     batch_size: int = 16,
     sigma: float = SIGMA,
     precision: str = "tf32",
+    pooling: Pooling = MAX,
+    ignored: np.ndarray | None = None,
     devices: Sequence[Any] | None = None,
     mode: Literal["pmap", "shard_map"] = "pmap",
     progress: bool = False,
@@ -112,6 +119,10 @@ def score(
         batch_size: images per call over all devices; a multiple of their number.
         sigma: standard deviation of the map's Gaussian blur, in pixels; 4 in RD4AD.
         precision: "float32", "tf32" or "bfloat16".
+        pooling: the score is the map's maximum for "max" (RD4AD), or the mean of this share of its
+          pixels, the highest, such as 0.01.
+        ignored: bool [H, W], pixels of every image that do not count, and where maps are 0; None if
+          all count.
         devices: by default all of this process.
         mode: JAX transformation that runs the function on all devices.
         progress: show a progress bar.
@@ -125,6 +136,8 @@ def score(
     Example:
         >>> maps, scores = score(fitted, parts.test.images)
     """
+    if not is_pooling(pooling):
+        raise ValueError(f"pooling={pooling!r} must be {MAX!r} or a number in (0, 1]")
     if not isinstance(model, ReverseDistillation):
         model = model.model
     check_images(images)
@@ -135,20 +148,33 @@ def score(
             f"multiple of {parallel.num_devices}"
         )
     height, width = images.shape[1:3]
+    if ignored is not None and (
+        ignored.dtype != bool or ignored.shape != (height, width) or ignored.all()
+    ):
+        raise ValueError(f"ignored must be bool [{height}, {width}] and leave a pixel that counts")
     scorer = make_scorer(
-        model, (height, width), batch_size, parallel, sigma=sigma, precision=precision
+        *(model, (height, width), batch_size, parallel),
+        sigma=sigma,
+        precision=precision,
+        pooling=pooling,
+        ignored=ignored,
     )
     return scorer(images, progress)
 
 
 def evaluate(
-    model: ReverseDistillation | HasModel, test: ScoredImages, **options: Any
+    model: ReverseDistillation | HasModel,
+    test: ScoredImages,
+    *,
+    ignored: np.ndarray | None = None,
+    **options: Any,
 ) -> Evaluation:
     """Scores a test set and computes all metrics exactly.
 
     Args:
         model: a model, or the result of `fit`.
         test: test images, masks and labels.
+        ignored: see `score`; these pixels count in no metric either.
         **options: see `score`.
 
     Returns:
@@ -163,7 +189,8 @@ def evaluate(
         >>> result = evaluate(fitted, load_category("mvtec/screw").test)
         >>> result.metrics["image_auroc"], result.metrics["aupro"]
     """
-    maps, scores = score(model, test.images, **options)
+    maps, scores = score(model, test.images, ignored=ignored, **options)
     refuse_not_finite([f"image {index}" for index in range(len(scores))], scores)
-    metrics = evaluate_maps(maps, scores, test.masks, test.labels, test.valid_mask)
+    masks, valid_mask = without_ignored(test.masks, test.valid_mask, ignored)
+    metrics = evaluate_maps(maps, scores, masks, test.labels, valid_mask)
     return Evaluation(metrics, maps, scores)

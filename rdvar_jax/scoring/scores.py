@@ -17,6 +17,7 @@ from rdvar_jax.models.student import Student
 from rdvar_jax.models.teacher import Teacher, normalise
 from rdvar_jax.models.winograd import with_winograd
 from rdvar_jax.scoring.maps import SIGMA, anomaly_maps, map_matrices
+from rdvar_jax.scoring.pooling import MAX, Pooling, pooled, unpack_pixels
 
 
 @made_once
@@ -26,12 +27,16 @@ def make_score_step(
     image_size: ImageSize,
     sigma: float = SIGMA,
     precision: str = "tf32",
+    pooling: Pooling = MAX,
+    ignored: bytes | None = None,
 ) -> Callable:
     """Makes (teacher_variables, student_variables, images) -> (maps, scores), pure.
 
     `images` is uint8 [B, H, W, 3]; maps are [B, H, W] and scores [B], float32. The score is the
-    maximum of the blurred map (RD4AD). Neither is clamped or rescaled. Variables prepared by
-    `make_prepare_fn` are faster.
+    maximum of the blurred map (RD4AD), or the mean of the share `pooling` of its pixels, the
+    highest. Neither is clamped or rescaled. Variables prepared by `make_prepare_fn` are faster.
+
+    Pixels that are `ignored`, bool [H, W] from `pack_pixels`, do not count, and maps are 0 there.
     """
     height, width = height_width(image_size)
     rows = map_matrices(height, [height // 4, height // 8, height // 16], sigma)
@@ -39,12 +44,14 @@ def make_score_step(
     if width != height:
         columns = map_matrices(width, [width // 4, width // 8, width // 16], sigma)
     dtype = compute_dtype(precision)
+    left_out = unpack_pixels(ignored, (height, width))
 
     def score_step(teacher_variables, student_variables, images):
         targets = teacher.apply(teacher_variables, normalise(images, dtype))
         features = student.apply(student_variables, targets, train=False)
         maps = anomaly_maps(targets, features, rows, columns)
-        return maps, maps.max(axis=(1, 2))
+        scores = pooled(maps, pooling, left_out)
+        return maps if left_out is None else jnp.where(left_out, 0, maps), scores
 
     return with_precision(precision, score_step)
 
@@ -104,6 +111,8 @@ def make_score_fn(
     parallel: Parallel,
     sigma: float = SIGMA,
     precision: str = "tf32",
+    pooling: Pooling = MAX,
+    ignored: bytes | None = None,
 ) -> Callable[..., tuple[np.ndarray, np.ndarray]]:
     """Makes the jitted, batched function that scores any number of images.
 
@@ -116,6 +125,8 @@ def make_score_fn(
         parallel: devices over which each batch is sharded.
         sigma: of the blur, in pixels.
         precision: one of `PRECISIONS`.
+        pooling: "max", or the share of each map's pixels whose mean is the score.
+        ignored: as in `make_score_step`.
 
     Returns:
         score_images(teacher_variables, student_variables, images, progress=False) -> maps
@@ -124,7 +135,7 @@ def make_score_fn(
         object that can be sliced like such an array.
     """
     step = parallel.wrap(
-        make_score_step(teacher, student, image_size, sigma, precision),
+        make_score_step(teacher, student, image_size, sigma, precision, pooling, ignored),
         split=(False, False, True),
         split_output=True,
     )

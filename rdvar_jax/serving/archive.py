@@ -19,14 +19,15 @@ from rdvar_jax.files.locks import locked_file
 from rdvar_jax.files.replacing import replacing, temporary_of
 
 FORMAT = "rdvar bundle"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # with IGNORE; without it bundles have 1, which earlier versions read
 
 MANIFEST, MANIFEST_HASH = "manifest.json", "manifest.sha256"
 PROGRAM, WEIGHTS = "program.stablehlo", "weights.safetensors"
+IGNORE = "ignore.png"  # only where a run has one
 MEMBERS = (PROGRAM, WEIGHTS)
 
 _MAX_MANIFEST_BYTES = 1_000_000
-_MAX_DIRECTORY_BYTES = 4096  # of four members
+_MAX_DIRECTORY_BYTES = 4096  # of five members
 # A zip's last record, without the comment that bundles do not have: the fifth number is the size of
 # the directory before it.
 _END = struct.Struct("<4s4H2LH")
@@ -40,14 +41,14 @@ def write_bundle(path: Path, about: Mapping[str, Any], members: Mapping[str, byt
     Args:
         path: the file; its folder must exist.
         about: further JSON entries of the manifest.
-        members: the content of each of `MEMBERS`.
+        members: the content of each of `MEMBERS`, and perhaps of `IGNORE`.
 
     Raises:
         BundleError: the file cannot be written.
     """
     manifest = {
         "format": FORMAT,
-        "format_version": FORMAT_VERSION,
+        "format_version": FORMAT_VERSION if IGNORE in members else 1,
         **about,
         "files": {
             name: {"bytes": len(content), "sha256": _sha256(content)}
@@ -129,11 +130,12 @@ def read_bundle(path: Path, sha256: str | None = None) -> tuple[dict[str, Any], 
             if sum(entry.file_size for entry in entries) > size:
                 raise _damaged(path, "it declares more than the file holds")
             manifest = _read_manifest(path, archive)
+            expected = MEMBERS if manifest["format_version"] == 1 else (*MEMBERS, IGNORE)
             if sorted(entry.filename for entry in entries) != sorted(
-                (MANIFEST, MANIFEST_HASH, *MEMBERS)
+                (MANIFEST, MANIFEST_HASH, *expected)
             ):
                 raise _damaged(path, "its files are not those of a bundle")
-            members = {name: archive.read(name) for name in MEMBERS}
+            members = {name: archive.read(name) for name in expected}
         for name, content in members.items():
             if _sha256(content) != manifest["files"][name]["sha256"]:
                 raise _damaged(path, f"{name} does not have the sha256 in the manifest")
@@ -153,13 +155,13 @@ def _read_manifest(path: Path, archive: zipfile.ZipFile) -> dict[str, Any]:
             f"{path} is not a bundle, because its {MANIFEST} has another format; {_EXPORT}"
         )
     version = manifest.get("format_version")
-    if isinstance(version, int) and version > FORMAT_VERSION:
+    if type(version) is int and version > FORMAT_VERSION:
         raise BundleError(
             f"{path} has bundle format {version}, but this version reads up to {FORMAT_VERSION}; "
             "update rdvar-jax."
         )
     expected = archive.read(MANIFEST_HASH).split() if MANIFEST_HASH in names else [b""]
-    if version != FORMAT_VERSION or expected[0] != _sha256(text).encode():
+    if version not in range(1, FORMAT_VERSION + 1) or expected[0] != _sha256(text).encode():
         raise _damaged(path, f"{MANIFEST} was changed")
     return manifest
 

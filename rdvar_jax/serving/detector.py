@@ -16,17 +16,24 @@ import numpy as np
 import safetensors.numpy
 from jax import export
 
+from rdvar_jax.data.pixels.ignore_mask import IgnoreMask, map_on_image
 from rdvar_jax.data.pixels.set_remarks import SetRemarks
 from rdvar_jax.devices.compiler import compiled
 from rdvar_jax.devices.forked import refuse_in_fork
 from rdvar_jax.errors import BundleError, CompilerError, one_line
+from rdvar_jax.scoring.defects import above_threshold
 from rdvar_jax.scoring.finite import refuse_not_finite
-from rdvar_jax.serving.archive import PROGRAM, WEIGHTS, read_bundle
+from rdvar_jax.scoring.pooling import MAX
+from rdvar_jax.serving.archive import IGNORE, PROGRAM, WEIGHTS, read_bundle
 from rdvar_jax.serving.manifest import (
     BadContent,
     jax_version,
     read_aspects,
     read_geometry,
+    read_ignore,
+    read_min_area,
+    read_pixel_threshold,
+    read_pooling,
     read_threshold,
 )
 from rdvar_jax.serving.pictures import as_pictures, to_pixels
@@ -40,11 +47,12 @@ class Prediction:
     """Results of a detector for N images.
 
     Attributes:
-        scores: [N] float32, the maximum of each map; raw, neither clamped nor rescaled: higher is
-          more unusual.
+        scores: [N] float32, the maximum of each map, or the mean of its highest pixels where the
+          run's `score.pooling` says so; raw, neither clamped nor rescaled: higher is more unusual.
         maps: [N, H, W] float32, raw. `Detector.geometry.to_original` resizes one to its image.
         threshold: the score above which an image is classified as defective, or None.
-        verdicts: [N] bool, true for a defective image; None without a threshold.
+        verdicts: [N] bool, true for a defective image: its score is above the threshold, and a
+          region has `Detector.min_area` pixels; None without a threshold.
         names: of the N images: for files of a folder as in `rdvar predict`, for other files as
           they were passed, else "image 0", ...
     """
@@ -68,6 +76,10 @@ class Detector:
     Attributes:
         geometry: resizing of images to H x W pixels, as in training, and of maps back.
         threshold: of the bundle, or None.
+        pixel_threshold: of the bundle: a pixel is defective if its map is above it; None if the
+          bundle has none.
+        ignore: pixels of every image that never count, where maps are 0; None if all count.
+        min_area: pixels that a region has at least, at the image's own size.
         manifest: of the bundle: run, hashes, versions, the threshold's origin.
     """
 
@@ -78,6 +90,7 @@ class Detector:
         weights: dict[str, np.ndarray],
         batch: int,
         max_pixels: int | None = None,
+        ignore: IgnoreMask | None = None,
     ):
         """Use `Detector.load`.
 
@@ -86,6 +99,8 @@ class Detector:
         """
         self.manifest = manifest
         self.geometry, self.threshold = read_geometry(manifest), read_threshold(manifest)
+        self.pixel_threshold = read_pixel_threshold(manifest)
+        self.ignore, self.min_area = ignore, read_min_area(manifest)
         if max_pixels is not None:
             reading = replace(self.geometry.reading, max_pixels=max_pixels)
             self.geometry = replace(self.geometry, reading=reading)
@@ -144,7 +159,8 @@ class Detector:
         manifest, members = read_bundle(path, sha256)
         try:
             weights = safetensors.numpy.load(members[WEIGHTS])
-            return cls(manifest, members[PROGRAM], weights, batch_size, max_pixels)
+            ignore = read_ignore(members.get(IGNORE))
+            return cls(manifest, members[PROGRAM], weights, batch_size, max_pixels, ignore)
         except BadContent as error:
             raise BundleError(
                 f"{path} cannot be used, because {error}; export the run again with rdvar export."
@@ -172,7 +188,7 @@ class Detector:
               [h, w] in grey, of Pillow images, or of paths. Sizes may differ. A single image is
               treated as a sequence of one. A folder, or a pattern such as "photos/*.png", stands
               for its images, at any depth and in the order of `rdvar predict`.
-            threshold: replaces the bundle's.
+            threshold: replaces the bundle's, and that of its pixels too if scores are maxima.
 
         A logged warning says once if the images' grey values or aspect are not those of training.
 
@@ -182,23 +198,40 @@ class Detector:
         Raises:
             DataError: an image cannot be read or is not an image, or its score is not finite.
         """
+        pixel_threshold = self.pixel_threshold
         if threshold is None:
             threshold = self.threshold
         elif math.isnan(threshold):
             raise ValueError("threshold must be a number, not nan")
+        elif read_pooling(self.manifest) == MAX:
+            pixel_threshold = threshold
         pictures, names = as_pictures(images)
         geometry, count = self.geometry, len(pictures)
         maps = np.empty((count, geometry.height, geometry.width), np.float32)
         scores = np.empty(count, np.float32)
+        sizes_wh: list[tuple[int, int]] = []
         for start in range(0, count, self._batch):
-            pixels = to_pixels(pictures[start : start + self._batch], geometry, self._remarks)
+            pixels, sizes = to_pixels(
+                pictures[start : start + self._batch], geometry, self._remarks
+            )
+            sizes_wh += sizes
             stop = start + len(pixels)
             maps[start:stop], scores[start:stop] = self.score(pixels)
             refuse_not_finite(names[start:stop], scores[start:stop])
         for sentence in self._remarks.new():
             _logger.warning("%s", sentence)
         verdicts = None if threshold is None else scores > np.float32(threshold)
+        if verdicts is not None and pixel_threshold is not None and self.min_area > 0:
+            for index in np.flatnonzero(verdicts):
+                verdicts[index] = self._has_region(maps[index], sizes_wh[index], pixel_threshold)
         return Prediction(scores, maps, threshold, verdicts, names)
+
+    def _has_region(
+        self, anomaly_map: np.ndarray, size_wh: tuple[int, int], pixel_threshold: float
+    ) -> bool:
+        full = map_on_image(anomaly_map, self.geometry, (size_wh[1], size_wh[0]), self.ignore)
+        highest = float(anomaly_map.max())
+        return bool(above_threshold(full, pixel_threshold, highest, self.min_area).any())
 
     def score(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Scores images that `Detector.geometry` has brought to H x W.

@@ -1,13 +1,19 @@
 """Checks of a bundle's manifest, whose JSON anyone may have written."""
 
+import io
 import math
 from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from rdvar_jax.data.pixels.geometry import MODES, Geometry
+from rdvar_jax.data.pixels.ignore_mask import IgnoreMask
 from rdvar_jax.data.pixels.reading import MAX_FULL_SCALE, MAX_PIXELS, Reading
 from rdvar_jax.data.pixels.set_remarks import Aspects
+from rdvar_jax.errors import DataError
+from rdvar_jax.scoring.pooling import MAX, Pooling, is_pooling
+from rdvar_jax.serving.archive import IGNORE
 
 LARGEST_SIDE = 1 << 14  # of an image, in pixels; a map of it takes 1 GB
 # Entries that must be objects, if they are there.
@@ -92,11 +98,97 @@ def read_threshold(manifest: Mapping[str, Any]) -> float | None:
     if entry is None:
         return None
     value = entry.get("threshold") if isinstance(entry, dict) else entry
-    if isinstance(entry, dict) and isinstance(value, int | float) and not isinstance(value, bool):
+    if isinstance(entry, dict) and (number := _finite(value)) is not None:
+        return number
+    raise BadContent(f"threshold in its manifest must be a finite number, not {_shown(value)}")
+
+
+def read_pixel_threshold(manifest: Mapping[str, Any]) -> float | None:
+    """Returns the value of a map above which a pixel is defective, or None if there is none.
+
+    Of scores that are maxima it is the threshold of images, unless it has an entry of its own.
+
+    Raises:
+        BadContent: the entry is not a finite number; see `read_threshold` and `read_pooling`.
+    """
+    image, pooling = read_threshold(manifest), read_pooling(manifest)
+    entry = manifest["threshold"]
+    if entry is None or "pixel_threshold" not in entry:
+        return image if pooling == MAX else None
+    if (number := _finite(entry["pixel_threshold"])) is not None:
+        return number
+    raise BadContent(
+        "threshold.pixel_threshold in its manifest must be a finite number, not "
+        f"{_shown(entry['pixel_threshold'])}"
+    )
+
+
+def read_pooling(manifest: Mapping[str, Any]) -> Pooling:
+    """Returns how the program makes scores of maps; bundles of earlier versions take the maximum.
+
+    Raises:
+        BadContent: the entry is neither "max" nor a share.
+    """
+    pooling = manifest.get("map", {}).get("pooling", MAX)
+    if not is_pooling(pooling):
+        raise BadContent(
+            f"map.pooling in its manifest must be max or a number over 0 and at most 1, not "
+            f"{_shown(pooling)}"
+        )
+    return pooling
+
+
+def read_min_area(manifest: Mapping[str, Any]) -> int:
+    """Returns how many pixels a region has at least; 0 without the entry.
+
+    Raises:
+        BadContent: the entry is not a whole number, or there is no threshold of pixels.
+    """
+    value = manifest.get("min_area", 0)
+    if type(value) is not int or value < 0:
+        raise BadContent(
+            f"min_area in its manifest must be a whole number, at least 0, not {_shown(value)}"
+        )
+    if value > 0 and read_pixel_threshold(manifest) is None:
+        raise BadContent("min_area in its manifest needs a threshold of pixels")
+    return value
+
+
+def _finite(value: Any) -> float | None:
+    if isinstance(value, int | float) and not isinstance(value, bool):
         with suppress(OverflowError):  # of a whole number beyond float's range
             if math.isfinite(value):  # a threshold of NaN would make every image good
                 return float(value)
-    raise BadContent(f"threshold in its manifest must be a finite number, not {_shown(value)}")
+    return None
+
+
+def read_ignore(content: bytes | None) -> IgnoreMask | None:
+    """Reads the picture of pixels that never count; None without one.
+
+    Raises:
+        BadContent: it is not a picture.
+    """
+    if content is None:
+        return None
+    try:
+        return IgnoreMask.read(_InBundle(content))
+    except DataError as error:
+        raise BadContent(f"a picture in it cannot be read ({error})") from error
+
+
+class _InBundle:
+    """A member of a bundle as a file."""
+
+    parent = Path()
+
+    def __init__(self, content: bytes):
+        self._content = content
+
+    def __str__(self) -> str:
+        return IGNORE
+
+    def open(self, mode: str, /) -> io.BytesIO:
+        return io.BytesIO(self._content)
 
 
 def jax_version(manifest: Mapping[str, Any]) -> str | None:

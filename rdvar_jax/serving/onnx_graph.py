@@ -32,6 +32,15 @@ class GraphBuilder:
         self._nodes.append(helper.make_node(operation, inputs, [name], name=name, **attributes))
         return name
 
+    def add_first(
+        self, operation: str, inputs: Sequence[str], name: str, *others: str, **attributes: Any
+    ) -> str:
+        """Adds an operation with several results, of which the first is used."""
+        self._nodes.append(
+            helper.make_node(operation, inputs, [name, *others], name=name, **attributes)
+        )
+        return name
+
     def conv(self, x: str, kernel: np.ndarray, bias: np.ndarray, name: str, stride: int = 1) -> str:
         """Adds a convolution with torch's symmetric padding; kernel [k, k, C in, C out]."""
         size = kernel.shape[0]

@@ -13,6 +13,7 @@ from rdvar_jax.models.fold import norm_of
 from rdvar_jax.models.image_size import ImageSize, height_width
 from rdvar_jax.models.teacher import DEVIATION, MEAN
 from rdvar_jax.scoring.maps import map_matrices
+from rdvar_jax.scoring.pooling import MAX, Pooling, count_pooled, num_counted
 from rdvar_jax.serving.onnx_graph import GraphBuilder
 from rdvar_jax.weights.architectures import Architecture, get_architecture
 
@@ -25,6 +26,8 @@ def build_onnx(
     image_size: ImageSize,
     sigma: float,
     properties: Mapping[str, str],
+    pooling: Pooling = MAX,
+    ignored: np.ndarray | None = None,
 ) -> bytes:
     """Builds the model of a run.
 
@@ -34,6 +37,8 @@ def build_onnx(
         image_size: S or (H, W).
         sigma: of the map's blur, in pixels.
         properties: metadata of the model.
+        pooling: as in `make_score_step`.
+        ignored: bool [H, W], pixels that do not count, a constant of the model; None if all do.
 
     Returns:
         A serialised model with the input "images", uint8 [B, H, W, 3], and the outputs "maps"
@@ -51,14 +56,39 @@ def build_onnx(
         _map_of_scale(graph, k, *of_scale)
         for k, of_scale in enumerate(zip(targets, features, rows, columns, strict=True), start=1)
     ]
-    graph.add("Sum", parts, MAP)
-    graph.add("ReduceMax", [MAP], SCORE, axes=[1, 2], keepdims=0)
+    maps = graph.add("Sum", parts, MAP if ignored is None else "maps/all")
+    if ignored is not None:
+        left_out = graph.constant("ignored", ignored)
+        zero, lowest = (
+            graph.constant(f"ignored/{name}", np.array(value, np.float32))
+            for name, value in (("zero", 0), ("lowest", -np.inf))
+        )
+        graph.add("Where", [left_out, zero, maps], MAP)
+        maps = graph.add("Where", [left_out, lowest, maps], "maps/counted")
+    _add_score(graph, maps, pooling, num_counted(ignored, shape[0] * shape[1]))
     return graph.model(
         "reverse_distillation",
         {INPUT: (np.uint8, ["B", *shape, 3])},
         {MAP: ["B", *shape], SCORE: ["B"]},
         properties,
     )
+
+
+def _add_score(graph: GraphBuilder, maps: str, pooling: Pooling, num_pixels: int) -> None:
+    """Adds the scores of maps of this many pixels that count; see `pooled`."""
+    if pooling == MAX:
+        graph.add("ReduceMax", [maps], SCORE, axes=[1, 2], keepdims=0)
+        return
+    count = np.array([count_pooled(float(pooling), num_pixels)], np.int64)
+    flat = graph.add("Flatten", [maps], "score/values", axis=1)
+    highest = graph.add_first(
+        "TopK",
+        [flat, graph.constant("score/count", count)],
+        "score/highest",
+        "score/places",
+        axis=1,
+    )
+    graph.add("ReduceMean", [highest], SCORE, axes=[1], keepdims=0)
 
 
 class _Network:

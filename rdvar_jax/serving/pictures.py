@@ -59,10 +59,13 @@ def _numbered(index: int) -> str:
 
 def to_pixels(
     pictures: np.ndarray | Sequence[Picture], geometry: Geometry, remarks: SetRemarks
-) -> np.ndarray:
-    """Resizes each picture as in training and returns uint8 [N, H, W, 3].
+) -> tuple[np.ndarray, list[tuple[int, int]]]:
+    """Resizes each picture as in training.
 
     Arrays of H x W are taken as they are; `remarks` takes the facts of all other pictures.
+
+    Returns:
+        uint8 [N, H, W, 3], and width and height of each picture, upright.
 
     Raises:
         DataError: a file cannot be read, or an item is not a picture.
@@ -70,8 +73,9 @@ def to_pixels(
     shape = (geometry.height, geometry.width, 3)
     if isinstance(pictures, np.ndarray) and pictures.shape[1:] == shape:
         _check_dtype(pictures)
-        return pictures
+        return pictures, [(geometry.width, geometry.height)] * len(pictures)
     pixels = np.empty((len(pictures), *shape), np.uint8)
+    sizes_wh = []
     for index, picture in enumerate(pictures):
         if isinstance(picture, str | os.PathLike):
             name = Path(picture)
@@ -80,7 +84,8 @@ def to_pixels(
             name = _numbered(index)
             pixels[index], facts = _one(picture, geometry, name)
         remarks.note(name, facts)
-    return pixels
+        sizes_wh.append(facts.size_wh)
+    return pixels, sizes_wh
 
 
 def _one(

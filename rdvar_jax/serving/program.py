@@ -13,6 +13,7 @@ from rdvar_jax.models.fold import fold_batch_norm
 from rdvar_jax.models.image_size import ImageSize, height_width
 from rdvar_jax.models.student import Student
 from rdvar_jax.models.teacher import Teacher
+from rdvar_jax.scoring.pooling import MAX, Pooling, pack_pixels
 from rdvar_jax.scoring.scores import make_score_step
 
 # Of jax.export, on which the program can run.
@@ -44,6 +45,8 @@ def export_program(
     image_size: ImageSize,
     sigma: float,
     precision: str,
+    pooling: Pooling = MAX,
+    ignored: np.ndarray | None = None,
 ) -> bytes:
     """Exports the function (weights, images) -> (maps, scores) with `jax.export`.
 
@@ -58,12 +61,16 @@ def export_program(
         image_size: S or (H, W).
         sigma: of the map's blur, in pixels.
         precision: one of `PRECISIONS`.
+        pooling: as in `make_score_step`.
+        ignored: bool [H, W], pixels that do not count, a constant of the program; None if all do.
 
     Returns:
         The serialised function. It takes a dict of weights and uint8 images [b, H, W, 3] for any
         b, and returns maps [b, H, W] and scores [b], float32; see `make_score_step`.
     """
-    score_step = make_score_step(teacher, student, image_size, sigma, precision)
+    score_step = make_score_step(
+        teacher, student, image_size, sigma, precision, pooling, pack_pixels(ignored)
+    )
 
     def program(weights, images):
         variables = _unflatten(weights)

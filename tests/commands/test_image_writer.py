@@ -6,6 +6,7 @@ from PIL import Image
 
 from rdvar_jax.commands.image_writer import ImageWriter, Outputs, Thresholds
 from rdvar_jax.data.pixels.geometry import Geometry
+from rdvar_jax.data.pixels.ignore_mask import IgnoreMask
 from rdvar_jax.data.sets.inputs import InputImage
 from rdvar_jax.report.caption import Caption, draw_strip
 
@@ -75,3 +76,57 @@ def test_pictures_say_the_verdict_and_outline_the_pixels_above_theirs(image, tmp
     assert hot.shape == plain.shape == (128, 320, 3)
     assert np.abs(plain - (90, 120, 90)).max() <= 6
     assert np.abs(hot[48, 144] - (90, 120, 90)).max() > 60
+
+
+@pytest.mark.parametrize(
+    ("min_area", "verdict", "num_regions"),
+    [(0, "defective", 2), (1, "defective", 2), (81, "defective", 1), (10**9, "good", 0)],
+)
+def test_an_image_without_a_region_that_is_large_enough_is_good(
+    image, tmp_path, min_area, verdict, num_regions
+):
+    raw = np.zeros((HEIGHT, WIDTH), np.float32)
+    raw[20:29, 52:61] = 0.8  # 81 pixels
+    raw[2, 3] = 0.9
+    thresholds = Thresholds(0.5, 0.5, min_area=min_area)
+    writer = ImageWriter(
+        tmp_path, Geometry("tile", 32, 32), thresholds, Outputs(False, False, masks=True)
+    )
+    found = writer.write(image, np.zeros((HEIGHT, WIDTH, 3), np.uint8), raw, raw.max())
+    assert (found.verdict, found.num_regions) == (verdict, num_regions)
+    with Image.open(tmp_path / "masks" / "a.png") as mask:
+        marked = np.asarray(mask) > 0
+    assert marked.sum() == sum(region["area"] for region in found.regions)
+
+
+def test_what_a_score_lets_pass_stays_good(image, tmp_path):
+    raw = np.full((32, 32), 0.4, np.float32)
+    thresholds = Thresholds(0.5, 0.3, min_area=1)
+    writer = ImageWriter(tmp_path, Geometry("squash", 32, 32), thresholds, Outputs(False, False))
+    found = writer.write(image, np.zeros((32, 32, 3), np.uint8), raw, raw.max())
+    assert found.verdict == "good" and found.num_regions == 1
+
+
+@pytest.mark.parametrize("mode", ["squash", "crop", "pad", "tile"])
+def test_ignored_pixels_are_in_no_region_and_have_no_colour(image, tmp_path, mode):
+    geometry = Geometry(mode, 32, 32)
+    marked = np.zeros((HEIGHT, WIDTH), bool)
+    marked[:, 50:] = True
+    ignore = IgnoreMask.of(marked)
+    raw = np.full(geometry.shape_of((WIDTH, HEIGHT)), 0.8, np.float32)
+    raw[ignore.on_map(geometry, (WIDTH, HEIGHT))] = 0
+    thresholds = Thresholds(0.5, 0.1, ignore=ignore)
+    writer = ImageWriter(
+        tmp_path, geometry, thresholds, Outputs(False, True, masks=True), (0.0, 0.5)
+    )
+    found = writer.write(image, np.zeros((*raw.shape, 3), np.uint8), raw, raw.max())
+    ((x0, _, x1, _),) = (region["box"] for region in found.regions)
+    # A pixel of the map, of which any part is marked, is up to 3.2 of the image's.
+    assert 45 < x1 <= 50 and x0 == {"crop": 30}.get(mode, 0)
+    with (
+        Image.open(tmp_path / "masks" / "a.png") as mask,
+        Image.open(tmp_path / "overlays" / "a.png") as drawn,
+        Image.open(image.path) as plain,
+    ):
+        assert not np.asarray(mask)[:, 50:].any()
+        np.testing.assert_array_equal(np.asarray(drawn)[:HEIGHT, 53:], np.asarray(plain)[:, 53:])

@@ -51,7 +51,7 @@ def test_an_edit_by_hand_is_refused_and_the_sentence_says_how_to_change_it(
         )
     shutil.copy(finished.workdir / "config.json", run)
     threshold = json.loads((run / "threshold.json").read_text())["threshold"]
-    edit(run / "threshold.json", repr(threshold), repr(threshold + 0.1))
+    edit(run / "threshold.json", f'"threshold": {threshold!r}', f'"threshold": {threshold + 0.1!r}')
     for args in (("report", "--workdir", run), (*predict, "--output", tmp_path / "scores")):
         assert said(rdvar, *args) == (
             f"{run / 'threshold.json'} is damaged or was edited (its sha256 does not fit its "

@@ -63,6 +63,7 @@ def test_a_threshold_of_the_user_goes_first(rdvar, bundle, photos):
     assert json.loads(Path("out/prediction.json").read_text())["thresholds"] == {
         "image": 0.0,
         "pixel": 0.0,
+        "min_area": 0,
     }
 
 

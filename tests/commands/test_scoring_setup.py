@@ -42,6 +42,35 @@ def test_the_run_gives_the_thresholds_that_were_not_given(workdir, given, expect
     assert complete_thresholds(given, config, workdir, "best", SAVED) == expected
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (NO_THRESHOLDS, Thresholds(0.25, 0.75)),
+        (Thresholds(pixel=0.5), Thresholds(0.25, 0.5)),
+        (Thresholds(image=0.1), Thresholds(0.1, None)),
+        (Thresholds(0.1, 0.5), Thresholds(0.1, 0.5)),
+    ],
+)
+def test_pixels_have_their_own_where_scores_are_no_maxima(workdir, given, expected, caplog):
+    config = default_config()
+    config.score.pooling = 0.01
+    stored = {"threshold": 0.25, "checkpoint_sha256": SAVED.sha256, "step": 7}
+    settings = score_settings(config)
+    write_sealed(workdir.threshold("best"), {**stored, "score": settings, "pixel_threshold": 0.75})
+    with caplog.at_level(logging.INFO, "rdvar_jax"):
+        assert complete_thresholds(given, config, workdir, "best", SAVED) == expected
+    assert ("give --pixel_threshold too" in caplog.text) == (expected.pixel is None)
+
+
+def test_the_area_is_that_of_the_settings_and_belongs_to_no_threshold(workdir):
+    config = default_config()
+    stored = {"threshold": 0.25, "checkpoint_sha256": SAVED.sha256, "step": 7}
+    write_sealed(workdir.threshold("best"), {**stored, "score": score_settings(config)})
+    config.score.min_area = 30
+    found = complete_thresholds(NO_THRESHOLDS, config, workdir, "best", SAVED)
+    assert found == Thresholds(0.25, 0.25, min_area=30)
+
+
 def test_without_any_a_line_says_how_to_get_one(workdir, caplog):
     with caplog.at_level(logging.INFO, "rdvar_jax"):
         found = complete_thresholds(NO_THRESHOLDS, default_config(), workdir, "latest", SAVED)
@@ -54,6 +83,9 @@ def test_what_needs_a_threshold_says_so():
     check_thresholds(Thresholds(0.1, 0.1), Outputs(masks=True), need_verdicts=True)
     with pytest.raises(ConfigError, match="--fail_on_defect needs a threshold"):
         check_thresholds(Thresholds(pixel=0.1), PICTURES, need_verdicts=True)
+    check_thresholds(Thresholds(0.1, 0.1, min_area=5), PICTURES, need_verdicts=True)
+    with pytest.raises(ConfigError, match=r"score\.min_area=5 needs a threshold of pixels; run rd"):
+        check_thresholds(Thresholds(0.1, min_area=5), PICTURES, need_verdicts=False)
     with pytest.raises(ConfigError, match="--save_masks needs a threshold"):
         check_thresholds(Thresholds(image=0.1), Outputs(masks=True), need_verdicts=False)
 

@@ -109,9 +109,11 @@ def test_images_of_one_name_in_two_folders_are_told_apart(tmp_path):
     config.data.on_error = "skip"
     recipe: Any = SimpleNamespace(config=config, geometry=Geometry("squash", 32, 32))
     trained: Any = SimpleNamespace(
-        score=lambda pixels: (None, pixels[:, 0, 0, 0] / 1.0), saved=SimpleNamespace(provenance={})
+        score=lambda pixels: (pixels[..., 0] + 0.5, pixels[:, 0, 0, 0] / 1.0),
+        saved=SimpleNamespace(provenance={}),
     )
     images = find_inputs([tmp_path / "other", tmp_path / "in"])
     scored = score_images(recipe, trained, "input", images)
     assert [image.path for image in scored.images] == sorted((tmp_path / "in").iterdir())
     assert scored.scores.tolist() == list(range(20))
+    assert scored.peaks.tolist() == [number + 0.5 for number in range(20)]

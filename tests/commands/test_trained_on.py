@@ -194,5 +194,5 @@ def test_an_outlier_is_named_and_left_out(run, threshold, given, toy_root, monke
 def test_an_outlier_has_its_name_and_score():
     scores = np.array([1, 1.1, 0.9, 1.05, 0.95, 1.02, 0.98, 1.03, 0.97, 1.01, 9], np.float32)
     images = [InputImage(Path(f"{i}.png"), f"{i}.png") for i in range(11)]
-    scored = ScoredImages(images, scores, [])
+    scored = ScoredImages(images, scores, scores, [])
     assert name_outliers(scored) == [{"name": "10.png", "score": 9.0}]

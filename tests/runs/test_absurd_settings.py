@@ -23,7 +23,7 @@ def settings() -> list[tuple[str, type]]:
     names = [(section, name) for section in config for name in config[section]]
     kinds = {f"{s}.{n}": config[s].get_type(n) for s, n in names}
     numeric = [(name, kind) for name, kind in kinds.items() if kind in NUMBERS]
-    return [*numeric, ("data.image_size", int)]
+    return [*numeric, ("data.image_size", int), ("score.pooling", float)]
 
 
 @pytest.fixture

@@ -103,6 +103,7 @@ def test_defaults_are_the_papers_setting(config):
         ("data.validation", 0.99, "data.validation=0.99 of 10 training images leaves none"),
         ("score.batch_size", 0, "score.batch_size=0"),
         ("score.sigma", -1.0, "score.sigma=-1.0"),
+        ("score.pooling", "mean", "score.pooling=mean must be max, or a number over 0 and at most"),
         ("parallel.mode", "pjit", "parallel.mode=pjit is not one of pmap, shard_map"),
         ("parallel.num_devices", 9, "parallel.num_devices=9 but this process has 1"),
         ("report.max_figures", -1, "report.max_figures=-1"),

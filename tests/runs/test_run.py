@@ -55,7 +55,7 @@ def test_others_are_refused(run, teacher, images, message):
 
 def test_the_settings_of_scoring_reach_the_scorer(run, monkeypatch):
     config = run.config
-    config.score.update(sigma=2.5, batch_size=3)
+    config.score.update(sigma=2.5, batch_size=3, pooling=0.1)
     config.compute.precision, config.data.image_size = "bfloat16", 64
     found = SimpleNamespace(
         model="the model", saved="its step", teacher_sha256="", teacher_source_sha256=""
@@ -64,4 +64,4 @@ def test_the_settings_of_scoring_reach_the_scorer(run, monkeypatch):
     monkeypatch.setattr(run_module, "make_scorer", lambda *args, **options: (args, options))
     args, options = run.load_scorer().score
     assert args == ("the model", 64, 3, run.recipe.parallel)
-    assert options == {"sigma": 2.5, "precision": "bfloat16"}
+    assert options == {"sigma": 2.5, "precision": "bfloat16", "pooling": 0.1, "ignored": None}

@@ -62,6 +62,20 @@ def test_other_settings_of_score_are_refused_but_not_another_batch_size(config, 
         read_threshold(config, workdir, "latest", SAVED)
 
 
+def test_a_setting_younger_than_the_threshold_had_its_default_then(config, workdir, content):
+    del content["score"]["score.pooling"]
+    write_sealed(workdir.threshold("latest"), content)
+    assert read_threshold(config, workdir, "latest", SAVED) == content
+    config.score.pooling = 0.01
+    with pytest.raises(CheckpointError, match=r"now .*'score\.pooling': 0\.01"):
+        read_threshold(config, workdir, "latest", SAVED)
+    # Of a later version: a setting that this one cannot apply.
+    config.score.pooling, content["score"]["score.new"] = "max", 1
+    write_sealed(workdir.threshold("latest"), content)
+    with pytest.raises(CheckpointError, match=r"'score\.new': 1"):
+        read_threshold(config, workdir, "latest", SAVED)
+
+
 @pytest.mark.parametrize(
     "change",
     [

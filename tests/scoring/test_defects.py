@@ -43,3 +43,24 @@ def test_the_boxes_hold_all_pixels_and_no_line_too_many(seed):
         covered[y0:y1, x0:x1] = True
     assert not (above & ~covered).any()
     assert defects[0].score == raw.max()
+
+
+def test_small_regions_do_not_count():
+    raw = np.zeros((9, 12), np.float32)
+    raw[1, 1] = 0.9  # one pixel
+    raw[4:6, 4:6] = raw[6, 6] = 0.8  # five, one of them at a corner
+    raw[0:3, 9:11] = 0.7  # six
+    for min_area, areas in ((0, [1, 5, 6]), (1, [1, 5, 6]), (2, [5, 6]), (6, [6]), (7, [])):
+        above = above_threshold(raw, 0.5, 0.9, min_area)
+        assert sorted(defect.area for defect in find_defects(above, raw)) == areas
+        assert above.sum() == sum(areas)
+    assert not above_threshold(np.zeros((3, 3), np.float32), 0.5, 0.5, 2).any()
+    assert above_threshold(np.ones((3, 3), np.float32), 0.5, 1.0, 9).all()
+    # The pixel that stands for a peak lost in the resize is a region of one.
+    assert above_threshold(raw, 0.95, 1.0, 1).sum() == 1
+    assert not above_threshold(raw, 0.95, 1.0, 2).any()
+
+
+def test_where_nothing_counts_there_is_no_region():
+    nothing = np.full((3, 4), -np.inf, np.float32)
+    assert not above_threshold(nothing, 0.5, 0.6).any()

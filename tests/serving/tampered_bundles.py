@@ -88,6 +88,12 @@ for value in (math.nan, math.inf, -math.inf, "low", True, [], {}, 10**400):
     shown = "NaN" if value != value else name.get(value, repr(value)) if value else repr(value)  # type: ignore[call-overload]
     key = "NaN threshold" if shown == "NaN" else f"threshold: {shown}"
     TAMPERED[key] = _entry("threshold", "threshold", value=value)
+for value in (math.nan, "low", None, True, []):
+    TAMPERED[f"pixel threshold: {value!r}"] = _entry("threshold", "pixel_threshold", value=value)
+for value in (math.nan, "mean", 0, 2, None, True, []):
+    TAMPERED[f"pooling: {value!r}"] = _entry("map", value={"pooling": value})
+for value in (-1, 1.5, "x", None, True, []):
+    TAMPERED[f"min_area: {value!r}"] = _entry("min_area", value=value)
 for entry in ("versions", "image", "threshold", "files"):
     for value in (None, [], "x", 3):
         shown = "null" if value is None else repr(value)

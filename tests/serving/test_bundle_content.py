@@ -35,6 +35,12 @@ def load_tampered(bundle, folder, name) -> str:
         ("NaN weights", "weights teacher/conv1/kernel are not finite; export the run again"),
         ("NaN threshold", "threshold in its manifest must be a finite number, not nan"),
         ("threshold: a text", "threshold in its manifest must be a finite number, not 'low'"),
+        ("pixel threshold: nan", "threshold.pixel_threshold in its manifest must be a finite nu"),
+        (
+            "pooling: 'mean'",
+            "map.pooling in its manifest must be max or a number over 0 and at most",
+        ),
+        ("min_area: 1.5", "min_area in its manifest must be a whole number, at least 0, not 1.5"),
         ("versions: null", "versions in its manifest must be an object, not null"),
         ("height: 2**40", "image.height in its manifest must be a whole number from 1 to 16384"),
         ("program of 64 px", "cannot be run by jax"),

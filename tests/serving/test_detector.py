@@ -16,9 +16,12 @@ import rdvar_jax
 from rdvar_jax import Detector
 from rdvar_jax.data.pixels.decode import decode_image
 from rdvar_jax.data.pixels.geometry import MODES, Geometry
+from rdvar_jax.data.pixels.ignore_mask import IgnoreMask
 from rdvar_jax.errors import BundleError, CompilerError, DataError
+from rdvar_jax.scoring.defects import above_threshold, find_defects
 from rdvar_jax.scoring.maps import SIGMA
-from rdvar_jax.serving.archive import PROGRAM, WEIGHTS, read_bundle, write_bundle
+from rdvar_jax.scoring.pooling import pooled_on_host
+from rdvar_jax.serving.archive import IGNORE, PROGRAM, WEIGHTS, read_bundle, write_bundle
 from rdvar_jax.serving.program import export_program
 from rdvar_jax.weights.safetensors_file import safetensors_bytes
 
@@ -79,6 +82,88 @@ def test_a_bundle_without_threshold_gives_no_verdicts(bundle, odd, tmp_path):
     found = detector.predict(odd.images[:1])
     assert found.threshold is None and found.verdicts is None
     assert detector.predict(odd.images[:1], threshold=-1).verdicts.tolist() == [True]
+
+
+def test_the_threshold_of_pixels_is_that_of_images_only_if_scores_are_maxima(bundle, tmp_path):
+    manifest, members = read_bundle(bundle)
+    assert Detector.load(bundle).pixel_threshold == THRESHOLD  # a manifest without `map`
+    for pooling, entry, expected in (
+        ("max", {}, THRESHOLD),
+        (0.01, {}, None),
+        (0.01, {"pixel_threshold": 0.75}, 0.75),
+    ):
+        manifest["map"] = {"pooling": pooling}
+        manifest["threshold"] = {"threshold": THRESHOLD, **entry}
+        write_bundle(tmp_path / "part.rdvar", manifest, members)
+        detector = Detector.load(tmp_path / "part.rdvar")
+        assert (detector.threshold, detector.pixel_threshold) == (THRESHOLD, expected)
+
+
+def test_a_bundle_averages_the_highest_pixels(odd, weights, bundle, expected, tmp_path):
+    program = export_program(odd.teacher, odd.student, weights, odd.SIZE, SIGMA, "tf32", 0.05)
+    manifest, members = read_bundle(bundle)
+    write_bundle(tmp_path / "part.rdvar", manifest, {**members, PROGRAM: program})
+    found = Detector.load(tmp_path / "part.rdvar", batch_size=4).predict(odd.images[:3])
+    np.testing.assert_allclose(found.maps, expected[0][:3], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(found.scores, pooled_on_host(found.maps, 0.05), rtol=1e-6)
+
+
+def test_a_bundle_leaves_out_ignored_pixels(odd, weights, bundle, expected, tmp_path):
+    ignored = np.zeros((64, 64), bool)  # twice the size of the maps
+    ignored[:40] = True
+    program = export_program(
+        odd.teacher, odd.student, weights, odd.SIZE, SIGMA, "tf32", ignored=ignored[::2, ::2]
+    )
+    manifest, members = read_bundle(bundle)
+    assert manifest.pop("format_version") == 1  # as before: earlier versions read it
+    members |= {PROGRAM: program, IGNORE: IgnoreMask.of(ignored).png()}
+    write_bundle(tmp_path / "part.rdvar", manifest, members)
+    detector = Detector.load(tmp_path / "part.rdvar", batch_size=4)
+    found = detector.predict(odd.images[:3])
+    assert not found.maps[:, :20].any() and (found.maps[:, 20:] > 0).all()
+    np.testing.assert_allclose(found.maps[:, 20:], expected[0][:3, 20:], rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(found.scores, found.maps.max((1, 2)))
+    assert (found.scores < expected[1][:3]).any()
+    assert detector.ignore == IgnoreMask.of(ignored) and Detector.load(bundle).ignore is None
+    # The picture is covered by the manifest's hashes, and must be one.
+    assert read_bundle(tmp_path / "part.rdvar")[0]["format_version"] == 2
+    write_bundle(tmp_path / "bad.rdvar", manifest, {**members, IGNORE: b"no picture"})
+    with pytest.raises(BundleError, match=r"bad\.rdvar cannot be used, .*ignore\.png"):
+        Detector.load(tmp_path / "bad.rdvar")
+    content = (tmp_path / "part.rdvar").read_bytes()
+    picture = members[IGNORE]
+    (tmp_path / "bad.rdvar").write_bytes(content.replace(picture, picture[::-1]))
+    with pytest.raises(BundleError, match=r"is not an intact bundle"):
+        Detector.load(tmp_path / "bad.rdvar")
+
+
+def test_an_image_without_a_region_that_is_large_enough_is_good(bundle, odd, tmp_path):
+    """By the regions at each image's own size, whatever the size of maps."""
+    manifest, members = read_bundle(bundle)
+    large = [Image.fromarray(image).resize((96, 64)) for image in odd.images[:4]]
+    scored_large = Detector.load(bundle).predict(large)
+    threshold = float(np.sort(scored_large.scores)[:2].mean())
+    areas = []
+    for one in scored_large.maps:
+        full = Geometry("squash", 32, 32).to_original(one, (64, 96))
+        above = above_threshold(full, threshold, float(one.max()))
+        areas.append(max((d.area for d in find_defects(above, full)), default=0))
+    assert len(set(areas)) == 4 and min(areas) == 0
+    for min_area in (0, 1, sorted(areas)[-2] + 1, max(areas), max(areas) + 1):
+        about = {**manifest, "threshold": {"threshold": threshold}, "min_area": min_area}
+        write_bundle(tmp_path / "part.rdvar", about, members)
+        detector = Detector.load(tmp_path / "part.rdvar", batch_size=2)
+        assert detector.min_area == min_area
+        found = detector.predict(large)
+        above = scored_large.scores > np.float32(threshold)
+        np.testing.assert_array_equal(found.scores, scored_large.scores)
+        assert found.verdicts.tolist() == (above & (np.array(areas) >= min_area)).tolist()
+        # Another threshold of images is one of pixels too, as scores are maxima.
+        assert detector.predict(large, threshold=-1.0).verdicts.all()
+    pooled_scores = {**about, "map": {"pooling": 0.1}}
+    write_bundle(tmp_path / "part.rdvar", pooled_scores, members)
+    with pytest.raises(BundleError, match="min_area in its manifest needs a threshold of pixels"):
+        Detector.load(tmp_path / "part.rdvar")
 
 
 def test_files_pictures_and_arrays_are_the_same_images(detector, tmp_path):

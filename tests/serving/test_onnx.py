@@ -10,6 +10,7 @@ from narrow import narrow, scored
 
 from rdvar_jax.models.image_size import height_width
 from rdvar_jax.scoring.maps import SIGMA
+from rdvar_jax.scoring.pooling import pooled_on_host
 from rdvar_jax.serving.onnx_graph import IR_VERSION, OPSET
 from rdvar_jax.serving.onnx_network import INPUT, MAP, SCORE, build_onnx
 from rdvar_jax.serving.program import folded_weights
@@ -44,6 +45,16 @@ def test_images_that_are_not_square():
     check_backbone("resnet18", width=4, size=(32, 64), count=2)
 
 
+@pytest.mark.parametrize("pooling", [0.01, pytest.param(1.0, marks=pytest.mark.slow)])
+def test_scores_are_means_of_the_highest_pixels(pooling):
+    _, _, *variables = narrow("resnet18", 4, 32)
+    model = build_onnx("resnet18", folded_weights(*variables), 32, SIGMA, {}, pooling)
+    images = np.random.default_rng(6).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
+    maps, scores = run(model, images)
+    np.testing.assert_allclose(scores, pooled_on_host(maps, pooling), rtol=1e-6)
+    assert scores.shape == (3,) and np.ptp(scores) > 0
+
+
 # Each kind of block once among the slow tests, the other depths at night.
 @pytest.mark.slow
 @pytest.mark.parametrize(
@@ -62,6 +73,19 @@ def model(tmp_path_factory):
     _, _, *variables = narrow("resnet18", 4, 64)
     weights = folded_weights(*variables)
     return build_onnx("resnet18", weights, 64, 2.0, {"note": json.dumps({"threshold": 0.25})})
+
+
+@pytest.mark.parametrize("pooling", [pytest.param("max", marks=pytest.mark.slow), 0.05])
+def test_ignored_pixels_do_not_count(pooling):
+    _, _, *variables = narrow("resnet18", 4, 32)
+    weights = folded_weights(*variables)
+    images = np.random.default_rng(6).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
+    maps, _ = run(build_onnx("resnet18", weights, 32, SIGMA, {}), images)
+    ignored = maps[0] > np.quantile(maps[0], 0.5)
+    model = build_onnx("resnet18", weights, 32, SIGMA, {}, pooling, ignored)
+    found_maps, scores = run(model, images)
+    np.testing.assert_array_equal(found_maps, np.where(ignored, 0, maps))
+    np.testing.assert_allclose(scores, pooled_on_host(maps, pooling, ignored), rtol=1e-6)
 
 
 def test_any_number_of_images(model):

@@ -41,7 +41,14 @@ FAULTS = (
     Fault(
         "blur of the settings does not reach the scores",
         "rdvar_jax/runs/run.py",
-        "            sigma=self.config.score.sigma,\n",
+        "            sigma=score.sigma,\n",
+        "",
+        ("tests/runs/test_run.py",),
+    ),
+    Fault(
+        "pooling of the settings does not reach the scores",
+        "rdvar_jax/runs/run.py",
+        "            pooling=score.pooling,\n",
         "",
         ("tests/runs/test_run.py",),
     ),

@@ -33,9 +33,30 @@ FAULTS = (
     Fault(
         "score is the map's mean",
         "rdvar_jax/scoring/scores.py",
-        "return maps, maps.max(axis=(1, 2))",
-        "return maps, maps.mean(axis=(1, 2))",
+        "scores = pooled(maps, pooling, left_out)",
+        "scores = maps.mean(axis=(1, 2))",
         (SCORES,),
+    ),
+    Fault(
+        "ignored pixels count in a score",
+        "rdvar_jax/scoring/scores.py",
+        "scores = pooled(maps, pooling, left_out)",
+        "scores = pooled(maps, pooling)",
+        ("tests/scoring/test_pooling.py",),
+    ),
+    Fault(
+        "an image without a large enough region stays defective",
+        "rdvar_jax/commands/image_writer.py",
+        "if self.thresholds.min_area > 0 and seen.defects == []",
+        "if self.thresholds.min_area > 10**9 and seen.defects == []",
+        ("tests/commands/test_image_writer.py",),
+    ),
+    Fault(
+        "a pooled score takes values equal to the k-th once each",
+        "rdvar_jax/scoring/pooling.py",
+        "above = values > least[:, None]",
+        "above = values >= least[:, None]",
+        ("tests/scoring/test_pooling.py",),
     ),
     Fault(
         "padding of the last batch taken for images",

@@ -127,14 +127,14 @@ def stitch(
     return stitched
 
 
-def score_in_tiles(
+def maps_in_tiles(
     score: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
     images: np.ndarray | ImagesOnDisk,
     tile: tuple[int, int],
     overlap: float,
     progress: bool = False,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Returns maps [N, h, w] and scores [N] of images [N, h, w, 3], tiled one image at a time.
+) -> np.ndarray:
+    """Returns maps [N, h, w], float32, of images [N, h, w, 3], tiled one image at a time.
 
     Args:
         score: returns maps [T, H, W] of tiles [T, H, W, 3], and their scores.
@@ -142,9 +142,6 @@ def score_in_tiles(
         tile: H and W.
         overlap: as in `tile_starts`.
         progress: show a progress bar, if standard error is a terminal.
-
-    Returns:
-        float32; a score is the largest value of the stitched map.
     """
     number, height, width, _ = images.shape
     maps = np.empty((number, height, width), np.float32)
@@ -155,7 +152,7 @@ def score_in_tiles(
     for index in tqdm(range(number), desc="scoring", unit="img", disable=disable):
         of_tiles = _tile_maps(score, images[index], tile, overlap)
         maps[index] = stitch(of_tiles, (height, width), tile, overlap)
-    return maps, maps.max(axis=(1, 2))
+    return maps
 
 
 def _tile_maps(

@@ -9,8 +9,8 @@ from rdvar_jax.data.loading.tiles import (
     common_size,
     count_inputs,
     cut_all,
+    maps_in_tiles,
     own_size,
-    score_in_tiles,
     stitch,
     tile_places,
     tile_starts,
@@ -102,7 +102,7 @@ def test_files_are_counted_in_tiles_and_must_be_large_enough(tmp_path):
         own_size(path, Geometry("tile", 64, 128))
 
 
-def test_a_score_is_the_maximum_of_the_stitched_map():
+def test_the_tiles_of_one_image_at_a_time():
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (3, 100, 150, 3), dtype=np.uint8)
     calls = []
@@ -112,10 +112,9 @@ def test_a_score_is_the_maximum_of_the_stitched_map():
         maps = tiles[..., 0].astype(np.float32)
         return maps, maps.max(axis=(1, 2))
 
-    maps, scores = score_in_tiles(score, images, (64, 64), 0.25)
+    maps = maps_in_tiles(score, images, (64, 64), 0.25)
     np.testing.assert_array_equal(maps, images[..., 0])
-    np.testing.assert_array_equal(scores, images[..., 0].max(axis=(1, 2)))
-    assert calls == [2 * 3] * 3  # the tiles of one image at a time
+    assert calls == [2 * 3] * 3
 
 
 def test_only_some_tiles_are_in_memory_at_once(monkeypatch):
@@ -128,7 +127,7 @@ def test_only_some_tiles_are_in_memory_at_once(monkeypatch):
         return tiles[..., 1].astype(np.float32), None
 
     monkeypatch.setattr(tiles_module, "_PIXELS_AT_ONCE", 150 * 32 * 32)
-    maps, _ = score_in_tiles(score, image, (32, 32), 0.25)
+    maps = maps_in_tiles(score, image, (32, 32), 0.25)
     np.testing.assert_array_equal(maps, image[..., 1])
     assert calls == [128, 122]  # a multiple of the usual batch sizes, then the rest
 
