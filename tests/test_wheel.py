@@ -27,6 +27,7 @@ given = ["--config", "smoke:tile", f"--config.data.root={root}"]
 run = ["--workdir", "W"]
 for command in (
     ["settings"],
+    ["weights"],
     ["prepare", "--source", "synthetic", "--size", "64", "--output", "parts"],
     ["inspect", *given, "--output", "sheet.png"],
     ["train", *given, *small, *run],

@@ -9,6 +9,7 @@ stopped demo.
 import argparse
 import json
 import sys
+import textwrap
 import time
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 from rdvar_jax.cli.main import main as rdvar
 from rdvar_jax.report.page.templates import render
 from rdvar_jax.synthetic import CATEGORIES
+from rdvar_jax.weights.demonstration import DRAWN_SHA256, demonstration_remark
 
 CONFIG = "demo"
 COLUMNS = {"image_auroc": "image AUROC", "pixel_auroc": "pixel AUROC", "aupro": "AUPRO"}
@@ -88,11 +90,10 @@ def last_screen(results: dict[str, dict[str, Any]], page: Path, minutes: float) 
             "Your own parts: put good images into FOLDER/NAME/train/good and images to test into",
             "FOLDER/NAME/test/good and FOLDER/NAME/test/DEFECT (masks: README.md), then",
             "",
-            f"  rdvar train --config {CONFIG}:NAME --config.data.root=FOLDER --workdir W",
+            "  rdvar train --config resnet18:NAME --config.data.root=FOLDER --workdir W",
             "  rdvar evaluate --workdir W",
             "",
-            "With a network, the presets resnet18 and wrn50 take torchvision's ImageNet",
-            "teachers, which find more in photographs than the small one of this demo.",
+            *textwrap.wrap(remark(), 90),
         ]
     )
 
@@ -100,7 +101,18 @@ def last_screen(results: dict[str, dict[str, Any]], page: Path, minutes: float) 
 def make_page(results: dict[str, dict[str, Any]]) -> str:
     """Writes an HTML page beside the folder `runs`: the table, and typical and worst images."""
     header, *rows = table(results)
-    return render(Path(__file__).with_name("demo.html"), header=header, rows=rows, names=results)
+    template = Path(__file__).with_name("demo.html")
+    return render(template, header=header, rows=rows, names=results, remark=remark())
+
+
+def remark() -> str:
+    """Returns the sentence on the demo's teacher, and what to take for photographs."""
+    text = demonstration_remark(DRAWN_SHA256)
+    assert text is not None
+    return (
+        f"{text[0].upper()}{text[1:]}. For photographs take the presets resnet18 or wrn50, with "
+        "torchvision's ImageNet teachers; rdvar weights lists their files."
+    )
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from rdvar_jax.cli import (
     setting_list,
     threshold,
     train,
+    weights,
 )
 from rdvar_jax.cli.completion import SHELLS, completion_script
 from rdvar_jax.cli.ending import report_error, terminable
@@ -33,6 +34,7 @@ COMMANDS = {
     "report": report,
     "export": export,
     "prepare": prepare,
+    "weights": weights,
     "settings": setting_list,
 }
 

@@ -7,10 +7,11 @@ from rdvar_jax.cli.parser import Parser
 from rdvar_jax.cli.settings import Setting, add_checkpoint, add_workdir
 from rdvar_jax.errors import one_line
 
-DESCRIPTION = """Write one HTML page of an evaluated run.
+DESCRIPTION = """Write one HTML page of a run.
 
-Shows metrics, curves, threshold, worst images, losses and settings; needs no network and no other
-file.
+Shows what was found, missed and falsely alarmed, then metrics, curves, worst images, losses and
+settings; needs no network and no other file. A run that was not evaluated has a page of its
+training and threshold, which says how to test it.
 """
 
 EXAMPLES = """\

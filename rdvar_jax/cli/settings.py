@@ -37,14 +37,14 @@ class Setting(NamedTuple):
     value: str
 
 
-def add_config(parser: Parser, *useful: str) -> None:
+def add_config(parser: Parser, *useful: str, required: bool = True) -> None:
     """Adds the flag `--config`, and settings; the help names the `useful` ones."""
     action: Any = parser.add_argument(
         "--config",
-        required=True,
+        required=required,
         metavar="PRESET[:CATEGORY]",
         help="a preset (wrn50, resnet18, demo, smoke) or a config file of your own, and the "
-        "category, a subfolder of data.root",
+        f"category, a subfolder of data.root{'' if required else ' (default: none)'}",
     )
     action.complete = "file"
     parser.useful_settings = useful

@@ -5,18 +5,27 @@ from collections.abc import Sequence
 
 from rdvar_jax.cli.parser import Parser
 from rdvar_jax.cli.settings import Setting, add_ignore, add_run, load_run
+from rdvar_jax.cli.threshold_words import describe_threshold
 from rdvar_jax.errors import one_line
+
+METHODS = ("mean", "fpr", "quantile", "gpd", "cost")
 
 DESCRIPTION = """Choose the score above which an image is defective.
 
 It is chosen from good images that were not trained on, and saved as threshold.json in the run's
-folder. Without --input these are the images held out by data.validation, or else the training
-images, without a bound. Images of --input that were trained on are found and do not count.
+folder. Without --input these are the images held out by data.validation; or the training images, by
+the scores of train.folds; or else their own scores, without a bound. Images of --input that were
+trained on are found and do not count.
+
+By default at most --target of new good images are above the threshold on average. --confidence asks
+for a bound that holds so often, which needs more images. --cost_missed weighs known defects against
+false alarms, so the threshold is chosen with labels.
 """
 
 EXAMPLES = """\
 rdvar threshold --workdir W --input GOOD_IMAGES
 rdvar threshold --workdir W --input GOOD_IMAGES --target 0.01 --confidence 0.9
+rdvar threshold --workdir W --bad DEFECTS --cost_missed 10
 rdvar threshold --workdir W --input GOOD_IMAGES --exclude 017.png 'shift2/*'
 rdvar threshold --workdir W --method quantile --quantile 0.995
 """
@@ -45,15 +54,33 @@ def add_arguments(parser: Parser) -> None:
     add_ignore(parser)
     parser.add_argument(
         "--method",
-        choices=("fpr", "quantile", "gpd"),
-        default="fpr",
-        help="a false-positive rate with a bound, a quantile, or a fitted Pareto tail",
+        choices=METHODS,
+        help="a false-positive rate on average (mean) or with a bound (fpr), a quantile, a fitted "
+        "Pareto tail, or the lowest cost (default: mean, fpr with --confidence, cost with "
+        "--cost_missed)",
     )
     parser.add_argument(
         "--target", type=float, default=0.05, metavar="RATE", help="false-positive rate"
     )
     parser.add_argument(
-        "--confidence", type=float, default=0.95, metavar="SHARE", help="that the rate holds"
+        "--confidence",
+        type=float,
+        metavar="SHARE",
+        help="that the rate holds, such as 0.95 (default: on average alone)",
+    )
+    parser.add_argument(
+        "--cost_missed",
+        type=float,
+        metavar="COST",
+        help="of a missed defect, in false alarms (default: none)",
+    )
+    parser.add_path(
+        "--bad",
+        action="extend",
+        nargs="+",
+        default=[],
+        metavar="PATH",
+        help="defective images for --cost_missed (default: those of the run)",
     )
     parser.add_argument(
         "--quantile", type=float, default=0.99, metavar="SHARE", help="of --method quantile"
@@ -65,19 +92,11 @@ def run(args: argparse.Namespace, settings: Sequence[Setting]) -> int:
     config, workdir, checkpoint = load_run(args, settings)
     from rdvar_jax.commands.threshold import Method, make_threshold
 
-    method = Method(args.method, args.target, args.confidence, args.quantile)
-    found = make_threshold(config, workdir, method, args.input, checkpoint, args.exclude)
+    flags = (args.method, args.target, args.confidence, args.quantile, args.cost_missed)
+    method = Method.of_flags(*flags)
+    inputs = (args.input, checkpoint, args.exclude, args.bad)
+    found = make_threshold(config, workdir, method, *inputs)
     if found["excluded"]:
         print(f"excluded {len(found['excluded'])}: {', '.join(map(one_line, found['excluded']))}")
-    print(
-        f"threshold {found['threshold']:.6g}: {found['num_above']} of {found['num_images']} images "
-        f"({found['split']}) are above it"
-    )
-    if found["fpr_bound"] is None:
-        print("no bound on the false-positive rate of new good images")
-    else:
-        print(
-            f"false-positive rate of new good images at most {found['fpr_bound']:.4g}, with "
-            f"confidence {found['confidence']:g}"
-        )
+    print("\n".join(describe_threshold(found)))
     return 0

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from rdvar_jax.commands.evaluated_images import score_test_images
 from rdvar_jax.commands.evaluation_set import new_evaluation
 from rdvar_jax.files.replacing import write_text
 from rdvar_jax.files.sealed import write_sealed
@@ -15,19 +16,23 @@ from rdvar_jax.report.gallery import make_gallery
 from rdvar_jax.report.results import scores_csv
 from rdvar_jax.report.scale import color_scale
 from rdvar_jax.runs.config import Config, flatten
+from rdvar_jax.runs.fold_scores import read_good_scores
 from rdvar_jax.runs.recipe import Recipe
 from rdvar_jax.runs.run import Run
-from rdvar_jax.runs.threshold_file import read_threshold, score_settings
-from rdvar_jax.runs.trained_images import describe_seen, find_seen, read_trained_images
+from rdvar_jax.runs.threshold_file import read_threshold, same_scores, score_settings
 from rdvar_jax.runs.workdir import Workdir, locked_for_results, write_skipped
 from rdvar_jax.scoring.all_metrics import evaluate_maps
 from rdvar_jax.scoring.finite import refuse_not_finite
 from rdvar_jax.scoring.points import curve_points
-from rdvar_jax.scoring.thresholds import best_f1_threshold
+from rdvar_jax.scoring.thresholds import best_f1_threshold, from_mean_rate
+from rdvar_jax.training.checkpoint import SavedStep
 from rdvar_jax.version import __version__
-from rdvar_jax.weights.catalogue import sha256_of
+from rdvar_jax.weights.demonstration import warn_if_for_demonstrations
+from rdvar_jax.weights.file_hash import sha256_of
 
 logger = logging.getLogger("rdvar_jax")
+
+TARGETS = (0.01, 0.02, 0.05, 0.1)  # false-positive rates of the table
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "pillow")
 
@@ -60,17 +65,9 @@ def _evaluate(recipe: Recipe, workdir: Workdir, checkpoint: str) -> dict[str, An
     trained = run.load_scorer(checkpoint)
     saved = trained.saved
     stored = read_threshold(config, workdir, checkpoint, saved)
-    known = read_trained_images(workdir, saved)
-    test_set = recipe.load_test()
-    names = [record.name for record in test_set.records]
-    seen = [] if known is None else [one for one in find_seen(known, names, test_set.hashes) if one]
-    if seen:
-        logger.warning(
-            "%s; metrics with them do not say how well new images are told apart: remove them from "
-            "the test images, or train without them",
-            describe_seen(seen, len(names), "test images"),
-        )
-    maps, scores = trained.score(test_set.images, progress=True)
+    warn_if_for_demonstrations(trained.teacher_source_sha256)
+    scored = score_test_images(run, trained)
+    test_set, maps, scores, names = scored.images, scored.maps, scored.scores, scored.names
     refuse_not_finite(names, scores)
     scale = color_scale(trained.counted(maps))
     defects = [record.defect for record in test_set.records]
@@ -83,6 +80,12 @@ def _evaluate(recipe: Recipe, workdir: Workdir, checkpoint: str) -> dict[str, An
             "stored": _at(stored["threshold"] if stored else None, scores, test_set.labels),
             "oracle_f1": _at(best_f1_threshold(scores, test_set.labels), scores, test_set.labels),
         },
+        # Where the training images have scores by folds: what thresholds for other rates find.
+        "targets": _at_targets(run, saved, scores, test_set.labels),
+        # Training images, each scored by a network that was not trained on it; null: test images.
+        "good_images": None
+        if scored.folds is None
+        else {"kind": "folds", "shifts": scored.folds.shifts},
         "category": config.data.category,
         "num_images": len(test_set.labels),
         "num_good": int(np.sum(test_set.labels == 0)),
@@ -90,7 +93,9 @@ def _evaluate(recipe: Recipe, workdir: Workdir, checkpoint: str) -> dict[str, An
         # Number of test images that were left out (data.on_error).
         "skipped": len(test_set.skipped),
         # Names of test images that were trained on, copies included; null where unknown.
-        "trained_on": None if known is None else [one.name for one in seen],
+        "trained_on": None
+        if scored.trained_on is None
+        else [one.name for one in scored.trained_on],
         # Metrics that the set does not define, with the reason.
         "undefined": test_set.undefined,
         # What data.mask_threshold, which may be auto, was for these masks.
@@ -108,6 +113,8 @@ def _evaluate(recipe: Recipe, workdir: Workdir, checkpoint: str) -> dict[str, An
             "arch": config.teacher.arch,
             "sha256": trained.teacher_sha256,
             "source_sha256": trained.teacher_source_sha256,
+            # What is not known about its file; null for those of known content.
+            "unverified": trained.teacher_unverified or None,
         },
         "imported": saved.provenance.get("imported"),
         "checkpoint_sha256": saved.sha256,
@@ -157,6 +164,24 @@ def _evaluate(recipe: Recipe, workdir: Workdir, checkpoint: str) -> dict[str, An
         }
         write_sealed(new.results(checkpoint), results)
     return results
+
+
+def _at_targets(
+    run: Run, saved: SavedStep, scores: np.ndarray, labels: np.ndarray
+) -> list[dict[str, Any]] | None:
+    """Counts the effects of the thresholds for several false-positive rates; None without folds."""
+    folds = read_good_scores(run.workdir, saved)
+    if folds is None or not (labels == 1).any():
+        return None
+    if not same_scores(folds.score, score_settings(run.config)):
+        return None
+    found = []
+    for target in TARGETS:
+        chosen = from_mean_rate(folds.scores, target)
+        counts = _at(chosen.value, scores, labels)
+        if counts is not None:
+            found.append({"target": target, "mean_rate": chosen.mean_rate, **counts})
+    return found
 
 
 def _at(threshold: float | None, scores: np.ndarray, labels: np.ndarray) -> dict[str, Any] | None:

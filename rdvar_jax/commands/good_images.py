@@ -131,17 +131,17 @@ def _without_repeats(scored: ScoredImages) -> ScoredImages:
     return scored.only(list(first.values()))
 
 
-def name_outliers(scored: ScoredImages) -> list[dict[str, str | float]]:
+def name_outliers(names: Sequence[str], scores: np.ndarray) -> list[dict[str, str | float]]:
     """Returns name and score of the outliers, highest first; a warning names them."""
-    indices = find_outliers(scored.scores)
-    found = [(scored.images[i].name, float(scored.scores[i])) for i in indices]
+    indices = find_outliers(scores)
+    found = [(names[i], float(scores[i])) for i in indices]
     if found:
-        others = np.delete(scored.scores, indices)
+        others = np.delete(scores, indices)
         logger.warning(
             "%d of the %d good images score far above the others, whose highest score is %.6g: %s; "
             "look at them, and leave out with --exclude those that show a defect",
             len(found),
-            len(scored.images),
+            len(scores),
             others.max(),
             some_names([f"{name} {score:.6g}" for name, score in found]),
         )

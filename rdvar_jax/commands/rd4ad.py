@@ -19,7 +19,8 @@ from rdvar_jax.training.fit import student_of
 from rdvar_jax.training.step import init_state
 from rdvar_jax.version import __version__
 from rdvar_jax.weights.architectures import IMAGENET_WIDTH
-from rdvar_jax.weights.catalogue import CATALOGUE, sha256_of
+from rdvar_jax.weights.catalogue import CATALOGUE
+from rdvar_jax.weights.file_hash import sha256_of
 from rdvar_jax.weights.load_teacher import load_teacher
 from rdvar_jax.weights.name_map import to_torch
 from rdvar_jax.weights.rd4ad import read_rd4ad, student_to_rd4ad, with_unused

@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from rdvar_jax.commands.good_images import name_outliers, new_images, score_images
-from rdvar_jax.data.sets.excluded import exclude
+from rdvar_jax.commands.good_images import ScoredImages, name_outliers, score_images
+from rdvar_jax.commands.threshold_images import Good, find_good
 from rdvar_jax.data.sets.inputs import find_inputs
 from rdvar_jax.data.sets.records import HasPath
 from rdvar_jax.errors import ConfigError, DataError
@@ -22,9 +23,12 @@ from rdvar_jax.runs.recipe import Recipe
 from rdvar_jax.runs.run import Run
 from rdvar_jax.runs.threshold_file import RULE, score_settings
 from rdvar_jax.runs.workdir import Workdir, locked_for_results
+from rdvar_jax.scoring.pooling import MAX
 from rdvar_jax.scoring.thresholds import (
     METHODS,
     Threshold,
+    from_cost,
+    from_mean_rate,
     from_quantile,
     from_tail_fit,
     from_target_fpr,
@@ -35,12 +39,32 @@ logger = logging.getLogger("rdvar_jax")
 
 @dataclass(frozen=True)
 class Method:
-    """Method of choosing; `target` and `confidence` as in scoring/thresholds.py."""
+    """Method of choosing; `target` and `confidence` as in scoring/thresholds.py.
 
-    name: str = "fpr"
+    `cost_missed` is the cost of a missed defect in false alarms, of the method "cost" alone.
+    """
+
+    name: str = "mean"
     target: float = 0.05
     confidence: float = 0.95
     quantile: float = 0.99
+    cost_missed: float | None = None
+
+    @classmethod
+    def of_flags(
+        cls,
+        name: str | None,
+        target: float,
+        confidence: float | None,
+        quantile: float,
+        cost_missed: float | None,
+    ) -> "Method":
+        """Returns the method that flags ask for, if they do not name one."""
+        if name is None:
+            name = "mean" if confidence is None else "fpr"
+            name = name if cost_missed is None else "cost"
+        confidence = 0.95 if confidence is None else confidence
+        return cls(name, target, confidence, quantile, cost_missed)
 
     def check(self) -> None:
         """Raises a ConfigError that names each value that cannot be used."""
@@ -55,13 +79,22 @@ class Method:
         if self.name == "gpd" and self.target >= 0.1:
             problems.append(
                 f"--target {self.target:g} must be under 0.1 with --method gpd, which fits the "
-                "highest tenth of the scores; use --method fpr."
+                "highest tenth of the scores; use --method mean."
             )
+        if self.cost_missed is not None and not 0 < self.cost_missed < math.inf:
+            problems.append(f"--cost_missed {self.cost_missed:g} must be over 0 and finite.")
+        if (self.cost_missed is None) == (self.name == "cost"):
+            problems.append("--cost_missed and --method cost belong together; give both.")
         if problems:
             raise ConfigError(*problems)
 
-    def apply(self, scores: np.ndarray) -> Threshold:
-        """Returns the threshold for float32 scores [N]."""
+    def apply(self, scores: np.ndarray, defective: np.ndarray | None = None) -> Threshold:
+        """Returns the threshold for float32 scores [N] of good images, and of defective ones."""
+        if self.cost_missed is not None:
+            assert defective is not None
+            return from_cost(scores, defective, self.cost_missed)
+        if self.name == "mean":
+            return from_mean_rate(scores, self.target)
         if self.name == "fpr":
             return from_target_fpr(scores, self.target, self.confidence)
         if self.name == "quantile":
@@ -76,6 +109,7 @@ def make_threshold(
     inputs: Sequence[Path] = (),
     checkpoint: str = "latest",
     excluded: Sequence[str] = (),
+    bad: Sequence[Path] = (),
 ) -> dict[str, Any]:
     """Scores good images with a saved state and writes `threshold.json`.
 
@@ -87,10 +121,12 @@ def make_threshold(
         workdir: the run's folder.
         method: of choosing.
         inputs: files, folders and patterns of good images that were not trained on. By default
-          those held out by `data.validation`, or else the training images, without a bound, which
-          would not hold.
+          those held out by `data.validation`; or the training images, by the scores of
+          `train.folds`, or else by their own, without a bound, which would not hold.
         checkpoint: "latest" or "best".
         excluded: names and patterns of images to leave out; see `exclude`.
+        bad: files, folders and patterns of defective images, for the method "cost"; by default
+          those of the run, `data.bad` or the defective test images.
 
     Returns:
         The content of the file.
@@ -101,37 +137,19 @@ def make_threshold(
     method.check()
     recipe = Recipe.for_prediction(config)
     with locked_for_results(workdir):
-        return _make_threshold(recipe, workdir, method, inputs, checkpoint, excluded)
+        run = Run(recipe, workdir)
+        good = find_good(run, inputs, checkpoint, excluded)
+        return _make_threshold(run, method, good, checkpoint, bad)
 
 
 def _make_threshold(
-    recipe: Recipe,
-    workdir: Workdir,
-    method: Method,
-    inputs: Sequence[Path],
-    checkpoint: str,
-    excluded: Sequence[str],
+    run: Run, method: Method, good: Good, checkpoint: str, bad: Sequence[Path]
 ) -> dict[str, Any]:
-    config = recipe.config
-    split, images = _good_images(config, inputs)
-    images, left_out = exclude(images, excluded)
-    run = Run(recipe, workdir)
-    trained = run.load_scorer(checkpoint)
-    scored = score_images(recipe, trained, split, images)
-    trained_on = []
-    if split != "train":
-        new, trained_on = new_images(scored, workdir, trained)
-        split, scored = (split, new) if new.images else ("train", scored)
-    is_seen = split == "train"
-    if is_seen and not trained_on:
-        logger.warning(
-            "these are training images, whose scores are lower than those of new ones: expect "
-            "more false alarms than the threshold says; give good images that were not trained on "
-            "with --input, or hold some out with data.validation when training"
-        )
-    outliers = name_outliers(scored)
-    scores = scored.scores
-    found = _apply(method, scores, 0 if is_seen else len(trained_on))
+    is_seen, scores = good.split == "train", good.scores
+    outliers = name_outliers(good.names, scores)
+    defective = _score_defective(run, good, checkpoint, bad) if method.name == "cost" else None
+    of_defective = None if defective is None else defective.scores
+    found = _apply(method, scores, 0 if is_seen else len(good.trained_on), of_defective)
     if scores.min() == scores.max() and len(scores) > 1:
         logger.warning(
             "all %d scores are %g: the images or the run cannot tell parts apart, and any image "
@@ -143,48 +161,77 @@ def _make_threshold(
         "threshold": found.value,
         # Of the map, for pixels: by the same rule, from the maxima of the same images' maps. With
         # score.pooling=max these are the scores.
-        "pixel_threshold": method.apply(scored.peaks).value,
+        "pixel_threshold": _pixel_threshold(run, method, good, found, defective),
         "rule": RULE,
         "method": method.name,
-        "target_fpr": None if method.name == "quantile" else method.target,
+        "target_fpr": None if method.name in ("quantile", "cost") else method.target,
         "quantile": method.quantile if method.name == "quantile" else None,
         # The true rate is at most fpr_bound with this confidence. Null: no guarantee.
         "fpr_bound": None if is_seen else found.fpr_bound,
         "confidence": None if is_seen or found.fpr_bound is None else method.confidence,
-        "split": split,
+        # The true rate on average over draws of the good images, and between what it is in 9 of 10
+        # draws.
+        "mean_rate": None if is_seen else found.mean_rate,
+        "rate_low": None if is_seen else found.rate_low,
+        "rate_high": None if is_seen else found.rate_high,
+        # Of the method "cost", which uses the labels of these defective images.
+        "cost_missed": method.cost_missed,
+        "num_defective": None if of_defective is None else len(of_defective),
+        "num_missed": None if of_defective is None else int(np.sum(of_defective <= found.value)),
+        "split": good.split,
+        # Of the split "folds": what was added to the scores of each; see `good_scores.json`.
+        "folds": None if good.folds is None else {"shifts": good.folds.shifts},
         "num_images": len(scores),
         "num_above": found.num_above,
         # Images that the run was trained on; they do not count, unless there are no others.
-        "trained_on": [one.name for one in trained_on],
+        "trained_on": [one.name for one in good.trained_on],
         # Images that --exclude named, and that were not scored.
-        "excluded": list(left_out),
+        "excluded": list(good.excluded),
         # Images that score far above the others, and count all the same.
         "outliers": outliers,
-        "scores_sha256": _hash(scored.images, scores),
+        "scores_sha256": _hash(good.names, scores),
         "checkpoint": checkpoint,
-        "step": trained.saved.step,
-        "checkpoint_sha256": trained.saved.sha256,
-        "score": score_settings(config),
+        "step": good.saved.step,
+        "checkpoint_sha256": good.saved.sha256,
+        "score": score_settings(run.config),
     }
     run.keep_ignore()
-    write_sealed(workdir.threshold(checkpoint), value)
+    write_sealed(run.workdir.threshold(checkpoint), value)
     return value
 
 
-def _good_images(config: Config, inputs: Sequence[Path]) -> tuple[str, Sequence[HasPath]]:
-    if inputs:
-        return "input", find_inputs(inputs)
-    if not config.data.root:
-        raise ConfigError("this run has no data.root; give good images with --input.")
-    category = find_data(config)
-    split = "validation" if category.validation else "train"
-    return split, category.validation or category.train
+def _pixel_threshold(
+    run: Run, method: Method, good: Good, found: Threshold, defective: ScoredImages | None
+) -> float:
+    """Applies the same rule to the maxima of the maps; with score.pooling=max these are scores."""
+    if run.config.score.pooling == MAX:
+        return found.value
+    return method.apply(good.peaks, None if defective is None else defective.peaks).value
 
 
-def _apply(method: Method, scores: np.ndarray, number_seen: int) -> Threshold:
+def _score_defective(run: Run, good: Good, checkpoint: str, bad: Sequence[Path]) -> ScoredImages:
+    """Scores the defective images that the method "cost" needs."""
+    if bad:
+        images: Sequence[HasPath] = find_inputs(bad)
+    else:
+        has_data = run.config.data.root or run.config.data.good
+        test = find_data(run.config).test if has_data else ()
+        images = [record for record in test if record.label == 1]
+    if not images:
+        raise ConfigError(
+            "--cost_missed weighs missed defects, and this run knows of no defective images; give "
+            "some with --bad."
+        )
+    scorer = good.scorer or run.load_scorer(checkpoint)
+    return score_images(run.recipe, scorer, "bad", images)
+
+
+def _apply(
+    method: Method, scores: np.ndarray, number_seen: int, defective: np.ndarray | None
+) -> Threshold:
     """Applies the method; an error tells how many images did not count."""
     try:
-        return method.apply(scores)
+        return method.apply(scores, defective)
     except DataError as error:
         if not number_seen:
             raise
@@ -195,8 +242,8 @@ def _apply(method: Method, scores: np.ndarray, number_seen: int) -> Threshold:
         ) from error
 
 
-def _hash(images: Sequence[HasPath], scores: np.ndarray) -> str:
+def _hash(names: Sequence[str], scores: np.ndarray) -> str:
     digest = hashlib.sha256()
-    for image, score in zip(images, scores.astype("<f4"), strict=True):
-        digest.update(os.fsencode(image.name) + b"\0" + score.tobytes())
+    for name, score in zip(names, scores.astype("<f4"), strict=True):
+        digest.update(os.fsencode(name) + b"\0" + score.tobytes())
     return digest.hexdigest()

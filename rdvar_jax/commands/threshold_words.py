@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from rdvar_jax.commands.image_writer import Thresholds
-from rdvar_jax.report.page import contents
+from rdvar_jax.report.page.threshold_words import origin, promise
 
 
 def threshold_words(given: Thresholds, stored: Mapping[str, Any] | None, way_out: str) -> str:
-    """Returns a sentence or two.
+    """Returns a few sentences.
 
     Args:
         given: those of the user.
@@ -23,6 +23,6 @@ def threshold_words(given: Thresholds, stored: Mapping[str, Any] | None, way_out
     if stored.get("method") == "given":
         return "Given with rdvar export --threshold."
     try:
-        return contents.threshold_words(stored)
-    except (KeyError, TypeError, ValueError):
+        return " ".join([origin(stored), *promise(stored)])
+    except (AttributeError, KeyError, TypeError, ValueError):
         return "Its origin is not known."

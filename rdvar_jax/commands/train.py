@@ -1,10 +1,15 @@
 """`rdvar train`: trains a run on a category's good images."""
 
+import dataclasses
 import logging
 from contextlib import nullcontext
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
+import numpy as np
+
+from rdvar_jax.commands.folds import score_folds
+from rdvar_jax.commands.state_scorer import make_state_scorer
 from rdvar_jax.data.loading.arrays import TestSet, TrainSet
 from rdvar_jax.data.pixels.aspect import squash_remark
 from rdvar_jax.data.pixels.image_file import image_dimensions
@@ -14,27 +19,28 @@ from rdvar_jax.devices.processes import (
     check_agreement,
     is_main_process,
 )
+from rdvar_jax.errors import ConfigError
 from rdvar_jax.models.reverse_distillation import ReverseDistillation
 from rdvar_jax.runs.config import Config
 from rdvar_jax.runs.fitted import Fitted
 from rdvar_jax.runs.recipe import Recipe
 from rdvar_jax.runs.resume_checks import refuse_if_not_resumable
 from rdvar_jax.runs.run import Run
-from rdvar_jax.runs.saved_run import tiled
 from rdvar_jax.runs.workdir import (
     Workdir,
     locked_for_training,
+    save_config,
     with_kept_full_scale,
     with_kept_ignore,
 )
 from rdvar_jax.scoring.all_metrics import evaluate_maps
 from rdvar_jax.scoring.finite import refuse_not_finite
-from rdvar_jax.scoring.pooling import pack_pixels
-from rdvar_jax.scoring.scores import make_score_fn
-from rdvar_jax.training.fit import fit_student, student_of
+from rdvar_jax.training.fit import Trainer
+from rdvar_jax.training.level_off import WINDOW, LevelOff
 from rdvar_jax.training.loop import Schedule
 from rdvar_jax.training.step import TrainState
-from rdvar_jax.training.writer import MetricsWriter
+from rdvar_jax.training.writer import MetricsWriter, read_lines
+from rdvar_jax.weights.demonstration import warn_if_for_demonstrations
 
 logger = logging.getLogger("rdvar_jax")
 
@@ -71,6 +77,12 @@ def _train(recipe: Recipe, run: Run) -> Fitted:
     computation = recipe.computation(recipe.num_inputs)
     train_set = recipe.load_train(computation.placement.in_memory)
     check_agreement("training images", train_set.fingerprint)
+    if config.train.folds and not isinstance(train_set.images, np.ndarray):
+        raise ConfigError(
+            f"train.folds={config.train.folds} needs the training images in memory, and they "
+            f"exceed data.memory_budget_gb={config.data.memory_budget_gb:g}; raise it, or set "
+            "train.folds=0 and data.validation=0.1."
+        )
     schedule = recipe.schedule(len(train_set.images))
     if is_main_process():
         run.check_ignore(train_set.aspects)
@@ -87,6 +99,17 @@ def _train(recipe: Recipe, run: Run) -> Fitted:
     run.keep_ignore()
     step = int(state.step)
     epochs: list[dict[str, float]] = []
+    get_trainer = cache(
+        partial(
+            Trainer,
+            model,
+            train_set.images,
+            schedule.batch_size,
+            computation,
+            loss=recipe.loss,
+            tx=recipe.tx,
+        )
+    )
     if step >= schedule.num_steps:
         logger.info("nothing to do: all %d steps are done", step)
     else:
@@ -94,24 +117,29 @@ def _train(recipe: Recipe, run: Run) -> Fitted:
         _announce(recipe, schedule, train_set)
         evaluate_fn = _make_evaluate_fn(recipe, model)
         main, tensorboard = is_main_process(), config.logging.tensorboard
+        if main:
+            warn_if_for_demonstrations(teacher.source_sha256)
         barrier("first step")
         with MetricsWriter(
             run.workdir.metrics if main else None,
             step,
             run.workdir.tensorboard if tensorboard else None,
         ) as writer:
-            state, epochs = fit_student(
-                model,
-                train_set.images,
+            state, epochs = get_trainer().fit(
                 state,
                 schedule,
-                computation,
-                loss=recipe.loss,
-                tx=recipe.tx,
                 write=writer.write,
                 save=partial(_save, run, writer, provenance),
                 evaluate_fn=evaluate_fn,
+                ends_early=LevelOff(config.train.level_off, _earlier_losses(run, step)),
             )
+        if int(state.step) < schedule.num_steps:
+            recipe, schedule = _end_early(run, recipe, schedule, int(epochs[-1]["epoch"]))
+            run = Run(recipe, run.workdir)
+    if config.train.folds and is_main_process():
+        saved = run.checkpoints.find()
+        assert saved is not None  # the state was saved, or restored
+        score_folds(run, model, train_set, schedule, get_trainer, teacher.sha256, state, saved)
     return Fitted.of_run(run, model, state, epochs, train_set)
 
 
@@ -152,6 +180,32 @@ def _announce(recipe: Recipe, schedule: Schedule, train_set: TrainSet) -> None:
     )
 
 
+def _earlier_losses(run: Run, step: int) -> list[float]:
+    """Returns the losses of the epochs before a run is resumed."""
+    lines = read_lines(run.workdir.metrics)
+    return [line["loss"] for line in lines if line["kind"] == "epoch" and line["step"] <= step]
+
+
+def _end_early(
+    run: Run, recipe: Recipe, schedule: Schedule, epochs: int
+) -> tuple[Recipe, Schedule]:
+    """Keeps the number of epochs after which the loss has levelled off as the run's own."""
+    logger.info(
+        "training ends after %d of %d epochs, because the loss has levelled off: %d epochs lowered "
+        "it by less than %.3g %% (train.level_off)",
+        epochs,
+        schedule.epochs,
+        WINDOW,
+        100 * recipe.config.train.level_off,
+    )
+    config = recipe.config.copy_and_resolve_references()
+    config.train.epochs = epochs
+    recipe = dataclasses.replace(recipe, config=config.lock())
+    if is_main_process():
+        save_config(run.workdir, recipe.config)
+    return recipe, dataclasses.replace(schedule, epochs=epochs)
+
+
 def _make_evaluate_fn(recipe: Recipe, model: ReverseDistillation):
     """Makes a function that scores the test set with a state, on this process's own devices.
 
@@ -162,25 +216,10 @@ def _make_evaluate_fn(recipe: Recipe, model: ReverseDistillation):
     if not is_main_process():
         return lambda state: {}
     test_set: TestSet = recipe.load_test()
-    config, local = recipe.config, recipe.parallel.local()
-    score_fn = make_score_fn(
-        model.teacher,
-        model.student,
-        config.data.image_size,
-        config.score.batch_size,
-        local,
-        config.score.sigma,
-        config.compute.precision,
-        config.score.pooling,
-        None if recipe.geometry.is_tiled else pack_pixels(recipe.ignored),
-    )
-    teacher_variables = local.replicate(dict(model.teacher_variables))
+    score = make_state_scorer(recipe, model)
 
     def evaluate_fn(state: TrainState) -> dict[str, float]:
-        variables = recipe.parallel.to_local(student_of(state))
-        score = partial(score_fn, teacher_variables, variables)
-        score = tiled(score, recipe.geometry, config.score.pooling, recipe.ignore)
-        maps, scores = score(test_set.images)
+        maps, scores = score(state, test_set.images)
         refuse_not_finite([record.name for record in test_set.records], scores)
         metrics = evaluate_maps(maps, scores, test_set.masks, test_set.labels, test_set.valid_mask)
         return {name: value for name, value in metrics.items() if value is not None}

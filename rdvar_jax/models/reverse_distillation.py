@@ -1,6 +1,5 @@
 """`ReverseDistillation`: teacher and student with their weights."""
 
-import logging
 import os
 from collections.abc import Mapping
 from copy import copy
@@ -19,14 +18,13 @@ from rdvar_jax.models.precision import compute_dtype, with_precision
 from rdvar_jax.models.student import Student
 from rdvar_jax.models.teacher import Teacher, normalise
 from rdvar_jax.weights.architectures import IMAGENET_WIDTH, Architecture, get_architecture
+from rdvar_jax.weights.demonstration import warn_if_for_demonstrations
 from rdvar_jax.weights.load_teacher import load_teacher
 from rdvar_jax.weights.procedural import PROCEDURAL, STEM_WIDTH
 from rdvar_jax.weights.rd4ad import read_rd4ad
 
 # Names of teacher weights: torchvision's, from the cache or a download, and untrained ones.
 IMAGENET, RANDOM = "imagenet", "random"
-
-logger = logging.getLogger("rdvar_jax")
 
 
 class Features(NamedTuple):
@@ -93,9 +91,11 @@ class ReverseDistillation:
         architecture = get_architecture(arch)
         if stem_width is None:
             stem_width = STEM_WIDTH if weights == PROCEDURAL else IMAGENET_WIDTH
-        teacher_variables, source = read_teacher(architecture, stem_width, os.fspath(weights))
+        weights = os.fspath(weights)
+        teacher_variables, source, unverified = read_teacher(architecture, stem_width, weights)
+        warn_if_for_demonstrations(source)
         self._set(architecture, stem_width, teacher_variables, source, seed)
-        self.weights = os.fspath(weights)
+        self.weights, self.teacher_unverified = weights, unverified
 
     @classmethod
     def from_teacher(
@@ -126,7 +126,7 @@ class ReverseDistillation:
         self.teacher_variables = teacher_variables
         self.teacher_source = teacher_source
         self._seed = seed
-        self.weights = ""
+        self.weights = self.teacher_unverified = ""
 
     @cached_property
     def student_variables(self) -> Mapping[str, Any]:
@@ -214,7 +214,7 @@ def load_rd4ad(
 
 def read_teacher(
     architecture: Architecture, stem_width: int, weights: str
-) -> tuple[dict[str, Any], str]:
+) -> tuple[dict[str, Any], str, str]:
     """Reads a teacher's variables.
 
     Args:
@@ -223,21 +223,21 @@ def read_teacher(
         weights: see `ReverseDistillation`; "" is "imagenet".
 
     Returns:
-        {"params", "batch_stats"} of numpy arrays, and the sha256 of the file, or "random".
+        {"params", "batch_stats"} of numpy arrays, the sha256 of the file, or "random", and what is
+        not known about the file (`TeacherSource.unverified`).
 
     Raises:
         WeightsError: see `load_teacher`.
     """
     teacher, shape = build_teacher(architecture, stem_width), image_shape(SIZE_MULTIPLE)
     if weights == RANDOM:
-        logger.warning("teacher.weights=random: the teacher is untrained, for tests only")
-        return init_variables(teacher, shape, seed=0), RANDOM
+        return init_variables(teacher, shape, seed=0), RANDOM, ""
     variables, found = load_teacher(
         architecture.name,
         "" if weights == IMAGENET else weights,
         abstract_variables(teacher, shape),
     )
-    return variables, found.sha256
+    return variables, found.sha256, found.unverified
 
 
 def _shapes(architecture: Architecture, stem_width: int) -> list[jax.ShapeDtypeStruct]:

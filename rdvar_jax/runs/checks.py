@@ -39,6 +39,7 @@ MOST_WIDTH = 1024
 MOST_SEED = 2**63 - 1
 MOST_LAMBDA = 1e6
 MOST_SIGMA = 1000
+MOST_FOLDS = 100
 
 
 def check_training(config: Config, num_local_devices: int, num_processes: int = 1) -> Category:
@@ -59,6 +60,7 @@ def check_training(config: Config, num_local_devices: int, num_processes: int = 
             *teacher_problems(config),
             *loss_problems(config),
             *train_problems(config),
+            *_fold_problems(config, num_processes),
             *scoring_problems(config),
             *parallel_problems(config, num_local_devices, ("train", "score"), num_processes),
         ]
@@ -173,6 +175,11 @@ def train_problems(config: Config) -> list[str]:
         problems += in_range(f"train.{name}", train[name], 1)
     problems += in_range("train.batch_size", train.batch_size, 1, MOST_IMAGES)
     problems += in_range("train.evaluate_every_epochs", train.evaluate_every_epochs, 0)
+    problems += in_range("train.level_off", train.level_off, 0, 1)
+    problems += in_range("train.folds", train.folds, 0, MOST_FOLDS)
+    if train.folds == 1:
+        problems.append("train.folds=1 leaves no image to train on; use 0 for none, or 3.")
+    problems += in_range("train.fold_share", train.fold_share, 0.01, 1)
     problems += in_range("train.seed", train.seed, 0, MOST_SEED)
     if not 0 < train.learning_rate <= 1:
         problems.append(
@@ -199,6 +206,17 @@ def train_problems(config: Config) -> list[str]:
             "train.evaluate_every_epochs."
         )
     return problems
+
+
+def _fold_problems(config: Config, num_processes: int) -> list[str]:
+    folds, reason = config.train.folds, ""
+    if folds and config.data.geometry == "tile":
+        reason = "cannot be used with data.geometry=tile"
+    elif folds and num_processes > 1:
+        reason = "is for one process"
+    return [
+        f"train.folds={folds} {reason}; set it to 0, and data.validation=0.1 for a threshold."
+    ] * bool(reason)
 
 
 def scoring_problems(config: Config) -> list[str]:

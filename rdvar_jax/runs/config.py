@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 from ml_collections import ConfigDict, FieldReference
 
 from rdvar_jax.data.pixels.reading import AUTO_FULL_SCALE, MAX_PIXELS
+from rdvar_jax.data.sets.photos import category_name
 from rdvar_jax.errors import ConfigError
 from rdvar_jax.weights.procedural import PROCEDURAL
 
@@ -52,6 +53,8 @@ OLD_BEST_METRICS = {
 # most. Training images are compared by content instead.
 RESUMABLE = (
     "data.root",
+    "data.good",
+    "data.bad",
     "data.source",
     "data.layout",
     "data.good_names",
@@ -62,6 +65,9 @@ RESUMABLE = (
     "data.mask_orientation",
     "data.on_error",
     "train.epochs",
+    "train.level_off",
+    "train.folds",
+    "train.fold_share",
     "train.cache_features",
     "train.cache_budget_gb",
     "train.steps_per_call",
@@ -81,6 +87,10 @@ def default_config() -> Config:
                 # Folder of categories, and the category: the name of one of its subfolders.
                 "root": "",
                 "category": "",
+                # Or, without a layout: files, folders (searched at any depth) and patterns of good
+                # photographs, and of known defects, whose folders are their kinds.
+                "good": (),
+                "bad": (),
                 # "folder", or "tfds" if `rdvar prepare --source tfds` made data.root.
                 "source": "folder",
                 # "mvtec", "visa", "btad", "folder" (good images, the rest optional), or "auto" to
@@ -160,6 +170,13 @@ def default_config() -> Config:
                 # per device.
                 "cache_features": "auto",
                 "cache_budget_gb": 4.0,
+                # End training once ten epochs lower the mean loss of the ten before by less than
+                # this fraction; 0: never.
+                "level_off": 0.0,
+                # Folds that score the training images, for a threshold: each by a student that was
+                # trained on the other folds, for this share of the steps. 0: none.
+                "folds": 0,
+                "fold_share": 0.8,
                 # Steps per call of the device. On a GPU more than 1 can be faster if steps are
                 # short; on CPU it is many times slower.
                 "steps_per_call": 1,
@@ -231,6 +248,11 @@ def resolved(config: Config) -> Config:
             config.data.image_size = size[0]
     if config.data.root:
         config.data.root = str(Path(config.data.root).expanduser().absolute())
+    for name in ("good", "bad"):
+        paths = (str(Path(path).expanduser().absolute()) for path in config.data[name])
+        config.data[name] = tuple(paths)
+    if config.data.good and not config.data.category:
+        config.data.category = category_name([Path(path) for path in config.data.good])
     if config.teacher.weights == "imagenet":
         config.teacher.weights = ""
     if config.score.ignore not in ("", NO_IGNORE):

@@ -13,6 +13,7 @@ from rdvar_jax.data.pixels.mask_file import ORIENTATIONS
 from rdvar_jax.data.pixels.mask_rule import threshold_problems
 from rdvar_jax.data.pixels.reading import Reading, reading_problems
 from rdvar_jax.data.sets.folder import LAYOUTS
+from rdvar_jax.data.sets.photos import find_photos
 from rdvar_jax.data.sets.records import Category
 from rdvar_jax.data.sets.source import SOURCES, find_images
 from rdvar_jax.data.sets.validation import split_validation
@@ -147,7 +148,9 @@ def find_category(config: Config) -> tuple[Category | None, list[str]]:
     wrong = " ".join(problems)
     if any(f"data.{name}=" in wrong for name in ("validation", "layout", "source", "good_names")):
         return None, problems
-    if not data.root:
+    if data.good and (data.root or data.source != SOURCES[0]):
+        return None, [*problems, "data.good and data.root both name images; give one of them."]
+    if not data.good and not data.root:
         return None, [*problems, EMPTY_ROOT]
     if not data.category:
         return None, [
@@ -155,9 +158,12 @@ def find_category(config: Config) -> tuple[Category | None, list[str]]:
             "data.category is empty; name it after the config file, as in --config FILE:CATEGORY.",
         ]
     try:
-        category = find_images(
-            Path(data.root), data.category, data.layout, data.source, good_names(config)
-        )
+        if data.good:
+            category = find_photos([Path(p) for p in data.good], [Path(p) for p in data.bad])
+        else:
+            category = find_images(
+                Path(data.root), data.category, data.layout, data.source, good_names(config)
+            )
         return split_validation(category, data.validation, config.train.seed), problems
     except DataError as error:
         return None, [*problems, str(error)]

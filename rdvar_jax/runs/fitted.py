@@ -23,7 +23,7 @@ from rdvar_jax.runs.recipe import Recipe
 from rdvar_jax.runs.run import Run
 from rdvar_jax.runs.trained_images import images_of, write_trained_images
 from rdvar_jax.runs.workdir import Workdir, locked_for_training, save_config
-from rdvar_jax.training.fit import first_state, fit_student, student_of
+from rdvar_jax.training.fit import Trainer, first_state, student_of
 from rdvar_jax.training.losses import Loss, RDVarLoss
 from rdvar_jax.training.step import TrainState, zero_sums
 from rdvar_jax.training.writer import MetricsWriter
@@ -104,7 +104,8 @@ class Fitted:
         config = self._config
         devices = tuple(jax.local_devices()[:1])
         run = Run(Recipe(config, Parallel("pmap", devices)), workdir)
-        run.write_teacher(self.model.teacher_variables, self.model.teacher_source)
+        model = self.model
+        run.write_teacher(model.teacher_variables, model.teacher_source, model.teacher_unverified)
         teacher_sha256 = run.read_model()[1].sha256
         provenance = run.provenance(teacher_sha256, self._fingerprint, self._aspects)
         state = self.state
@@ -218,16 +219,11 @@ def fit(
     config.parallel.mode = mode
     recipe = Recipe.for_fit(resolved(config), tuple(devices or jax.local_devices()))
     model = model.with_new_student(seed)
-    state, losses = fit_student(
-        model,
-        images.images,
-        first_state(model, recipe.tx, loss, recipe.parallel),
-        recipe.schedule(len(images.images)),
-        recipe.computation(len(images.images)),
-        loss=loss,
-        tx=recipe.tx,
-        progress=progress,
-    )
+    schedule = recipe.schedule(len(images.images))
+    computation = recipe.computation(len(images.images))
+    state = first_state(model, recipe.tx, loss, recipe.parallel)
+    trainer = Trainer(model, images.images, batch_size, computation, loss=loss, tx=recipe.tx)
+    state, losses = trainer.fit(state, schedule, progress=progress)
     trained = model.with_student(student_of(state))
     return Fitted(
         trained,

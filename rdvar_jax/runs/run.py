@@ -106,8 +106,8 @@ class Run:
         best = BEST_METRICS[self.config.train.best_metric]
         return Checkpoints(self.workdir.checkpoints, *best)
 
-    def find_teacher(self) -> tuple[dict[str, Any], str] | None:
-        """Reads the weights of `teacher.weights` and the sha256 of their file.
+    def find_teacher(self) -> tuple[dict[str, Any], str, str] | None:
+        """Reads the weights of `teacher.weights`; see `read_teacher`.
 
         None if the folder has its copy already, and in processes other than the main one.
 
@@ -119,7 +119,7 @@ class Run:
         recipe = self.recipe
         return read_teacher(recipe.architecture, recipe.stem_width, self.config.teacher.weights)
 
-    def keep_teacher(self, found: tuple[dict[str, Any], str] | None) -> None:
+    def keep_teacher(self, found: tuple[dict[str, Any], str, str] | None) -> None:
         """Copies the teacher of `find_teacher` into the folder; called by all processes.
 
         From then on the run does not depend on `teacher.weights`. An existing copy is kept.
@@ -128,9 +128,12 @@ class Run:
             self.write_teacher(*found)
         barrier("teacher")
 
-    def write_teacher(self, variables: Mapping[str, Any], source: str) -> None:
+    def write_teacher(
+        self, variables: Mapping[str, Any], source: str, unverified: str = ""
+    ) -> None:
         """Writes the run's copy of the teacher."""
-        write_teacher(self.workdir.teacher, self.recipe.architecture.name, variables, source)
+        arch = self.recipe.architecture.name
+        write_teacher(self.workdir.teacher, arch, variables, source, unverified)
 
     def read_model(self) -> tuple[ReverseDistillation, TeacherCopy]:
         """Reads the run's copy of the teacher.
@@ -230,7 +233,11 @@ class Run:
         self._refuse_another(saved, here)
         self.check_ignore(saved.provenance.get("aspects"))
         return SavedRun(
-            model.with_student(student_of(state)), saved, teacher.sha256, teacher.source_sha256
+            model.with_student(student_of(state)),
+            saved,
+            teacher.sha256,
+            teacher.source_sha256,
+            teacher.unverified,
         )
 
     def check_ignore(self, aspects: Aspects | None) -> None:
@@ -285,6 +292,7 @@ class Run:
             score_images,
             geometry,
             recipe.ignore,
+            found.teacher_unverified,
         )
 
     def model(self, checkpoint: str = "latest") -> ReverseDistillation:

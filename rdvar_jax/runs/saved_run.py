@@ -23,12 +23,14 @@ class SavedRun:
         saved: the state's manifest.
         teacher_sha256: of the run's copy of the teacher.
         teacher_source_sha256: of the file that it was copied from.
+        teacher_unverified: what is not known about that file; see `TeacherSource`.
     """
 
     model: ReverseDistillation
     saved: SavedStep
     teacher_sha256: str
     teacher_source_sha256: str
+    teacher_unverified: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +47,7 @@ class TrainedRun:
     score_inputs: Callable[..., tuple[np.ndarray, np.ndarray]]
     geometry: Geometry
     ignore: IgnoreMask | None = None
+    teacher_unverified: str = ""
 
     def counted(self, maps: np.ndarray) -> np.ndarray:
         """Returns the values of maps [N, H, W] that count, [N, H, W] or [N, number]."""

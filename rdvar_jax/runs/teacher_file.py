@@ -17,6 +17,7 @@ from rdvar_jax.weights.name_map import to_flax, to_torch
 from rdvar_jax.weights.safetensors_file import parse_safetensors, read_file, write_safetensors
 
 ENTRIES = {"arch", "source_sha256"}
+UNVERIFIED = "unverified"  # only if there is something to say
 
 
 class TeacherCopy(NamedTuple):
@@ -26,20 +27,29 @@ class TeacherCopy(NamedTuple):
         variables: {"params", "batch_stats"}, numpy arrays.
         sha256: of the copy.
         source_sha256: of the file that it was copied from, or "random".
+        unverified: what is not known about that file; see `TeacherSource`.
     """
 
     variables: dict[str, Any]
     sha256: str
     source_sha256: str
+    unverified: str = ""
 
 
-def write_teacher(path: Path, arch: str, variables: Mapping[str, Any], source_sha256: str) -> None:
+def write_teacher(
+    path: Path,
+    arch: str,
+    variables: Mapping[str, Any],
+    source_sha256: str,
+    unverified: str = "",
+) -> None:
     """Writes the copy. The source's path is not kept: the hashes identify the weights.
 
     Raises:
         WeightsError: the file cannot be written.
     """
     tensors, metadata = to_torch(variables), {"arch": arch, "source_sha256": source_sha256}
+    metadata |= {UNVERIFIED: unverified} if unverified else {}
     write_safetensors(path, tensors, {**metadata, SEAL: _hash(tensors, metadata)})
 
 
@@ -60,7 +70,7 @@ def read_teacher_copy(path: Path, arch: str, expected: Mapping[str, Any]) -> Tea
     )
     content = read_file(path, way_out)
     tensors, metadata = parse_safetensors(path, content, way_out)
-    if metadata.keys() - {SEAL} != ENTRIES:
+    if metadata.keys() - {SEAL, UNVERIFIED} != ENTRIES:
         raise WeightsError(f"{path} is damaged (its metadata are not those of a run); {way_out}")
     digest = metadata.pop(SEAL, None)
     if digest is not None and digest != _hash(tensors, metadata):
@@ -68,7 +78,8 @@ def read_teacher_copy(path: Path, arch: str, expected: Mapping[str, Any]) -> Tea
     if metadata["arch"] != arch:
         raise WeightsError(f"{path} holds a {metadata['arch']}, not a {arch}; {way_out}")
     variables = to_flax(tensors, expected, source=str(path))
-    return TeacherCopy(variables, hashlib.sha256(content).hexdigest(), metadata["source_sha256"])
+    sha256 = hashlib.sha256(content).hexdigest()
+    return TeacherCopy(variables, sha256, metadata["source_sha256"], metadata.get(UNVERIFIED, ""))
 
 
 def _hash(tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> str:

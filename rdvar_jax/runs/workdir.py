@@ -59,6 +59,14 @@ class Workdir:
         return self.folder / "trained_images.json"
 
     @property
+    def folds(self) -> Path:
+        return self.folder / "folds"
+
+    @property
+    def good_scores(self) -> Path:
+        return self.folder / "good_scores.json"
+
+    @property
     def ignore(self) -> Path:
         return self.folder / "ignore.png"
 

@@ -17,7 +17,7 @@ from scipy import special
 from rdvar_jax.errors import DataError
 from rdvar_jax.scoring import curves
 
-METHODS = ("fpr", "quantile", "gpd")
+METHODS = ("mean", "fpr", "quantile", "gpd", "cost")
 TAIL_START = 0.9  # the quantile above which scores belong to the tail in `from_tail_fit`
 MIN_EXCESSES = 10  # a tail cannot be fitted usefully to fewer
 
@@ -31,11 +31,83 @@ class Threshold:
         num_above: number of the scores it was computed from that are above it.
         fpr_bound: upper bound of the false-positive rate at the requested confidence, one-sided
             Clopper-Pearson; None if the method has none.
+        mean_rate: the false-positive rate on average over draws of the good images; None if the
+            method has none.
+        rate_low, rate_high: the rate is between them in 9 of 10 draws of the good images.
     """
 
     value: float
     num_above: int
     fpr_bound: float | None
+    mean_rate: float | None = None
+    rate_low: float | None = None
+    rate_high: float | None = None
+
+
+def from_mean_rate(scores: npt.ArrayLike, target: float) -> Threshold:
+    """Finds the lowest score that on average at most `target` of new good images exceed.
+
+    It is the k-th smallest of n scores with k = ⌈(n + 1)(1 - target)⌉. Whatever their distribution,
+    a new score is above it with a probability of (n + 1 - k) / (n + 1) at most, over the draws of
+    all n + 1. Of one draw of the n, the rate is Beta(n + 1 - k, k) distributed, if no scores are
+    equal. If n is too small for the target, it is the highest score, and `mean_rate` exceeds the
+    target.
+
+    Args:
+        scores: [N], finite, of good images.
+        target: the false-positive rate, in (0, 1).
+
+    Raises:
+        DataError: the scores cannot be used.
+        ValueError: the target is out of range.
+
+    Source: split conformal prediction: Vovk, Gammerman, Shafer, "Algorithmic Learning in a Random
+    World", 2005; Angelopoulos and Bates, "A Gentle Introduction to Conformal Prediction", 2021.
+    """
+    _check_share("target", target)
+    ordered = _sorted(scores)
+    n = len(ordered)
+    # The tolerance is for products such as 20 * 0.95, which exceeds 19 in floats.
+    k = min(n, math.ceil((n + 1) * (1 - target) - 1e-9))
+    low, high = special.betaincinv(n + 1.0 - k, float(k), [0.05, 0.95])
+    found = _threshold(ordered, float(ordered[k - 1]), None)
+    rates = ((n + 1 - k) / (n + 1), float(low), float(high))
+    return Threshold(found.value, found.num_above, None, *rates)
+
+
+def images_for_mean(target: float) -> int:
+    """Returns the fewest good images whose highest score reaches `target`; 19 for 0.05."""
+    _check_share("target", target)
+    return math.ceil(1 / target - 1 - 1e-9)
+
+
+def from_cost(good: npt.ArrayLike, defective: npt.ArrayLike, cost_missed: float) -> Threshold:
+    """Finds the threshold with the lowest cost on labelled images, so chosen with labels.
+
+    The cost is the number of falsely alarmed good images plus `cost_missed` times that of missed
+    defective ones. Of equally good thresholds, that with the fewest alarms; it is put halfway to
+    the next score above.
+
+    Args:
+        good: [N], scores, finite.
+        defective: [M], scores, finite.
+        cost_missed: cost of a missed defect, in false alarms; over 0.
+
+    Raises:
+        DataError: the scores cannot be used.
+    """
+    ordered, bad = _sorted(good), _sorted(defective)
+    every = np.unique(np.concatenate([ordered, bad]))
+    candidates = np.concatenate([[np.nextafter(every[0], np.float32(-np.inf))], every])
+    alarms = len(ordered) - np.searchsorted(ordered, candidates, side="right")
+    missed = np.searchsorted(bad, candidates, side="right")
+    costs = alarms + cost_missed * missed
+    best = int(np.flatnonzero(costs == costs.min())[-1])
+    value = candidates[best]
+    if 0 < best < len(candidates) - 1:
+        value = np.float32((np.float64(value) + candidates[best + 1]) / 2)
+        value = min(value, np.nextafter(candidates[best + 1], np.float32(-np.inf)))
+    return _threshold(ordered, float(value), None)
 
 
 def from_target_fpr(scores: npt.ArrayLike, target: float, confidence: float) -> Threshold:

@@ -1,6 +1,6 @@
 """Training of a student from plain arguments, without config or files.
 
-`fit_student` joins the parts: data on the devices, the step and its wrapper, and the loop.
+`Trainer` joins the parts: data on the devices, the step and its wrapper, and the loop.
 """
 
 import logging
@@ -21,7 +21,7 @@ from rdvar_jax.models.image_size import SIZE_MULTIPLE
 from rdvar_jax.models.reverse_distillation import ReverseDistillation
 from rdvar_jax.training.features import teacher_features
 from rdvar_jax.training.feed import streamed_feed
-from rdvar_jax.training.loop import Save, Schedule, SeveralSteps, Write, run_epochs
+from rdvar_jax.training.loop import EndsEarly, Save, Schedule, SeveralSteps, Write, run_epochs
 from rdvar_jax.training.losses import Loss
 from rdvar_jax.training.placement import Placement
 from rdvar_jax.training.step import (
@@ -76,79 +76,108 @@ def student_of(state: TrainState) -> dict[str, Any]:
     return {"params": state.params, "batch_stats": state.batch_stats}
 
 
-def fit_student(
-    model: ReverseDistillation,
-    images: Inputs,
-    state: TrainState,
-    schedule: Schedule,
-    computation: Computation,
-    *,
-    loss: Loss,
-    tx: Optimiser,
-    write: Write | None = None,
-    save: Save | None = None,
-    evaluate_fn: Callable[[TrainState], dict[str, float]] | None = None,
-    progress: bool = True,
-) -> tuple[TrainState, list[dict[str, float]]]:
-    """Trains a model's student from a state to the end of a schedule.
+class Trainer:
+    """Trains students of one model on the same images: their step is compiled once.
 
-    Args:
-        model: provides the teacher; the student's values come from `state`.
-        images: good images, uint8 [N, H, W, 3], or the same on disk.
-        state: of `first_state`, or restored; donated.
-        schedule: epochs, batch size and intervals.
-        computation: devices, placement and precision.
-        loss: the training loss.
-        tx: the optimiser.
-        write, save, evaluate_fn: see `run_epochs`.
-        progress: show a progress bar.
-
-    Returns:
-        The state after the last step, and the mean metrics of each epoch trained by this call:
-        "step", "epoch", "loss", those of the loss, "grad_norm".
-
-    Raises:
-        Diverged, Stopped, CheckpointError: see `run_epochs`.
+    The teacher and, where they fit, the images or their features stay on the devices.
     """
-    parallel, placement = computation.parallel, computation.placement
-    step, resident = _make_step(model, images, schedule, computation, loss, tx)
-    split = (False, *(False for _ in resident), True)
-    wrap = partial(parallel.wrap, split=split, split_output=False, donate_argnums=(0,))
-    step_fn = wrap(step)
-    several, count = None, computation.steps_per_call
-    if count > 1 and placement.in_memory:
-        several_fn = wrap(make_several_steps(step))
-        several = SeveralSteps(count, lambda state, batch: several_fn(state, *resident, batch))
-    elif count > 1:
-        logger.info("one step per call, because the training images stay on disk")
-    epochs: list[dict[str, float]] = []
 
-    def record(kind: str, step: int, values: dict[str, Any]) -> None:
-        if kind == "epoch":
-            epochs.append({"step": step, **values})
-        if write is not None:
-            write(kind, step, values)
+    def __init__(
+        self,
+        model: ReverseDistillation,
+        images: Inputs,
+        batch_size: int,
+        computation: Computation,
+        *,
+        loss: Loss,
+        tx: Optimiser,
+    ):
+        """Puts teacher and images on the devices.
 
-    with _open_feed(images, schedule, int(state.step), computation) as feed:
-        state = run_epochs(
-            state,
-            lambda state, batch: step_fn(state, *resident, batch),
-            schedule,
-            parallel=parallel,
-            write=record,
-            save=save,
-            evaluate_fn=evaluate_fn,
-            feed=feed,
-            several=several,
-            progress=progress,
-        )
-    return state, epochs
+        Args:
+            model: provides the teacher; the students' values come from the states.
+            images: good images, uint8 [N, H, W, 3], or the same on disk.
+            batch_size: images per step, over all devices.
+            computation: devices, placement and precision.
+            loss: the training loss.
+            tx: the optimiser.
+        """
+        self._images, self._computation = images, computation
+        parallel, placement = computation.parallel, computation.placement
+        step, self._resident = _make_step(model, images, batch_size, computation, loss, tx)
+        split = (False, *(False for _ in self._resident), True)
+        wrap = partial(parallel.wrap, split=split, split_output=False, donate_argnums=(0,))
+        self._step_fn, count = wrap(step), computation.steps_per_call
+        self._several: SeveralSteps | None = None
+        if count > 1 and placement.in_memory:
+            several_fn = wrap(make_several_steps(step))
+            self._several = SeveralSteps(
+                count, lambda state, batch: several_fn(state, *self._resident, batch)
+            )
+        elif count > 1:
+            logger.info("one step per call, because the training images stay on disk")
+
+    def fit(
+        self,
+        state: TrainState,
+        schedule: Schedule,
+        *,
+        write: Write | None = None,
+        save: Save | None = None,
+        evaluate_fn: Callable[[TrainState], dict[str, float]] | None = None,
+        ends_early: EndsEarly | None = None,
+        progress: bool = True,
+        description: str = "training",
+    ) -> tuple[TrainState, list[dict[str, float]]]:
+        """Trains a student from a state to the end of a schedule.
+
+        Args:
+            state: of `first_state`, or restored; donated.
+            schedule: epochs, batch size and intervals; its `rows` need images in memory.
+            write, save, evaluate_fn, ends_early: see `run_epochs`.
+            progress, description: see `run_epochs`.
+
+        Returns:
+            The state after the last step, and the mean metrics of each epoch trained by this call:
+            "step", "epoch", "loss", those of the loss, "grad_norm".
+
+        Raises:
+            Diverged, Stopped, CheckpointError: see `run_epochs`.
+        """
+        epochs: list[dict[str, float]] = []
+
+        def record(kind: str, step: int, values: dict[str, Any]) -> None:
+            if kind == "epoch":
+                epochs.append({"step": step, **values})
+            if write is not None:
+                write(kind, step, values)
+
+        with _open_feed(self._images, schedule, int(state.step), self._computation) as feed:
+            state = run_epochs(
+                state,
+                self.step,
+                schedule,
+                parallel=self._computation.parallel,
+                write=record,
+                save=save,
+                evaluate_fn=evaluate_fn,
+                ends_early=ends_early,
+                feed=feed,
+                several=self._several,
+                progress=progress,
+                description=description,
+            )
+        return state, epochs
+
+    def step(self, state: TrainState, batch: jax.Array) -> tuple[TrainState, dict[str, jax.Array]]:
+        """Trains one step; `state` is donated, `batch` as in `run_epochs`."""
+        return self._step_fn(state, *self._resident, batch)
 
 
 def _make_step(
     model: ReverseDistillation,
     images: Inputs,
-    schedule: Schedule,
+    batch_size: int,
     computation: Computation,
     loss: Loss,
     tx: Optimiser,
@@ -167,7 +196,7 @@ def _make_step(
         step = make_train_step(model.teacher, model.student, loss, tx, precision)
         return step, (teacher_variables, data)
     features = teacher_features(
-        model.teacher, teacher_variables, data, schedule.batch_size, parallel, precision
+        model.teacher, teacher_variables, data, batch_size, parallel, precision
     )
     return make_train_step(None, model.student, loss, tx, precision), ({}, features)
 
@@ -178,6 +207,8 @@ def _open_feed(
     """Opens the feed of images that stay on disk; yields None where they are in memory."""
     if isinstance(images, np.ndarray):
         return nullcontext()
+    if schedule.rows is not None:
+        raise ValueError("a part of the images cannot be trained on while they stay on disk")
     return streamed_feed(
         images,
         schedule,

@@ -39,6 +39,8 @@ logger = logging.getLogger("rdvar_jax")
 # (kind, step, values), and (state, epoch, metrics of that epoch).
 Write: TypeAlias = Callable[[str, int, dict[str, Any]], None]
 Save: TypeAlias = Callable[[TrainState, float, dict[str, float]], None]
+# (epoch, its metrics) -> whether training ends here.
+EndsEarly: TypeAlias = Callable[[int, dict[str, float]], bool]
 
 # Steps queued on the device before the host waits for the oldest of them: enough to keep the
 # device busy, few enough for an accurate rate and progress bar and a prompt Ctrl-C.
@@ -61,13 +63,14 @@ class Schedule:
     """Epochs, batches and intervals of a training.
 
     Attributes:
-        num_images: N, the size of the training set.
+        num_images: N, the size of the training set, or of `rows`.
         batch_size: B, the global batch.
         epochs: passes over the training set.
         seed: of the order of the images.
         log_every_steps: steps between lines of metrics.
         checkpoint_every_epochs: epochs between checkpoints; the last epoch is always saved.
         evaluate_every_epochs: epochs between evaluations on the test set, 0 for none.
+        rows: indices of the images that are trained on; None: all.
     """
 
     num_images: int
@@ -77,6 +80,7 @@ class Schedule:
     log_every_steps: int
     checkpoint_every_epochs: int
     evaluate_every_epochs: int
+    rows: tuple[int, ...] | None = None
 
     @property
     def num_steps(self) -> int:
@@ -112,9 +116,11 @@ def run_epochs(
     write: Write = _write_nothing,
     save: Save | None = None,
     evaluate_fn: Callable[[TrainState], dict[str, float]] | None = None,
+    ends_early: EndsEarly | None = None,
     feed: Callable[[int], jax.Array] | None = None,
     several: SeveralSteps | None = None,
     progress: bool = True,
+    description: str = "training",
 ) -> TrainState:
     """Trains from `state` to the end of the schedule.
 
@@ -129,10 +135,12 @@ def run_epochs(
           so SIGINT and SIGTERM keep their usual effect.
         evaluate_fn: metrics on the test set, for the best checkpoint and for curves; those of the
           main process are used.
+        ends_early: called after each epoch; true makes it the last one, which is saved.
         feed: returns a step's batch on the devices; the time spent waiting for it is logged. By
           default a batch is the indices of its images, sharded over the devices.
         several: replaces `step_fn` while an epoch has that many steps left; not with `feed`.
         progress: show a progress bar, and log lines where there is no terminal.
+        description: of the bar and the lines.
 
     Returns:
         The state after the last step, saved if `save` is given.
@@ -150,13 +158,13 @@ def run_epochs(
         tqdm(
             total=schedule.num_steps,
             initial=step,
-            desc="training",
+            desc=description,
             unit="step",
             disable=None if progress and is_main_process() else True,
         ) as bar,
     ):
         wait = DataWait()
-        log = _StepLog(schedule, write, bar, wait if feed else None)
+        log = _StepLog(schedule, write, bar, wait if feed else None, description)
         next_batch = feed or _make_index_feed(schedule, parallel)
         for epoch in range(1, schedule.epochs + 1):
             first, end = schedule.end_of(epoch - 1), schedule.end_of(epoch)
@@ -195,11 +203,16 @@ def run_epochs(
                 barrier("evaluated")
                 log.restart_clock()
             stopping = stop.signal_number is not None
+            is_last = step == schedule.num_steps
+            if not is_last and ends_early is not None and ends_early(epoch, epoch_metrics):
+                is_last = stopping = True
             save_now = schedule.is_due(schedule.checkpoint_every_epochs, epoch) or evaluate_now
             if save is not None and (save_now or stopping):
                 save(state, epoch, saved_metrics)
                 log.restart_clock()
-            if stop.signal_number is not None and step < schedule.num_steps:
+            if is_last:
+                break
+            if stop.signal_number is not None:
                 raise Stopped(stop.signal_number, step)
     return state
 
@@ -215,7 +228,8 @@ def _make_index_feed(schedule: Schedule, parallel: Parallel) -> Callable[[int], 
 def _indices_of(schedule: Schedule, step: int, count: int) -> np.ndarray:
     """Returns the image indices of `count` consecutive steps, int32 [B, count]."""
     settings = (schedule.num_images, schedule.batch_size, schedule.seed)
-    return np.stack([batch_indices(*settings, step + i) for i in range(count)], axis=1)
+    found = np.stack([batch_indices(*settings, step + i) for i in range(count)], axis=1)
+    return found if schedule.rows is None else np.asarray(schedule.rows, np.int32)[found]
 
 
 def _epoch_means(state: TrainState) -> dict[str, float]:
@@ -226,8 +240,16 @@ def _epoch_means(state: TrainState) -> dict[str, float]:
 class _StepLog:
     """Fetches the metrics of completed steps, checks them and writes their means."""
 
-    def __init__(self, schedule: Schedule, write: Write, bar: tqdm, wait: DataWait | None):
+    def __init__(
+        self,
+        schedule: Schedule,
+        write: Write,
+        bar: tqdm,
+        wait: DataWait | None,
+        description: str,
+    ):
         self._schedule = schedule
+        self._description = description
         self._write = write
         self._bar = bar
         self._wait = wait
@@ -289,7 +311,8 @@ class _StepLog:
         # Without a terminal log lines replace the bar.
         if self._bar.disable and now - self._line_time > SECONDS_A_LINE:
             logger.info(
-                "step %d/%d loss %.4f (%s), %.1f images/s%s",
+                "%s: step %d/%d loss %.4f (%s), %.1f images/s%s",
+                self._description,
                 step,
                 self._schedule.num_steps,
                 means["loss"],

@@ -1,5 +1,6 @@
 """Finds a teacher's weights, checks them and maps them to the teacher's tree."""
 
+import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,12 +10,14 @@ from typing import Any
 import numpy as np
 
 from rdvar_jax.errors import WeightsError
-from rdvar_jax.weights.catalogue import CATALOGUE, fetch, refuse_v2, sha256_of
+from rdvar_jax.weights.catalogue import fetch, refuse_v2
+from rdvar_jax.weights.file_hash import sha256_of
 from rdvar_jax.weights.name_map import to_flax
 from rdvar_jax.weights.printable import printable
 from rdvar_jax.weights.procedural import PROCEDURAL, procedural_path
-from rdvar_jax.weights.safetensors_file import read_safetensors
-from rdvar_jax.weights.torch_format.reader import read_torch_file
+from rdvar_jax.weights.weight_file import read_weights
+
+logger = logging.getLogger("rdvar_jax")
 
 
 @dataclass(frozen=True)
@@ -25,14 +28,17 @@ class TeacherSource:
         arch: the teacher's architecture.
         name: the file's name.
         sha256: the hex digest of the whole file: the identity of the weights.
-        origin: the URL of a catalogue file; for others the `source` in a safetensors file's
-            metadata, or else the path.
+        origin: the URL of a catalogue file; for timm's copy of one its name there, and that its
+            values could not be compared; for others the `source` in a safetensors file's metadata,
+            or else the path.
+        unverified: what is not known about the file, for timm's; empty for all others.
     """
 
     arch: str
     name: str
     sha256: str
     origin: str
+    unverified: str = ""
 
 
 def load_teacher(
@@ -55,18 +61,23 @@ def load_teacher(
         WeightsError: no such file or architecture, a failed download, a damaged file, torchvision's
             V2 weights, or weights that do not fit.
     """
-    if weights == PROCEDURAL:
-        path = procedural_path()
+    found = None if weights else fetch(arch)
+    if found is not None:
+        path = found.path
     else:
-        path = Path(os.path.expanduser(weights)) if weights else fetch(arch)
+        path = procedural_path() if weights == PROCEDURAL else Path(os.path.expanduser(weights))
     sha256 = sha256_of(path)
     refuse_v2(path, sha256)
-    tensors, metadata = _read(path)
+    tensors, metadata = read_weights(path)
     refuse_v2(path, metadata.get("source_sha256", ""))
     variables = to_flax(tensors, expected, source=str(path))
     _refuse_not_finite(path, tensors)
-    origin = metadata.get("source", str(path)) if weights else CATALOGUE[arch].url
-    return variables, TeacherSource(arch=arch, name=path.name, sha256=sha256, origin=origin)
+    unverified = ""
+    if found is not None and not found.is_verified:
+        unverified = found.origin
+        logger.warning("the teacher's weights are %s: %s", unverified, path)
+    origin = metadata.get("source", str(path)) if found is None else found.origin
+    return variables, TeacherSource(arch, path.name, sha256, origin, unverified)
 
 
 def _refuse_not_finite(path: Path, tensors: Mapping[str, np.ndarray]) -> None:
@@ -76,17 +87,3 @@ def _refuse_not_finite(path: Path, tensors: Mapping[str, np.ndarray]) -> None:
                 f"{path} holds values in {printable(name)} that are not finite, with which every "
                 "score would be NaN; download or copy it again"
             )
-
-
-def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    if _is_safetensors(path):
-        return read_safetensors(path)
-    return read_torch_file(path), {}
-
-
-def _is_safetensors(path: Path) -> bool:
-    """Checks for 8 bytes of header length and a JSON header, as safetensors files begin."""
-    with path.open("rb") as file:
-        head = file.read(9)
-    length = int.from_bytes(head[:8], "little")
-    return head[8:] == b"{" and length <= path.stat().st_size

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-from page_sample import NASTY, sample_page
+from page_sample import LONG, MEAN, NASTY, sample_page, untested_page
 
-from rdvar_jax.report.page.render import render_page
+from rdvar_jax.report.page.render import NextSteps, render_page
 
 pytestmark = pytest.mark.browser
 
@@ -15,6 +15,62 @@ def report_file(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("page") / "report.html"
     path.write_text(render_page(**sample_page()), encoding="utf-8")
     return path
+
+
+def long_names() -> dict:
+    """A page in which names and paths are long words, and the threshold has folds."""
+    sample = sample_page()
+    for row in sample["rows"]:
+        row["defect"] = row["defect"].replace("cut", LONG)
+        row["path"] = f"test/{LONG}{row['path'].replace('/', '_')}"
+    sample["results"] |= {"category": LONG, "good_images": {"kind": "folds", "number": 5}}
+    sample["aurocs"] = {LONG: 0.9}
+    sample["threshold"] = MEAN | {"threshold": 0.5}
+    return sample | {
+        "next_steps": NextSteps(
+            threshold=f"rdvar threshold --workdir /{LONG}",
+            evaluate=f"rdvar evaluate --workdir /{LONG}",
+            report=f"rdvar report --workdir /{LONG}",
+            test_folder=f"/{LONG}/{LONG}",
+        )
+    }
+
+
+PAGES = {
+    "long names": long_names,
+    "long names, no threshold": lambda: long_names() | {"threshold": None},
+    "good only": lambda: sample_page(defective=False),
+    "defective only": lambda: sample_page(good=False),
+    "unlabelled": lambda: sample_page(labelled=False),
+    "untested": lambda: untested_page() | {"next_steps": long_names()["next_steps"]},
+    "untested, with a threshold": lambda: untested_page(MEAN | {"threshold": 0.5}),
+}
+
+
+@pytest.mark.parametrize("kind", PAGES)
+def test_every_page_fits_a_phone_and_a_desktop(open_page, too_wide, tmp_path, kind):
+    path = tmp_path / "report.html"
+    path.write_text(render_page(**PAGES[kind]()), encoding="utf-8")
+    for width in (1280, 390):
+        page = open_page(path, width)
+        assert too_wide(page) == []
+        root = "document.documentElement"
+        assert page.evaluate(f"{root}.scrollWidth <= {root}.clientWidth")
+        # What scrolls in its box is a table; other boxes show all that they hold.
+        clipped = page.evaluate("""() => [...document.querySelectorAll(".card, pre, figcaption")]
+            .filter(e => !e.matches(".table") && e.scrollWidth > e.clientWidth + 1)
+            .map(e => e.textContent.trim().slice(0, 40))""")
+        assert clipped == []
+
+
+def test_the_first_screen_of_a_phone_has_the_verdicts(open_page, report_file):
+    page = open_page(report_file, 390)
+    headline = page.locator(".headline").first
+    assert headline.inner_text() == "5 of 6 defects found, 1 missed"
+    box = headline.bounding_box()
+    assert box["y"] + box["height"] < 500
+    # All verdicts by kind are seen without scrolling sideways.
+    assert page.locator(".lead .table").evaluate("e => e.scrollWidth <= e.clientWidth")
 
 
 def shown(page, layer: str) -> list[bool]:

@@ -63,7 +63,13 @@ def test_bash_completes_commands_flags_settings_and_paths(script):
     assert completed(script, "") == {*COMMANDS, "help"}
     assert completed(script, "tr") == {"train"}
     assert completed(script, "predict", "--save") == {"--save_masks", "--save_maps"}
-    assert completed(script, "threshold", "--method", "") == {"fpr", "quantile", "gpd"}
+    assert completed(script, "threshold", "--method", "") == {
+        "mean",
+        "fpr",
+        "quantile",
+        "gpd",
+        "cost",
+    }
     assert "--config.train.epochs" in completed(script, "train", "--config.tr")
     assert completed(script, "report", "--workdir", "") == {"images"}  # folders alone
     assert completed(script, "predict", "--input", "r") == {"rdvar.bash"}

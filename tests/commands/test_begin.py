@@ -22,7 +22,7 @@ def test_a_failed_download_leaves_nothing_and_its_advice_works(rdvar, tmp_path, 
     # Another setting, as it says: before, the folder was bound to the first ones. That training
     # begins is enough, since the rest of it takes seconds.
     begun = UserError("begun")
-    monkeypatch.setattr("rdvar_jax.commands.train.fit_student", Mock(side_effect=begun))
+    monkeypatch.setattr("rdvar_jax.commands.train.Trainer", Mock(side_effect=begun))
     assert_one_sentence(rdvar.train(workdir), "begun")
     assert (workdir / "config.json").exists() and (workdir / "teacher.safetensors").exists()
 

@@ -47,6 +47,7 @@ def test_results_hold_every_metric_and_where_they_come_from(finished):
     assert (results["epoch"], results["step"], results["seed"]) == (8, 20, 0)
     assert results["versions"]["rdvar_jax"] == __version__
     assert len(results["teacher"]["sha256"]) == 64
+    assert results["teacher"]["unverified"] is None
     assert results["chosen_by"] == "last step"
     for name, value in metrics.items():
         assert f"{name:22s} {value:.4f}" in finished.said["evaluate"].stdout
@@ -151,7 +152,7 @@ def test_prepare_draws_a_data_set_that_can_be_read(rdvar, tmp_path, monkeypatch)
     ("args", "message"),
     [
         (["fly"], "unknown command 'fly'"),
-        (["train"], "--config is missing"),
+        (["train"], "--workdir is missing"),
         (["evaluate"], "--workdir is missing"),
         (["predict"], "--workdir is missing"),
         (["prepare"], "--source is missing"),
@@ -184,3 +185,9 @@ def test_ctrl_c_is_one_sentence(monkeypatch, capsys):
     monkeypatch.setattr("rdvar_jax.cli.report.run", interrupted)
     assert main(["report", "--workdir", "W"]) == 130
     assert capsys.readouterr().err == ("rdvar: stopped by Ctrl-C; files saved before are intact\n")
+
+
+def test_a_teacher_for_demonstrations_says_so_in_training_and_evaluation(finished):
+    for name in ("train", "evaluate"):
+        assert finished.said[name].stderr.count("for tests and demonstrations only") == 1
+    assert "demonstrations" not in finished.said["threshold"].stderr

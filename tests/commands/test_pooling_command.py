@@ -72,5 +72,6 @@ def test_every_command_scores_by_the_setting(rdvar, finished, copy_of, tmp_path)
         "sigma": 4.0,
         "pooling": 0.05,
         "score": "mean of the highest values of the map, 0.05 of its pixels",
+        "ignore_sha256": None,
     }
     assert Run.open(workdir).config.score.pooling == "max"  # of the run, whatever a call was given

@@ -14,7 +14,7 @@ from resealed import seal_again
 from run_files import read_rows
 
 from rdvar_jax.commands.good_images import score_images
-from rdvar_jax.commands.threshold import _good_images
+from rdvar_jax.commands.threshold_images import good_images_of
 from rdvar_jax.data.pixels.geometry import Geometry
 from rdvar_jax.data.sets.inputs import find_inputs
 from rdvar_jax.runs.config import default_config
@@ -70,7 +70,8 @@ def test_training_images_promise_nothing(rdvar, run):
 def test_too_few_images_leave_the_old_file(rdvar, run, toy_root):
     (run / "threshold.json").write_text("old")
     one = toy_root / "tile" / "test" / "good" / "000.png"
-    assert_one_sentence(threshold(rdvar, run, "--input", one), "1 good image cannot", "59 images")
+    bounded = threshold(rdvar, run, "--input", one, "--confidence", "0.95")
+    assert_one_sentence(bounded, "1 good image cannot", "59 images")
     assert (run / "threshold.json").read_text() == "old"
     assert_one_sentence(threshold(rdvar, run, "--target", "1.5"), "--target", "under 1")
 
@@ -78,9 +79,9 @@ def test_too_few_images_leave_the_old_file(rdvar, run, toy_root):
 def test_images_kept_from_training_are_taken_before_those_trained_on(toy_root):
     config = default_config()
     config.data.root, config.data.category = str(toy_root), "tile"
-    assert _good_images(config, [])[0] == "train"
+    assert good_images_of(config, [])[0] == "train"
     config.data.validation = 0.3
-    split, images = _good_images(config, [])
+    split, images = good_images_of(config, [])
     assert split == "validation" and len(images) == 3
     trained_on = {record.name for record in find_data(config).train}
     assert len(trained_on) == 7 and not trained_on & {image.name for image in images}
@@ -91,7 +92,7 @@ def test_equal_scores_are_said(rdvar, run, toy_root, monkeypatch):
         scored = score_images(*args)
         return replace(scored, scores=np.ones_like(scored.scores))
 
-    monkeypatch.setattr("rdvar_jax.commands.threshold.score_images", score_alike)
+    monkeypatch.setattr("rdvar_jax.commands.threshold_images.score_images", score_alike)
     good = toy_root / "tile" / "test" / "good"
     done = threshold(rdvar, run, "--input", good, "--target=0.5", "--confidence=0.75")
     assert done.returncode == 0, done.stderr

@@ -11,8 +11,7 @@ from PIL import Image
 from rdvar_process import assert_one_sentence
 from resealed import unsealed
 
-from rdvar_jax.commands.good_images import ScoredImages, name_outliers, score_images
-from rdvar_jax.data.sets.inputs import InputImage
+from rdvar_jax.commands.good_images import name_outliers, score_images
 
 LOOSE = ("--target=0.5", "--confidence=0.75")  # two images are enough
 TARGET = ("--target=0.4", "--confidence=0.75")  # as in conftest.py
@@ -88,7 +87,7 @@ def test_too_few_others_are_said(run, threshold, toy_root):
     (run / "threshold.json").write_text("old")
     inputs = toy_root / "tile" / "train" / "good", toy_root / "tile" / "test" / "good" / "000.png"
     assert_one_sentence(
-        threshold("--input", *inputs),
+        threshold("--input", *inputs, "--confidence=0.95"),
         "10 of 11 good images do not count, because this run was trained on them, and 1 good image "
         "cannot guarantee",
         "use 59 images or more",
@@ -164,7 +163,7 @@ def test_an_outlier_is_named_and_left_out(run, threshold, given, toy_root, monke
         factors = [3 if image.name == "a[1].png" else 1 for image in scored.images]
         return replace(scored, scores=scored.scores * np.array(factors, np.float32))
 
-    monkeypatch.setattr("rdvar_jax.commands.threshold.score_images", score_a_defect)
+    monkeypatch.setattr("rdvar_jax.commands.threshold_images.score_images", score_a_defect)
     rng = np.random.default_rng(1)
     for index, phase in enumerate(np.linspace(0, 6, 12)):
         wave = np.sin(np.arange(64) * 0.7 + phase)[None, :, None] * 60 + 120
@@ -193,6 +192,5 @@ def test_an_outlier_is_named_and_left_out(run, threshold, given, toy_root, monke
 
 def test_an_outlier_has_its_name_and_score():
     scores = np.array([1, 1.1, 0.9, 1.05, 0.95, 1.02, 0.98, 1.03, 0.97, 1.01, 9], np.float32)
-    images = [InputImage(Path(f"{i}.png"), f"{i}.png") for i in range(11)]
-    scored = ScoredImages(images, scores, scores, [])
-    assert name_outliers(scored) == [{"name": "10.png", "score": 9.0}]
+    names = [f"{i}.png" for i in range(11)]
+    assert name_outliers(names, scores) == [{"name": "10.png", "score": 9.0}]

@@ -58,7 +58,11 @@ def test_the_settings_of_scoring_reach_the_scorer(run, monkeypatch):
     config.score.update(sigma=2.5, batch_size=3, pooling=0.1)
     config.compute.precision, config.data.image_size = "bfloat16", 64
     found = SimpleNamespace(
-        model="the model", saved="its step", teacher_sha256="", teacher_source_sha256=""
+        model="the model",
+        saved="its step",
+        teacher_sha256="",
+        teacher_source_sha256="",
+        teacher_unverified="",
     )
     monkeypatch.setattr(Run, "load", lambda self, checkpoint: found)
     monkeypatch.setattr(run_module, "make_scorer", lambda *args, **options: (args, options))

@@ -10,9 +10,12 @@ from rdvar_jax.errors import DataError
 from rdvar_jax.scoring.metrics import f1_max
 from rdvar_jax.scoring.thresholds import (
     best_f1_threshold,
+    from_cost,
+    from_mean_rate,
     from_quantile,
     from_tail_fit,
     from_target_fpr,
+    images_for_mean,
     images_needed,
 )
 
@@ -124,3 +127,51 @@ def test_shares_out_of_range(share):
         from_target_fpr([1.0], share, 0.95)
     with pytest.raises(ValueError):
         from_target_fpr([1.0], 0.05, share)
+
+
+@pytest.mark.parametrize(("n", "k"), [(19, 19), (20, 20), (39, 38), (100, 96), (12, 12)])
+def test_the_mean_rate_is_that_of_a_rank(n, k):
+    scores = np.random.default_rng(0).permutation(n).astype(np.float32)
+    found = from_mean_rate(scores, 0.05)
+    assert (found.value, found.num_above) == (k - 1, n - k)
+    assert found.mean_rate == pytest.approx((n + 1 - k) / (n + 1))
+    assert found.fpr_bound is None
+    low, high = stats.beta.ppf([0.05, 0.95], n + 1 - k, k)
+    assert (found.rate_low, found.rate_high) == pytest.approx((low, high))
+    assert (found.mean_rate <= 0.05) == (n >= images_for_mean(0.05) == 19)
+
+
+@pytest.mark.parametrize("n", [8, 25, 100])
+def test_new_scores_exceed_it_as_often_as_it_says(n):
+    rng = np.random.default_rng(1)
+    draws = [from_mean_rate(rng.gamma(2, size=n), 0.05) for _ in range(4000)]
+    rates = np.array([stats.gamma.sf(found.value, 2) for found in draws])
+    error = rates.std() / math.sqrt(len(rates))
+    assert draws[0].mean_rate == pytest.approx(rates.mean(), abs=4 * error)
+    inside = (rates >= draws[0].rate_low) & (rates <= draws[0].rate_high)
+    assert inside.mean() == pytest.approx(0.9, abs=0.02)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_no_threshold_costs_less(seed):
+    rng = np.random.default_rng(seed)
+    good = rng.integers(0, 12, 30).astype(np.float32)
+    bad = rng.integers(4, 16, 12).astype(np.float32)
+    cost_missed = float(rng.choice([0.2, 1, 10]))
+
+    def cost(value):
+        return np.sum(good > value) + cost_missed * np.sum(bad <= value)
+
+    found = from_cost(good, bad, cost_missed)
+    every = [-1, *np.unique([*good, *bad])]
+    assert cost(np.float32(found.value)) == min(map(cost, every))
+    assert found.num_above == np.sum(good > np.float32(found.value))
+    # Of equally good ones, the one with the fewest alarms.
+    assert not any(
+        cost(v) == cost(found.value) and np.sum(good > v) < found.num_above for v in every
+    )
+
+
+def test_the_cheapest_threshold_is_halfway_to_the_next_score():
+    assert from_cost([1, 2], [4, 5], 10).value == 3
+    assert from_cost([1, 2], [2], 0.5).value == 2  # above all scores there is no next one

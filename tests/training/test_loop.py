@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import time
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -67,7 +68,7 @@ class Run:
             {name: np.stack([metrics[name] for metrics in all_metrics]) for name in METRICS}
         )
 
-    def go(self, evaluate_fn=None, feed=None, steps_per_call=1):
+    def go(self, evaluate_fn=None, feed=None, steps_per_call=1, ends_early=None):
         self.calls = []
         restored = self.checkpoints.restore(abstract_state())
         start = restored[0] if restored else initial_state()
@@ -80,6 +81,7 @@ class Run:
                 write=writer.write,
                 save=self.save,
                 evaluate_fn=evaluate_fn,
+                ends_early=ends_early,
                 feed=feed,
                 several=SeveralSteps(steps_per_call, self.several_steps)
                 if steps_per_call > 1
@@ -290,3 +292,29 @@ def test_state_is_finite_when_saved(tmp_path):
         run.go()
     assert run.saved_steps() == [2]
     assert jnp.isfinite(run.checkpoints.restore(abstract_state())[0].params)
+
+
+def test_an_early_end_is_saved_and_returned_from(tmp_path):
+    run = Run(tmp_path, epochs=9)
+    asked = []
+
+    def ends_early(epoch, metrics):
+        asked.append((epoch, metrics["loss"]))
+        return epoch == 3
+
+    state = run.go(ends_early=ends_early)
+    end = run.schedule.end_of(3)
+    assert int(state.step) == end == run.saved_steps()[-1]
+    assert asked == [(line["epoch"], line["loss"]) for line in run.lines("epoch")]
+
+
+@pytest.mark.parametrize("steps_per_call", [1, 2])
+def test_rows_are_the_only_images_that_are_trained_on(tmp_path, steps_per_call):
+    run = Run(tmp_path, num_images=5)
+    rows = (1, 4, 6, 7, 9)
+    run.schedule = replace(run.schedule, rows=rows)
+    run.go(steps_per_call=steps_per_call)
+    expected = [
+        tuple(np.take(rows, batch_indices(5, 4, 0, step))) for step in range(run.schedule.num_steps)
+    ]
+    assert [batch for _, batch in run.seen] == expected

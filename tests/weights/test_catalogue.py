@@ -1,15 +1,22 @@
 import hashlib
 import os
 import socket
+import subprocess
+import sys
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 
 from rdvar_jax.errors import WeightsError
-from rdvar_jax.weights import catalogue
-from rdvar_jax.weights.catalogue import CatalogueFile, cache_dir, fetch, refuse_v2, sha256_of
+from rdvar_jax.weights import catalogue, download
+from rdvar_jax.weights.cache_file import cache_lock, sweep
+from rdvar_jax.weights.catalogue import CatalogueFile, fetch, refuse_v2, weights_at_hand
+from rdvar_jax.weights.file_hash import sha256_of
+from rdvar_jax.weights.places import cache_dir, torch_cache_dir
 
 CONTENT = bytes(range(256)) * 9000  # more than one chunk
 FILE = CatalogueFile("resnet18", hashlib.sha256(CONTENT).hexdigest()[:8])
@@ -46,6 +53,7 @@ def folders(tmp_path, monkeypatch):
     """Puts all caches under `tmp_path`, and replaces the catalogue's resnet18 by `FILE`."""
     monkeypatch.setenv("RDVAR_CACHE", str(tmp_path / "ours"))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     monkeypatch.setitem(catalogue.CATALOGUE, "resnet18", FILE)
     monkeypatch.setattr(catalogue, "BASE_URL", "http://127.0.0.1:9/")  # nothing listens there
@@ -90,29 +98,29 @@ def test_folders(monkeypatch, tmp_path):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
     assert cache_dir() == tmp_path / ".cache/rdvar_jax/weights"
-    assert catalogue._torch_cache_dir() == tmp_path / ".cache/torch/hub/checkpoints"
+    assert torch_cache_dir() == tmp_path / ".cache/torch/hub/checkpoints"
     monkeypatch.setenv("XDG_CACHE_HOME", "/xdg")
     assert cache_dir() == Path("/xdg/rdvar_jax/weights")
-    assert catalogue._torch_cache_dir() == Path("/xdg/torch/hub/checkpoints")
+    assert torch_cache_dir() == Path("/xdg/torch/hub/checkpoints")
     monkeypatch.setenv("RDVAR_CACHE", "~/own")
     monkeypatch.setenv("TORCH_HOME", "~/torch")
     assert cache_dir() == tmp_path / "own/weights"
-    assert catalogue._torch_cache_dir() == tmp_path / "torch/hub/checkpoints"
+    assert torch_cache_dir() == tmp_path / "torch/hub/checkpoints"
 
 
 def test_download_once(server, folders):
-    path = fetch("resnet18")
+    path = fetch("resnet18").path
     assert path == folders / "ours" / "weights" / FILE.name
     assert path.read_bytes() == CONTENT
     assert server.asked == [f"/models/{FILE.name}"]
-    assert fetch("resnet18") == path
+    assert fetch("resnet18").path == path
     assert len(server.asked) == 1
     assert os.listdir(path.parent) == [FILE.name]
 
 
 def test_download_of_unknown_length(server):
     server.declared = None
-    assert fetch("resnet18").read_bytes() == CONTENT
+    assert fetch("resnet18").path.read_bytes() == CONTENT
 
 
 def test_a_wrong_download_is_not_kept(server):
@@ -143,7 +151,7 @@ def test_no_network(folders):
 
 
 def test_a_silent_server(folders, monkeypatch):
-    monkeypatch.setattr(catalogue, "TIMEOUT_SECONDS", 0.1)
+    monkeypatch.setattr(download, "TIMEOUT_SECONDS", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
         monkeypatch.setattr(catalogue, "BASE_URL", url)
@@ -165,7 +173,7 @@ def test_torchs_cache_is_used(folders):
     cached = folders / "torch" / "hub" / "checkpoints" / FILE.name
     cached.parent.mkdir(parents=True)
     cached.write_bytes(CONTENT)
-    assert fetch("resnet18") == cached
+    assert fetch("resnet18").path == cached
     assert not cache_dir().exists()
 
 
@@ -173,7 +181,7 @@ def test_a_damaged_file_in_torchs_cache_is_passed_over(server, folders):
     cached = folders / "torch" / "hub" / "checkpoints" / FILE.name
     cached.parent.mkdir(parents=True)
     cached.write_bytes(CONTENT[:100])
-    assert fetch("resnet18") == cache_dir() / FILE.name
+    assert fetch("resnet18").path == cache_dir() / FILE.name
     assert cached.read_bytes() == CONTENT[:100]
 
 
@@ -209,3 +217,52 @@ def test_sha256(tmp_path):
         sha256_of(tmp_path / "b")
     with pytest.raises(WeightsError, match="is not a file; set teacher.weights"):
         sha256_of(tmp_path)
+
+
+KILLED = """
+import sys
+from rdvar_jax.weights import catalogue
+catalogue.BASE_URL = sys.argv[1]
+catalogue.CATALOGUE["resnet18"] = catalogue.CatalogueFile("resnet18", sys.argv[2])
+catalogue.fetch("resnet18")
+"""
+
+
+def test_a_killed_download_is_never_believed_and_swept_at_the_next_start(server, folders):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        command = [sys.executable, "-c", KILLED, url, FILE.sha256_prefix]
+        with subprocess.Popen(command) as process:  # a process, as it is killed
+            connection, _ = listener.accept()
+            head = f"HTTP/1.0 200 OK\r\nContent-Length: {len(CONTENT)}\r\n\r\n".encode()
+            connection.sendall(head + CONTENT[: 2**20 + 5])
+            while not any(path.stat().st_size for path in cache_dir().glob(".*.tmp")):
+                assert process.poll() is None
+                time.sleep(0.01)
+            process.kill()
+            connection.close()
+    assert list(cache_dir().glob(".*.tmp")) and weights_at_hand("resnet18") is None
+    path = fetch("resnet18").path
+    assert os.listdir(cache_dir()) == [FILE.name] and path.read_bytes() == CONTENT
+    # Also where the file is there by then, put in place by hand.
+    left = cache_dir() / f".{FILE.name}.0123abcd.tmp"
+    left.write_bytes(b"x")
+    fetch("resnet18")
+    assert os.listdir(cache_dir()) == [FILE.name]
+
+
+def test_the_file_of_a_download_that_goes_on_is_not_swept(folders):
+    target = cache_dir() / FILE.name
+    with cache_lock(target):
+        part = cache_dir() / f".{FILE.name}.0123abcd.tmp"
+        part.write_bytes(b"x")
+        sweep(target)
+        assert part.exists()
+
+
+def test_two_at_once_download_once(server, monkeypatch):
+    monkeypatch.setattr("rdvar_jax.weights.cache_file._POLL_SECONDS", 0.01)
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(fetch, ["resnet18", "resnet18"])
+    assert first == second and first.path.read_bytes() == CONTENT
+    assert len(server.asked) == 1

@@ -2,7 +2,7 @@
 
 from faults.fault import Fault
 
-DECODE = "tests/data/pixels/test_decode.py"
+DECODE = "tests/data/pixels/test_decode"
 GEOMETRY = "tests/data/pixels/test_geometry.py"
 ORDER = "tests/data/loading/test_sampling_order.py"
 COPIES = "tests/data/loading/test_copies.py"
@@ -37,14 +37,14 @@ FAULTS = (
         "rdvar_jax/data/pixels/mask_rule.py",
         "HALF = 128",
         "HALF = 103",
-        (f"{DECODE}::test_thresholds",),
+        (f"{DECODE}_masks.py::test_thresholds",),
     ),
     Fault(
         "masks inverted",
         "rdvar_jax/data/pixels/decode.py",
         "geometry.apply_mask(mask) > mask_limit(threshold)",
         "geometry.apply_mask(mask) <= mask_limit(threshold)",
-        (f"{DECODE}::test_thresholds",),
+        (f"{DECODE}_masks.py::test_thresholds",),
     ),
     Fault(
         "a class under half lost with auto",
@@ -65,14 +65,14 @@ FAULTS = (
         "rdvar_jax/data/pixels/image_file.py",
         'image.filename = ""',
         "pass",
-        (f"{DECODE}::test_orientation_of_uncompressed_grey_tiff",),
+        (f"{DECODE}_orientation.py::test_orientation_of_uncompressed_grey_tiff",),
     ),
     Fault(
         "images decoded as BGR",
         "rdvar_jax/data/pixels/geometry.py",
         "return self._apply(image, _MEAN_COLOUR)",
         "return self._apply(image, _MEAN_COLOUR)[..., ::-1]",
-        (f"{DECODE}::test_pixels_of_every_lossless_format",),
+        (f"{DECODE}_formats.py::test_pixels_of_every_lossless_format",),
     ),
     Fault(
         "images resized to the nearest pixel",

@@ -14,10 +14,10 @@ FAULTS = (
     ),
     Fault(
         "page counts an equal score as found",
-        "rdvar_jax/report/page/render.py",
-        "scores.astype(np.float32) > np.float32(threshold)",
-        "scores.astype(np.float32) >= np.float32(threshold)",
-        ("tests/report/test_page_render.py",),
+        "rdvar_jax/report/page/verdicts.py",
+        "flagged = scores > np.float32(threshold)",
+        "flagged = scores >= np.float32(threshold)",
+        ("tests/report/test_page_verdicts.py",),
     ),
     Fault(
         "names not quoted in CSV",

@@ -14,6 +14,13 @@ FAULTS = (
         (CATALOGUE,),
     ),
     Fault(
+        "weights of another recipe taken under timm's name",
+        "rdvar_jax/weights/catalogue.py",
+        "if has_fingerprint(tensors, FINGERPRINTS[arch]):",
+        "if True:",
+        ("tests/weights/test_found_files.py",),
+    ),
+    Fault(
         "a pickle may name one function more",
         "rdvar_jax/weights/torch_format/tensors.py",
         '        "collections.OrderedDict": _rebuild_dict,\n',

@@ -16,7 +16,8 @@ import rdvar_jax
 from rdvar_jax.data.sets.folder import find_category
 from rdvar_jax.errors import DataError
 from rdvar_jax.runs.config import RANDOM_WEIGHTS, Config, flatten, good_names
-from rdvar_jax.weights.catalogue import fetch, sha256_of
+from rdvar_jax.weights.catalogue import fetch
+from rdvar_jax.weights.file_hash import sha256_of
 from rdvar_jax.weights.procedural import PROCEDURAL, procedural_path
 
 # Paths, figures and logging, none of which changes a result.
@@ -94,7 +95,7 @@ def weights_hash(arch: str, weights: str) -> str:
         return RANDOM_WEIGHTS
     if weights == PROCEDURAL:
         return sha256_of(procedural_path())
-    return sha256_of(Path(weights).expanduser() if weights else fetch(arch))
+    return sha256_of(Path(weights).expanduser() if weights else fetch(arch).path)
 
 
 @cache

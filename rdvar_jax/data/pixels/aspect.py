@@ -12,7 +12,7 @@ def squash_remark(size_wh: tuple[int, int], geometry: Geometry) -> str | None:
     change = aspect_change(aspect, geometry.width / geometry.height)
     if geometry.mode != "squash" or change <= MAX_SQUASH:
         return None
-    height, width = _near(aspect, geometry)
+    height, width = nearest_size(aspect, geometry.height * geometry.width)
     size = ""
     if aspect_change(aspect, width / height) <= MAX_SQUASH:
         size = f"data.image_size={height},{width}, or "
@@ -28,10 +28,13 @@ def aspect_change(first: float, second: float) -> float:
     return round(max(first / second, second / first) - 1, 6)
 
 
-def _near(aspect: float, geometry: Geometry) -> tuple[int, int]:
-    """Returns H and W of about as many pixels, in multiples of 32, nearest to the aspect."""
-    wanted = (geometry.height * geometry.width / aspect) ** 0.5
-    middle = max(1, round(wanted / _MULTIPLE))
+def nearest_size(aspect: float, num_pixels: float) -> tuple[int, int]:
+    """Returns H and W of about as many pixels, in multiples of 32, nearest to the aspect W / H."""
+    middle = max(1, round((num_pixels / aspect) ** 0.5 / _MULTIPLE))
     heights = [number * _MULTIPLE for number in (middle - 1, middle, middle + 1) if number > 0]
     sizes = [(h, max(1, round(h * aspect / _MULTIPLE)) * _MULTIPLE) for h in heights]
-    return min(sizes, key=lambda size: (aspect_change(aspect, size[1] / size[0]), size))
+
+    def key(size: tuple[int, int]) -> tuple[float, float]:
+        return aspect_change(aspect, size[1] / size[0]), abs(size[0] * size[1] - num_pixels)
+
+    return min(sizes, key=key)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-# Title and plain meaning by metric. The first three are shown at the top.
+# Title and plain meaning by metric. The first three have a card, if they have a value.
 METRICS = {
     "image_auroc": (
         "Image AUROC",
@@ -38,64 +38,70 @@ METRICS = {
         "Not the same as AUPRO; compare it only with numbers from RD4AD's own code.",
     ),
 }
-NUM_CARDS = 3
+CARDS = tuple(METRICS)[:3]
+
+# By teacher.weights.
+DEMONSTRATIONS = {
+    "procedural": "a teacher trained on drawn images; on real parts it finds little",
+    "random": "an untrained teacher, with random weights; on real parts it finds little",
+}
 
 
-def metric_rows(metrics: Mapping[str, float | None]) -> list[dict[str, str]]:
-    """Returns name, value and meaning of each metric, those with a card first."""
+def demonstration(results: Mapping[str, Any], settings: Mapping[str, Any]) -> str | None:
+    """Says of a teacher that is not for real parts what it is; None for others."""
+    weights = results["teacher"].get("weights") or settings.get("teacher.weights")
+    return DEMONSTRATIONS.get(str(weights))
+
+
+def metric_rows(metrics: Mapping[str, float | None]) -> list[dict[str, Any]]:
+    """Returns name, value, meaning and whether there is a card, of each metric with a value."""
     return [
         {
             "name": title,
-            "value": "undefined" if (value := metrics.get(name)) is None else f"{value:.3f}",
+            "value": f"{metrics[name]:.3f}",
             "meaning": meaning,
+            "has_card": name in CARDS,
         }
         for name, (title, meaning) in METRICS.items()
+        if metrics.get(name) is not None
     ]
 
 
-def threshold_words(stored: Mapping[str, Any]) -> str:
-    """Describes the origin of the threshold in `threshold.json` and its guarantee."""
-    images = {
-        "input": "good images that were not trained on",
-        "validation": "good images kept from training",
-        "train": "training images",
-    }.get(stored["split"], stored["split"])
-    words = f"Chosen from the scores of {stored['num_images']} {images}, without any defect."
-    if stored["fpr_bound"] is None:
-        return f"{words} Nothing is guaranteed for new good images."
-    return (
-        f"{words} At most {100 * stored['fpr_bound']:.3g} % of new good images will be called "
-        f"defective, with confidence {100 * stored['confidence']:.3g} %."
-    )
+def undefined_words(undefined: Mapping[str, str]) -> str | None:
+    """Says in one line why metrics are missing; None if none is.
+
+    Args:
+        undefined: reason by kind of metric, "image" or "pixel", from `results.json`.
+    """
+    kinds: dict[str, list[str]] = {}
+    for kind, reason in undefined.items():
+        kinds.setdefault(reason, []).append(kind)
+    parts = [f"no {' or '.join(names)} metrics, since {why}" for why, names in kinds.items()]
+    words = "; ".join(parts)
+    return f"{words[0].upper()}{words[1:]}." if words else None
 
 
 def defect_rows(
-    rows: Sequence[Mapping[str, Any]],
-    threshold: float | None,
-    aurocs: Mapping[str, float | None],
-) -> list[dict[str, str]]:
-    """Returns a row per kind of image, good ones first: count, scores, number called defective.
+    rows: Sequence[Mapping[str, Any]], aurocs: Mapping[str, float | None]
+) -> list[dict[str, str | None]]:
+    """Returns a row per kind of image, good ones first: count, AUROC and scores.
 
     Args:
         rows: `label` (0, 1 or None), `defect` and `score` of each image.
-        threshold: or None.
         aurocs: of each kind of defect against all good images.
     """
     table = []
     for kind in sorted({row["defect"] for row in rows}, key=lambda kind: (kind != "good", kind)):
         scores = np.array([row["score"] for row in rows if row["defect"] == kind], np.float32)
-        auroc, flagged = aurocs.get(kind), "–"
-        if threshold is not None:
-            flagged = f"{np.sum(scores > np.float32(threshold))} of {len(scores)}"
+        auroc = aurocs.get(kind)
         table.append(
             {
                 "kind": kind or "unlabelled",
                 "count": str(len(scores)),
-                "auroc": "–" if auroc is None else f"{auroc:.3f}",
+                "auroc": None if auroc is None else f"{auroc:.3f}",
                 "lowest": f"{scores.min():.4g}",
                 "median": f"{np.median(scores):.4g}",
                 "highest": f"{scores.max():.4g}",
-                "flagged": flagged,
             }
         )
     return table
@@ -157,3 +163,12 @@ def loss_curves(lines: Sequence[Mapping[str, Any]]) -> dict[str, tuple[list[floa
         return {}
     when = [float(line["epoch"]) for line in shown]
     return {name: (when, [float(line[name]) for line in shown]) for name in names}
+
+
+def why_no_losses(results: Mapping[str, Any], log: Sequence[Mapping[str, Any]]) -> str:
+    """Says why there are no curves of the losses, for a page without any."""
+    if results["imported"]:
+        return "the run was imported"
+    if log and results.get("own_loss"):
+        return f"the loss {results['own_loss']} is not made of L_model and L_var"
+    return "metrics.jsonl has no line of a finished epoch or step"

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 SIZE = 4.0, 2.9  # inches; small, so that text stays readable in a phone's column
-NUM_BINS = 30
 # matplotlib needs literal colours, but the page's depend on light or dark mode: these placeholders
 # are replaced by variables of its style sheet and occur nowhere else in a plot.
 COLORS = {
@@ -44,22 +43,25 @@ SETTINGS: dict[Any, Any] = {
 def roc_plot(curves: dict[str, Sequence[Sequence[float]] | None]) -> str:
     """Draws ROC curves by their name in the legend; None is left out."""
 
-    def draw(axes: Any) -> None:
+    def draw(figure: Any) -> None:
+        axes = figure.add_subplot()
         axes.plot([0, 1], [0, 1], color=LINE, linewidth=1.2, linestyle="--")
-        for (name, points), color in zip(curves.items(), (ACCENT, SECOND), strict=False):
+        styles = ((ACCENT, "-"), (SECOND, ":"))
+        for (name, points), (color, style) in zip(curves.items(), styles, strict=False):
             if points is not None:
-                axes.plot(*np.transpose(points), color=color, label=name)
+                axes.plot(*np.transpose(points), color=color, linestyle=style, label=name)
         axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.02))
         axes.set(xlabel="good called defective (FPR)", ylabel="defective found (TPR)")
         axes.legend(loc="lower right")
 
-    return _svg("roc", draw)
+    return to_svg("roc", draw)
 
 
 def pro_plot(points: Sequence[Sequence[float]]) -> str:
     """Draws the PRO curve up to AUPRO's limit, with the area that AUPRO measures."""
 
-    def draw(axes: Any) -> None:
+    def draw(figure: Any) -> None:
+        axes = figure.add_subplot()
         x, y = np.transpose(points)
         axes.fill_between(x, y, color=ACCENT, alpha=0.15, linewidth=0)
         axes.plot(x, y, color=ACCENT)
@@ -68,40 +70,7 @@ def pro_plot(points: Sequence[Sequence[float]]) -> str:
             xlabel="defect-free pixels called defective (FPR)", ylabel="share of a region found"
         )
 
-    return _svg("pro", draw)
-
-
-def score_histogram(
-    scores: np.ndarray, labels: np.ndarray | None, thresholds: dict[str, float]
-) -> str:
-    """Draws histograms of the scores of good and of defective images.
-
-    Args:
-        scores: float [N].
-        labels: 0/1 [N], or None if unknown.
-        thresholds: vertical lines by their name in the legend, "oracle ..." dashed.
-    """
-
-    def draw(axes: Any) -> None:
-        bins = np.histogram_bin_edges(scores, NUM_BINS)
-        groups = [("images", scores, ACCENT)]
-        if labels is not None:
-            groups = [
-                ("good", scores[labels == 0], GOOD),
-                ("defective", scores[labels == 1], DEFECTIVE),
-            ]
-        for name, values, color in groups:
-            if len(values):
-                style = {"histtype": "stepfilled", "linewidth": 1.2, "edgecolor": color}
-                axes.hist(values, bins, label=name, facecolor=(color, 0.35), **style)
-        for name, value in thresholds.items():
-            style = "--" if name.startswith("oracle") else "-"
-            axes.axvline(value, color=INK, linewidth=1.4, linestyle=style, label=name)
-        axes.set(xlabel="raw score", ylabel="images")
-        axes.yaxis.get_major_locator().set_params(integer=True)
-        axes.legend(loc="upper right")
-
-    return _svg("histogram", draw)
+    return to_svg("pro", draw)
 
 
 def loss_plot(kind: str, epochs: Sequence[float], losses: Sequence[float]) -> str:
@@ -112,25 +81,32 @@ def loss_plot(kind: str, epochs: Sequence[float], losses: Sequence[float]) -> st
         epochs, losses: of the same length.
     """
 
-    def draw(axes: Any) -> None:
+    def draw(figure: Any) -> None:
+        axes = figure.add_subplot()
         few = "o" if len(epochs) < 3 else None
         axes.plot(epochs, losses, color=ACCENT, marker=few)
         if min(losses) > 0 and max(losses) > 10 * min(losses):
             axes.set_yscale("log")
         axes.set(xlabel="epoch")
 
-    return _svg(kind, draw)
+    return to_svg(kind, draw)
 
 
-def _svg(kind: str, draw: Any) -> str:
-    """Returns an <svg> element with the page's colours and with ids specific to `kind`."""
+def to_svg(kind: str, draw: Any, size: tuple[float, float] = SIZE) -> str:
+    """Returns an <svg> element with the page's colours and with ids specific to `kind`.
+
+    Args:
+        kind: of the plot, one of a kind in the page.
+        draw: draws into a matplotlib Figure.
+        size: in inches.
+    """
     import matplotlib
     from matplotlib.figure import Figure
 
     file = io.StringIO()
     with matplotlib.rc_context({**SETTINGS, "svg.hashsalt": kind}):
-        figure = Figure(figsize=SIZE, layout="constrained")
-        draw(figure.add_subplot())
+        figure = Figure(figsize=size, layout="constrained")
+        draw(figure)
         figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
     text = file.getvalue()
     text = text[text.index("<svg") :]

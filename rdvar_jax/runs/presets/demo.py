@@ -4,8 +4,8 @@
     rdvar train --config demo:nut --config.data.root=parts --workdir W
     rdvar evaluate --workdir W
 
-`make demo` does this for all four drawn categories. For your own images it is only a first try:
-with ImageNet weights, the preset resnet18 finds more (docs/teacher_card.md).
+`make demo` does this for all four drawn categories. The teacher is for demonstrations only: for
+your own images take the preset resnet18, with ImageNet weights (docs/teacher_card.md).
 """
 
 from rdvar_jax.runs.config import Config, default_config

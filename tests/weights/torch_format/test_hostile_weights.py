@@ -21,7 +21,7 @@ import pytest
 from test_torch_fuzz import MUTATIONS, change_bytes, seeds
 
 from rdvar_jax.errors import WeightsError
-from rdvar_jax.weights.load_teacher import _read
+from rdvar_jax.weights.weight_file import read_weights
 
 SECONDS, BYTES = 10, 2**30
 
@@ -119,7 +119,7 @@ def read(path: Path, content: bytes) -> None:
     path.write_bytes(content)
     start = time.monotonic()
     try:
-        _read(path)
+        read_weights(path)
     except WeightsError as error:
         assert str(path) in str(error) and str(error).isprintable() and len(str(error)) < 600
     assert time.monotonic() - start < SECONDS

@@ -1,0 +1,310 @@
+"""Plan of a training on photographs: network, size, epochs and minutes, from a timed probe.
+
+One convolution, timed, tells roughly what a step of each network at each size costs; this chooses
+them. Then steps of the chosen one are timed, which decides the number of epochs.
+"""
+
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from rdvar_jax.data.pixels.aspect import nearest_size
+from rdvar_jax.devices.compiler import compiled
+from rdvar_jax.errors import ConfigError
+from rdvar_jax.models.image_size import height_width
+from rdvar_jax.models.reverse_distillation import ReverseDistillation
+from rdvar_jax.runs.config import RANDOM_WEIGHTS, Config
+from rdvar_jax.runs.recipe import Recipe
+from rdvar_jax.training.fit import Trainer, first_state
+from rdvar_jax.weights.architectures import architecture_of_shapes
+from rdvar_jax.weights.catalogue import fetch, weights_at_hand
+from rdvar_jax.weights.procedural import ARCH, PROCEDURAL, STEM_WIDTH
+from rdvar_jax.weights.weight_file import read_weights
+
+# Operations (10^6) of a step per pixel of its images, at the speed of the probe's convolution and
+# with the teacher's features kept; measured at 96 to 256 px on CPU.
+STEP_MEGAFLOPS = {"resnet18": 0.4, "wide_resnet50_2": 2.4}
+# From little to much computing: the backbone, and the side of a square of as many pixels.
+CANDIDATES = (
+    *(("resnet18", side) for side in (96, 128, 160, 192, 224, 256)),
+    *(("wide_resnet50_2", side) for side in (256, 320, 384, 512)),
+)
+# A choice must leave time for so many, or a smaller one is taken. 200 epochs are RD4AD's.
+MIN_STEPS, MIN_EPOCHS, MAX_EPOCHS = 300, 10, 200
+
+BATCH_SIZE = 8
+NUM_FOLDS = 3
+# With so many photographs, a fifth is held out for the threshold instead of trained on by turns.
+MANY, HELD_OUT = 500, 0.2
+LEVEL_OFF = 0.01
+
+PROBE_STEPS = 5
+# Seconds of everything but steps: start, scoring programs, figures, page.
+OVERHEAD = 30.0
+# Scoring of an image in parts of its share of a step.
+SCORE_COST = 0.7
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Network and input size.
+
+    Attributes:
+        arch: the backbone.
+        size: height and width.
+    """
+
+    arch: str
+    size: tuple[int, int]
+
+    def step_seconds(self, batch_size: int, speed: float) -> float:
+        """Estimates the time of a step; `speed` is that of `probe_speed`."""
+        megaflops = STEP_MEGAFLOPS.get(self.arch, max(STEP_MEGAFLOPS.values()))
+        return megaflops * self.size[0] * self.size[1] * batch_size / speed
+
+    def __str__(self) -> str:
+        names = {"resnet18": "ResNet-18", "wide_resnet50_2": "WideResNet50"}
+        return f"{names.get(self.arch, self.arch)}, {self.size[1]}x{self.size[0]} px"
+
+
+@dataclass(frozen=True)
+class Photographs:
+    """What a plan depends on.
+
+    Attributes:
+        number: good images.
+        num_bad: known defects.
+        size_wh: width and height of most of them.
+    """
+
+    number: int
+    num_bad: int
+    size_wh: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that was decided.
+
+    Attributes:
+        config: the settings.
+        choice: network and size.
+        minutes: expected for the whole command.
+        parts: of these minutes, for the final training, the folds, and all else.
+        more: what four times the minutes would give, and these; None if the same.
+    """
+
+    config: Config
+    choice: Choice
+    minutes: float
+    parts: tuple[float, float, float]
+    more: tuple[float, Choice] | None
+
+    def lines(self) -> list[str]:
+        """Returns the plan in words."""
+        train, data = self.config.train, self.config.data
+        threshold = f"{train.folds} folds" if train.folds else "no folds"
+        if data.validation:
+            threshold = f"{data.validation:.0%} held out"
+        more = ""
+        if self.more is not None:
+            more = f"; --minutes {self.more[0]:g} gives {self.more[1]}"
+        parts = "{:.1f} to train, {:.1f} for the folds, {:.1f} for the rest".format(*self.parts)
+        return [
+            f"plan: {self.choice}, {train.epochs} epochs, {threshold}, about {self.minutes:.0f} "
+            f"minutes on this machine ({parts}){more}"
+        ]
+
+
+def make_plan(
+    config: Config, photographs: Photographs, minutes: float, given: Collection[str], started: float
+) -> Plan:
+    """Decides the settings that are not given.
+
+    Args:
+        config: the settings, with the photographs.
+        photographs: what is known of them.
+        minutes: that the whole command may take.
+        given: names of settings that stay as they are.
+        started: `time.perf_counter()` at the start of the command.
+
+    Raises:
+        UserError: settings, images or weights cannot be used.
+    """
+    config = config.copy_and_resolve_references()
+    _decide(config, given, "train.batch_size", BATCH_SIZE)
+    _decide(config, given, "train.level_off", LEVEL_OFF)
+    if photographs.number >= MANY:
+        _decide(config, given, "data.validation", HELD_OUT)
+    elif not config.data.validation:
+        _decide(config, given, "train.folds", NUM_FOLDS)
+    archs = _possible_archs(config, given)
+    speed = probe_speed()
+    choice = choose(config, photographs, minutes, archs, speed, given)
+    _decide(config, given, "teacher.arch", choice.arch)
+    height, width = choice.size
+    with config.data.ignore_type():
+        size = height if height == width else (height, width)
+        _decide(config, given, "data.image_size", size)
+    # Until the probe has run; the number must fill a batch.
+    _decide(config, given, "train.epochs", MAX_EPOCHS)
+    step_seconds = probe_step(config)
+    left = 60 * minutes - (time.perf_counter() - started)
+    epoch = num_trained(config, photographs) / config.train.batch_size * step_seconds
+    other = _other_seconds(config, photographs, step_seconds)
+    trainings = num_trainings(config)
+    epochs = int(np.clip((left - other) / (trainings * epoch), MIN_EPOCHS, MAX_EPOCHS))
+    _decide(config, given, "train.epochs", epochs)
+    _decide(config, given, "train.checkpoint_every_epochs", max(1, config.train.epochs // 5))
+    training = epoch * config.train.epochs
+    rest = time.perf_counter() - started + other
+    parts = (training / 60, (trainings - 1) * training / 60, rest / 60)
+    bigger = choose(config, photographs, 4 * minutes, archs, speed, given)
+    more = None if bigger == choice else (4 * minutes, bigger)
+    return Plan(config, choice, sum(parts), parts, more)
+
+
+def choose(
+    config: Config,
+    photographs: Photographs,
+    minutes: float,
+    archs: Sequence[str],
+    speed: float,
+    given: Collection[str],
+) -> Choice:
+    """Chooses the largest network and size that leave time for enough steps, else the smallest.
+
+    Args:
+        config: the settings; those that are given restrict the choice.
+        photographs: their size is not exceeded.
+        minutes: that the whole command may take.
+        archs: backbones whose weights are at hand.
+        speed: of `probe_speed`.
+        given: names of settings that stay as they are.
+    """
+    width, height = photographs.size_wh
+    found = []
+    candidates = [(arch, side) for arch, side in CANDIDATES if arch in archs]
+    if not candidates:  # a backbone that is given
+        candidates = [(archs[0], side) for _, side in CANDIDATES]
+    for arch, side in candidates:
+        if side**2 <= 1.1 * width * height or not found:
+            size = nearest_size(width / height, side**2)
+            if "data.image_size" in given:
+                size = height_width(config.data.image_size)
+            found.append(Choice(arch, size))
+    steps = max(MIN_STEPS, MIN_EPOCHS * num_trained(config, photographs) / config.train.batch_size)
+    best = found[0]
+    for choice in found:
+        step = choice.step_seconds(config.train.batch_size, speed)
+        other = _other_seconds(config, photographs, step)
+        if num_trainings(config) * steps * step + other <= 60 * minutes:
+            best = choice
+    return best
+
+
+def num_trained(config: Config, photographs: Photographs) -> int:
+    """Returns the number of photographs that training uses."""
+    return max(1, round(photographs.number * (1 - config.data.validation)))
+
+
+def num_trainings(config: Config) -> float:
+    """Returns the cost of all trainings in final ones: the folds cost their share of the steps."""
+    folds, share = config.train.folds, config.train.fold_share
+    return 1 + folds * share
+
+
+def probe_speed() -> float:
+    """Returns the speed of a 3x3 convolution, in 10^6 operations per second."""
+    size, channels = 32, 128
+    images = np.ones((BATCH_SIZE, size, size, channels), np.float32)
+    kernel = np.ones((3, 3, channels, channels), np.float32)
+
+    def convolve(images, kernel):
+        numbers = ("NHWC", "HWIO", "NHWC")
+        return jax.lax.conv_general_dilated(
+            images, kernel, (1, 1), "SAME", dimension_numbers=numbers
+        )
+
+    platform = jax.local_devices()[0].platform
+    convolve = compiled(convolve, platform=platform)
+    seconds = _median_seconds(lambda: convolve(images, kernel), 10)
+    return 2 * BATCH_SIZE * size**2 * channels**2 * 9 / seconds / 1e6
+
+
+def probe_step(config: Config) -> float:
+    """Returns the seconds of a train step of these settings, compiled and timed."""
+    recipe = Recipe.for_training(config, jax.local_devices())
+    computation = recipe.computation(recipe.num_inputs)
+    number = min(recipe.num_inputs, 2 * config.train.batch_size)
+    height, width = height_width(config.data.image_size)
+    images = np.random.default_rng(0).integers(0, 256, (number, height, width, 3), np.uint8)
+    teacher = recipe.architecture.name
+    model = ReverseDistillation(teacher, weights="random", stem_width=recipe.stem_width)
+    trainer = Trainer(
+        model, images, config.train.batch_size, computation, loss=recipe.loss, tx=recipe.tx
+    )
+    state = first_state(model, recipe.tx, recipe.loss, recipe.parallel)
+    rows = np.arange(config.train.batch_size, dtype=np.int32) % number
+
+    def step() -> object:
+        nonlocal state
+        state, metrics = trainer.step(state, recipe.parallel.shard_batch(rows))
+        return metrics
+
+    return _median_seconds(step, PROBE_STEPS)
+
+
+def _median_seconds(call, repeats: int) -> float:
+    jax.block_until_ready(call())  # compiles
+    seconds = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        jax.block_until_ready(call())
+        seconds.append(time.perf_counter() - start)
+    return float(np.median(seconds))
+
+
+def _other_seconds(config: Config, photographs: Photographs, step_seconds: float) -> float:
+    """Estimates the time of everything but the steps."""
+    scored = (2 + config.train.folds) * photographs.number + photographs.num_bad
+    return OVERHEAD + SCORE_COST * step_seconds / config.train.batch_size * scored
+
+
+def _possible_archs(config: Config, given: Collection[str]) -> list[str]:
+    """Returns the backbones whose weights can be used, smallest first.
+
+    Raises:
+        WeightsError: there are none, and they cannot be downloaded.
+        ConfigError: `teacher.weights` fits no backbone alone.
+    """
+    weights = config.teacher.weights
+    if weights == PROCEDURAL:
+        _decide(config, given, "teacher.stem_width", STEM_WIDTH)
+        return [ARCH]
+    if "teacher.arch" in given:
+        return [config.teacher.arch]
+    if weights == RANDOM_WEIGHTS:
+        return ["resnet18"]
+    if weights:
+        tensors, _ = read_weights(Path(weights))
+        found = architecture_of_shapes({name: x.shape for name, x in tensors.items()})
+        if found is None:
+            raise ConfigError(
+                f"teacher.weights={weights} fits no backbone alone; name one with teacher.arch."
+            )
+        return [found]
+    at_hand = [arch for arch in STEP_MEGAFLOPS if weights_at_hand(arch) is not None]
+    if not at_hand:
+        fetch("resnet18")  # downloads it, or says what to do, before time is spent on a plan
+    return at_hand or ["resnet18"]
+
+
+def _decide(config: Config, given: Collection[str], name: str, value: object) -> None:
+    if name not in given:
+        section, _, key = name.partition(".")
+        config[section][key] = value

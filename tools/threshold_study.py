@@ -1,0 +1,159 @@
+"""Measures thresholds from few good images: false alarms, recall, and pooled scores.
+
+Redraws the training images of real sets several times. Each time a student is trained as `rdvar
+train GOOD` does it, in short, with its folds; the images left over are scored too: the good ones
+give the true false-alarm rate of each threshold, the defective ones its recall. Also compares ways
+to make an image's score from its map (`score.pooling`), paired over the redraws.
+
+    python tools/threshold_study.py --data MVTEC/screw --weights RESNET18.pth --output screw.jsonl
+
+Each redraw is one line of the output, and those that are there already are not repeated.
+`--summary FILE.json OUTPUT...` makes the tables.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from rdvar_jax import RDVarLoss, ReverseDistillation, load_category
+from rdvar_jax.cli.start import start_jax
+from rdvar_jax.devices.parallel import Parallel
+from rdvar_jax.scoring.scores import make_score_fn
+from rdvar_jax.training.fit import Computation, Trainer, first_state, student_of
+from rdvar_jax.training.folds import score_fold, split_folds
+from rdvar_jax.training.loop import Schedule
+from rdvar_jax.training.placement import choose_placement
+from rdvar_jax.training.step import TrainState, build_optimiser
+
+POOLINGS = ("max", 0.001, 0.003, 0.01, 0.03, 0.1)
+NUM_FOLDS = 3
+BATCH_SIZE = 8
+
+
+def pooled(maps: np.ndarray, pooling: str | float) -> np.ndarray:
+    """Returns the scores [N] of maps [N, H, W]."""
+    flat = np.sort(maps.reshape(len(maps), -1), axis=1)[:, ::-1]
+    if pooling == "max":
+        return flat[:, 0]
+    return flat[:, : max(1, round(float(pooling) * flat.shape[1]))].mean(axis=1)
+
+
+def redraw(
+    model: ReverseDistillation,
+    good: np.ndarray,
+    defective: np.ndarray,
+    number: int,
+    epochs: int,
+    share: float,
+    seed: int,
+) -> dict[str, Any]:
+    """Trains on `number` of the good images, and scores all others.
+
+    Returns:
+        Scores by pooling: of the held-out good images, the defective ones, and the trained ones by
+        the final student ("seen") and by the folds' ones, with the shifts to be added.
+    """
+    start = time.perf_counter()
+    order = np.random.default_rng(seed).permutation(len(good))
+    chosen, rest = good[order[:number]], good[order[number:]]
+    model = model.with_new_student(seed)
+    parallel = Parallel("pmap", tuple(jax.local_devices()[:1]))
+    placement = choose_placement(
+        chosen.nbytes, 0, memory_budget_gb=4, cache_features="on", cache_budget_gb=8
+    )
+    tx = build_optimiser(0.005, 0.5, 0.999)
+    loss = RDVarLoss()
+    trainer = Trainer(
+        model, chosen, BATCH_SIZE, Computation(parallel, placement, "float32"), loss=loss, tx=tx
+    )
+    schedule = Schedule(number, BATCH_SIZE, epochs, seed, 1000, epochs, 0)
+    size = chosen.shape[1:3]
+    score_fn = make_score_fn(
+        model.teacher, model.student, size, BATCH_SIZE, parallel, precision="float32"
+    )
+    teacher = parallel.replicate(dict(model.teacher_variables))
+
+    def maps_of(state: TrainState, images: np.ndarray) -> np.ndarray:
+        return score_fn(teacher, parallel.to_local(student_of(state)), images)[0]
+
+    def first() -> TrainState:
+        return first_state(model, tx, loss, parallel)
+
+    state, losses = trainer.fit(first(), schedule, progress=False)
+    found = {
+        "good": maps_of(state, rest),
+        "defective": maps_of(state, defective),
+        "seen": maps_of(state, chosen),
+    }
+    maps = np.empty((number, *size), np.float32)
+    seen_maps: list[np.ndarray] = []
+
+    def score(state: TrainState, rows: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        seen_maps[:] = [maps_of(state, chosen[list(rows)])]  # the last call's remain
+        return seen_maps[0], seen_maps[0].max(axis=(1, 2))
+
+    shifts = np.empty((len(POOLINGS), number))
+    for index, rows in enumerate(split_folds([str(i) for i in order[:number]], NUM_FOLDS, seed)):
+        settings = (schedule, rows, share, f"fold {index + 1}")
+        one = score_fold(trainer, first(), score, *settings, progress=False)
+        maps[list(rows)] = one.maps
+        for place, pooling in enumerate(POOLINGS):
+            median = np.median(pooled(seen_maps[0], pooling))
+            shifts[place, list(rows)] = np.median(pooled(found["seen"], pooling)) - median
+    found["folds"] = maps
+    return {
+        "seed": seed,
+        "number": number,
+        "epochs": epochs,
+        "share": share,
+        "loss": losses[-1]["loss"],
+        "seconds": time.perf_counter() - start,
+        "scores": {
+            str(pooling): {
+                **{name: as_list(pooled(of, pooling)) for name, of in found.items()},
+                "shifts": as_list(shifts[place]),
+            }
+            for place, pooling in enumerate(POOLINGS)
+        },
+    }
+
+
+def as_list(scores: np.ndarray) -> list[float]:
+    return [round(float(score), 7) for score in scores]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Measures thresholds from few good images.")
+    parser.add_argument("--data", type=Path, required=True, help="a category's folder")
+    parser.add_argument("--weights", required=True, help="ImageNet weights of ResNet-18")
+    parser.add_argument("--output", type=Path, required=True, help="JSON lines")
+    parser.add_argument("--number", type=int, default=100, help="of good images to train on")
+    parser.add_argument("--redraws", type=int, default=20)
+    parser.add_argument("--image_size", type=int, default=96)
+    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--share", type=float, default=0.8, help="of the steps, of a fold")
+    args = parser.parse_args()
+    start_jax()
+    parts = load_category(args.data, image_size=args.image_size)
+    test = parts.test
+    images, trained = np.asarray(test.images), np.asarray(parts.train.images)
+    good = np.concatenate([trained, images[test.labels == 0]])
+    model = ReverseDistillation("resnet18", weights=args.weights)
+    done = args.output.read_text().count("\n") if args.output.exists() else 0
+    for seed in range(done, args.redraws):
+        settings = (min(args.number, len(trained)), args.epochs, args.share, seed)
+        line = redraw(model, good, images[test.labels == 1], *settings)
+        line["set"] = args.data.name
+        with args.output.open("a") as file:
+            file.write(json.dumps(line) + "\n")
+        print(f"{args.data.name} {seed}: loss {line['loss']:.4f}, {line['seconds']:.0f} s")
+
+
+if __name__ == "__main__":
+    main()
