@@ -272,6 +272,16 @@ def test_scoring_loads_no_training_and_no_plotting():
     assert not loaded & set(heavy)
 
 
+def test_a_bundle_scores_without_the_packages_of_training():
+    places = read_rule(r"`rdvar predict --bundle` needs .*?; these load none of")[1:]
+    heavy = read_rule(r"`commands/bundle_scorer\.py`; these load none of\s.*?\.\n")[1:]
+    names = [name for name, path in MODULES.items() if lies_in(place_of(path), places)]
+    assert "rdvar_jax.commands.bundle_scorer" in names
+    loaded = loaded_by(names)
+    assert "jax" in loaded
+    assert "flax" in heavy and not loaded & set(heavy)
+
+
 @pytest.mark.parametrize("name", sorted(MODULES))
 def test_no_module_is_a_box_for_everything(name: str):
     assert name.split(".")[-1] not in CATCH_ALL

@@ -55,7 +55,7 @@ class Parser(argparse.ArgumentParser):
     Dashes within a flag's name count as underscores. Names cannot be abbreviated.
     """
 
-    # Flag that also takes positional words, as in `--input a.png --save_maps b.png`.
+    # Flag that also takes positional words, as in `a.png --save_maps b.png`.
     loose_words: str | None = None
     # Settings named in the help; None if the command has no config.
     useful_settings: tuple[str, ...] | None = None
@@ -92,7 +92,9 @@ class Parser(argparse.ArgumentParser):
         if loose and self.loose_words is None:
             self.error(f"arguments not understood: {' '.join(loose)}")
         if loose and self.loose_words is not None:
-            before = getattr(args, self.loose_words)
+            before = getattr(args, self.loose_words) or []
+            if "" in loose:
+                self.error("a path is empty")
             setattr(args, self.loose_words, [*before, *map(Path, loose)])
         return args
 

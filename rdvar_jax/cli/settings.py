@@ -50,18 +50,17 @@ def add_config(parser: Parser, *useful: str, required: bool = True) -> None:
     parser.useful_settings = useful
 
 
-def add_run(parser: Parser, *useful: str) -> None:
+def add_run(parser: Parser, *useful: str, required: bool = True) -> None:
     """Adds the flags for a run's folder and state, and settings that override the run's."""
-    add_workdir(parser)
+    add_workdir(parser, required)
     add_checkpoint(parser)
     parser.useful_settings = useful
 
 
-def add_workdir(parser: Parser) -> None:
+def add_workdir(parser: Parser, required: bool = True) -> None:
     """Adds the flag `--workdir`."""
-    parser.add_path(
-        "--workdir", "directory", required=True, metavar="FOLDER", help="the run's folder"
-    )
+    text = "the run's folder" if required else "the run's folder (default: none)"
+    parser.add_path("--workdir", "directory", required=required, metavar="FOLDER", help=text)
 
 
 def add_checkpoint(parser: Parser) -> None:

@@ -16,12 +16,20 @@ from rdvar_jax.data.pixels.image_file import image_dimensions
 from rdvar_jax.data.sets.inputs import InputImage
 from rdvar_jax.errors import ConfigError, DataError
 from rdvar_jax.files.replacing import replacing
-from rdvar_jax.report.prediction import save_heat_map, save_map, save_mask, save_overlay
+from rdvar_jax.report.caption import Caption
+from rdvar_jax.report.prediction import (
+    save_heat_map,
+    save_map,
+    save_mask,
+    save_overlay,
+    save_thumbnails,
+)
 from rdvar_jax.report.prediction_files import DEFECTIVE, GOOD, ImageResult, exact
 from rdvar_jax.scoring.defects import Defect, above_threshold, find_defects
 
 HEAT_MAPS, OVERLAYS, MASKS, MAPS = "heat_maps", "overlays", "masks", "maps"
-FOLDERS = (HEAT_MAPS, OVERLAYS, MASKS, MAPS)
+THUMBNAILS, PLAIN, HEAT = "thumbnails", "plain", "heat"  # two folders in the first
+FOLDERS = (HEAT_MAPS, OVERLAYS, MASKS, MAPS, THUMBNAILS)
 MAX_REGIONS = 100  # listed, highest first; all are counted, and all are in the mask
 
 
@@ -54,18 +62,29 @@ class Outputs:
     """Files to write for each image, besides its row."""
 
     heat_maps: bool = True  # image and heat map side by side
-    overlays: bool = True  # image at its own size, overlaid with the heat map
+    overlays: bool = True  # image at its own size under its heat, with outlines and a caption
     masks: bool = False  # defective pixels at the image's size
     maps: bool = False  # raw map, float32 [H, W], as .npy
     maps_at_own_size: bool = False  # raw map at the image's size; NaN where it was cropped away
+    page: bool = False  # thumbnails for index.html
 
     @property
     def colored(self) -> bool:
         """Whether a colour scale is needed."""
-        return self.heat_maps or self.overlays
+        return self.heat_maps or self.overlays or self.page
 
 
 NO_THRESHOLDS, PICTURES = Thresholds(), Outputs()
+
+
+@dataclass(frozen=True, eq=False)
+class _FullSize:
+    """An image at its own size, as far as files and regions need it."""
+
+    picture: np.ndarray | None = None  # uint8 [H, W, 3]
+    anomaly_map: np.ndarray | None = None  # float32 [H, W], -inf where nothing counts
+    above: np.ndarray | None = None  # bool [H, W], true in the regions
+    defects: list[Defect] | None = None
 
 
 @dataclass(frozen=True)
@@ -98,36 +117,39 @@ class ImageWriter:
             DataError: the file can no longer be read, or a link leads out of the folder.
             OSError: a file cannot be written.
         """
-        if self.wanted.heat_maps and self.scale is not None:
-            with self._writing(HEAT_MAPS, image, ".png") as path:
-                save_heat_map(path, pixels, anomaly_map, image.name, float(score), self.scale)
-        if self.wanted.maps:
-            with self._writing(MAPS, image, ".npy") as path:
-                save_map(path, self._map_to_save(image, anomaly_map))
-        defects = self._write_at_full_size(image, anomaly_map)
+        seen = self._at_full_size(image, anomaly_map)
         limit = self.thresholds.image
         verdict = None
         if limit is not None:
             # Not `score > limit`: whatever is not a number must never be called good.
             verdict = GOOD if score <= np.float32(limit) else DEFECTIVE
-            if self.thresholds.min_area > 0 and defects == [] and np.isfinite(score):
+            if self.thresholds.min_area > 0 and seen.defects == [] and np.isfinite(score):
                 verdict = GOOD
-        if defects is None:
+        caption = Caption(float(score), limit, verdict)
+        if self.wanted.heat_maps and self.scale is not None:
+            with self._writing(HEAT_MAPS, image, ".png") as path:
+                save_heat_map(path, pixels, anomaly_map, image.name, caption, self.scale)
+        if self.wanted.maps:
+            with self._writing(MAPS, image, ".npy") as path:
+                save_map(path, self._map_to_save(image, anomaly_map))
+        if self.wanted.masks and seen.above is not None:
+            with self._writing(MASKS, image, ".png") as path:
+                save_mask(path, seen.above)
+        self._draw(image, seen, caption)
+        if seen.defects is None:
             return ImageResult(image.name, float(score), limit, verdict)
         regions = [
             {"box": d.box, "area": d.area, "score": float(exact(d.score))}
-            for d in defects[:MAX_REGIONS]
+            for d in seen.defects[:MAX_REGIONS]
         ]
-        return ImageResult(image.name, float(score), limit, verdict, len(defects), regions)
+        return ImageResult(image.name, float(score), limit, verdict, len(seen.defects), regions)
 
-    def _write_at_full_size(
-        self, image: InputImage, anomaly_map: np.ndarray
-    ) -> list[Defect] | None:
-        """Writes the files at the image's own size, and returns its regions if wanted."""
-        draw = self.wanted.overlays and self.scale is not None
+    def _at_full_size(self, image: InputImage, anomaly_map: np.ndarray) -> _FullSize:
+        """Brings the map to the image's own size where a file or the regions need it."""
+        draw = (self.wanted.overlays or self.wanted.page) and self.scale is not None
         limit = self.thresholds.pixel
         if limit is None and not draw:
-            return None
+            return _FullSize()
         # Read again rather than kept: only the images being drawn are in memory at full size.
         reading = self.geometry.reading
         if draw:
@@ -138,16 +160,26 @@ class ImageWriter:
         # Cropped-away and ignored pixels are below every threshold, and have no colour.
         ignore = self.thresholds.ignore
         full = map_on_image(anomaly_map, self.geometry, (height, width), ignore)
-        if picture is not None and self.scale is not None:
-            with self._writing(OVERLAYS, image, ".png") as path:
-                save_overlay(path, picture, full, self.scale)
         if limit is None:
-            return None
+            return _FullSize(picture, full)
         above = above_threshold(full, limit, float(anomaly_map.max()), self.thresholds.min_area)
-        if self.wanted.masks:
-            with self._writing(MASKS, image, ".png") as path:
-                save_mask(path, above)
-        return find_defects(above, full)
+        return _FullSize(picture, full, above, find_defects(above, full))
+
+    def _draw(self, image: InputImage, seen: _FullSize, caption: Caption) -> None:
+        """Writes the pictures that are made at the image's own size."""
+        scale, picture, full, above = self.scale, seen.picture, seen.anomaly_map, seen.above
+        if scale is None or picture is None or full is None:
+            return
+        if self.wanted.overlays:
+            with self._writing(OVERLAYS, image, ".png") as path:
+                save_overlay(path, picture, full, scale, above, caption)
+        if self.wanted.page:
+            kinds = f"{THUMBNAILS}/{PLAIN}", f"{THUMBNAILS}/{HEAT}"
+            with (
+                self._writing(kinds[0], image, ".jpg") as plain,
+                self._writing(kinds[1], image, ".jpg") as heat,
+            ):
+                save_thumbnails(plain, heat, picture, full, scale, above)
 
     def _map_to_save(self, image: InputImage, anomaly_map: np.ndarray) -> np.ndarray:
         if not self.wanted.maps_at_own_size:

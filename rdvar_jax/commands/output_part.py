@@ -12,10 +12,11 @@ import os
 import threading
 import unicodedata
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from itertools import count
 from pathlib import Path
 
-from rdvar_jax.errors import DataError
+from rdvar_jax.errors import DataError, InUseError
 from rdvar_jax.files.locks import OUTPUT, is_free, locked_folder
 from rdvar_jax.files.replacing import naming, temporary_of
 from rdvar_jax.report.prediction_files import NEW_FILES
@@ -84,6 +85,42 @@ def whole_or_nothing(output: Path) -> Iterator[Part]:
         _remove_part(output)
         raise
     marker.unlink()
+
+
+@contextmanager
+def numbered_output(folder: Path, name: str) -> Iterator[Path]:
+    """Locks the first of NAME, NAME-2, NAME-3, ... in a folder that holds no result.
+
+    One that a killed call has left is taken, as `whole_or_nothing` removes its part.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    made = not folder.exists()
+    try:
+        for number in count(1):
+            output = folder / (name if number == 1 else f"{name}-{number}")
+            if _is_taken(output):
+                continue
+            with ExitStack() as stack:
+                try:
+                    stack.enter_context(locked_output(output))
+                except InUseError:
+                    continue
+                if _is_taken(output):  # another call has filled it since
+                    continue
+                yield output
+                return
+    finally:
+        if made:
+            with suppress(OSError):  # not empty: all is well
+                folder.rmdir()
+
+
+def _is_taken(output: Path) -> bool:
+    if not output.is_dir():
+        return os.path.lexists(output)
+    return not is_free(output) and not (output / UNFINISHED).exists()
 
 
 def refuse_filled(output: Path, own: tuple[str, ...] = ()) -> None:

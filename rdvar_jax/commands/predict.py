@@ -1,13 +1,14 @@
 """`rdvar predict`: scores, verdicts and pictures of any images."""
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from rdvar_jax.commands.image_writer import (
     NO_THRESHOLDS,
@@ -16,165 +17,222 @@ from rdvar_jax.commands.image_writer import (
     Outputs,
     Thresholds,
 )
-from rdvar_jax.commands.output_part import locked_output, name_key, whole_or_nothing
-from rdvar_jax.commands.scoring_setup import (
+from rdvar_jax.commands.output_part import (
+    Part,
+    locked_output,
+    name_key,
+    numbered_output,
+    whole_or_nothing,
+)
+from rdvar_jax.commands.prediction_checks import (
     Counts,
     check_output,
     check_thresholds,
-    complete_thresholds,
-    find_scale,
-    origin,
-    remarks_on,
     say,
     writing,
 )
+from rdvar_jax.commands.prediction_page import PAGE, write_page
+from rdvar_jax.commands.scorer import Load, Scorer
+from rdvar_jax.data.loading.progress import progress_bar
 from rdvar_jax.data.loading.threads import num_usable_cpus
-from rdvar_jax.data.sets.inputs import InputImage, check_result_names, decode_batches, find_inputs
+from rdvar_jax.data.sets.inputs import (
+    InputImage,
+    check_result_names,
+    decode_batches,
+    find_inputs,
+    literal_folder,
+)
 from rdvar_jax.errors import DataError
 from rdvar_jax.files.sealed import write_sealed
-from rdvar_jax.report.prediction_files import (
-    SKIPPED,
-    add_skipped,
-    new_scores,
-)
+from rdvar_jax.report.prediction_files import SKIPPED, ImageResult, add_skipped, new_scores
 from rdvar_jax.report.scale import RunningScale
-from rdvar_jax.runs.config import Config
-from rdvar_jax.runs.recipe import Recipe
-from rdvar_jax.runs.run import Run
-from rdvar_jax.runs.saved_run import TrainedRun
-from rdvar_jax.runs.workdir import Workdir
 from rdvar_jax.scoring.finite import refuse_not_finite
 
 logger = logging.getLogger("rdvar_jax")
 
 ORIGIN = "prediction.json"  # in the output: the state and the settings that made it
+NAMELESS = "images"  # output of inputs without a name, such as /
+_MAX_NAME_BYTES = 200  # of an output's name that is not given
 
 # The images of a batch with their pixels [B, H, W, 3], maps [B, H, W] and scores [B].
 Scored = tuple[Sequence[InputImage], np.ndarray, np.ndarray, np.ndarray]
 
 
+@dataclass(frozen=True)
+class NewFolder:
+    """An output that is not given: `name` in `folder`, with -2, -3, ... where it is taken."""
+
+    folder: Path
+    name: str
+
+
 def predict(
-    config: Config,
-    workdir: Workdir,
+    load: Load,
     inputs: Sequence[Path],
-    output: Path,
-    checkpoint: str = "latest",
+    output: Path | NewFolder,
     *,
     thresholds: Thresholds = NO_THRESHOLDS,
     wanted: Outputs = PICTURES,
-    scale: tuple[float, float] | None = None,
     need_verdicts: bool = False,
     on_error: str = "fail",
-) -> Counts:
-    """Scores images with a saved state, as `evaluate` does, and writes the results.
+) -> tuple[Counts, Path]:
+    """Scores images with a run's state, as `evaluate` does, or with a bundle; writes the results.
 
-    Images are read, scored and written batch by batch; only their paths stay in memory. The output
-    is all or nothing: after an error, Ctrl-C or SIGTERM everything written is removed again, and
-    after a kill by the next call.
+    Images are read, scored and written batch by batch; only their paths and rows stay in memory.
+    The output is all or nothing: after an error, Ctrl-C or SIGTERM everything written is removed
+    again, and after a kill by the next call.
 
     Args:
-        config: the run's, from `load_config`. Of its `data` section only `image_size` and
-          `geometry` are needed.
-        workdir: the run's folder.
+        load: of `run_scorer` or `bundle_scorer`; called once the inputs are found.
         inputs: image files, and folders that are searched at any depth.
         output: a folder that is new, empty, or holds a part that a killed call left. It gets
           `scores.csv` and `scores.jsonl`, one folder for each kind of file, laid out like the
-          inputs, and `prediction.json`, which names the state.
-        checkpoint: "latest" or "best".
-        thresholds: explicit thresholds; see `complete_thresholds` for the others.
-        wanted: files to write for each image.
-        scale: the raw map values of no heat and of full heat. None takes those of the run's
-          evaluation, or else of all maps of this call, which are then computed twice.
+          inputs, `prediction.json`, which names the state, and `index.html` where wanted.
+        thresholds: explicit thresholds; the others are those of run or bundle.
+        wanted: files to write for each image. Without a colour scale of the run they have that of
+          all maps of this call, which are then computed twice.
         need_verdicts: refuse to score without a threshold.
         on_error: "fail" ends at the first image that cannot be read. "skip" lists such images with
-          the reason in `skipped.csv`, and fails only if no image is left.
+          the reason in `skipped.csv`, and fails only if no image is left. Those of a format that
+          nothing installed reads are always listed there.
 
     Returns:
-        The numbers of images scored, defective and skipped.
+        The numbers of images scored, defective and skipped, and the output.
 
     Raises:
-        UserError: the run, an input or the output cannot be used.
+        UserError: the run or bundle, an input or the output cannot be used.
     """
     thresholds.check()
-    recipe = Recipe.for_prediction(config)
-    images = find_inputs(inputs)
+    unread: dict[str, str] = {}
+    images = find_inputs(inputs, unread)
     check_result_names(images)
-    check_output(output, inputs, images)
+    is_new = isinstance(output, NewFolder)
+    named = output.folder / output.name if is_new else output
+    check_output(named, inputs, images)
     with ExitStack() as stack:
-        with writing(output):
-            stack.enter_context(locked_output(output))
-            part = stack.enter_context(whole_or_nothing(output))
-        check_result_names(images, name_key(output))
-        trained = Run(recipe, workdir).load_scorer(checkpoint)
-        thresholds = complete_thresholds(thresholds, config, workdir, checkpoint, trained.saved)
-        check_thresholds(thresholds, wanted, need_verdicts)
-        geometry, skipped = recipe.geometry, dict[InputImage, str]()
-        remarks = remarks_on("images", geometry, trained.saved)
-
-        def scored(description: str) -> Iterator[Scored]:
-            def skip(image: InputImage, reason: str) -> None:
-                skipped[image] = reason
-                bar.update()
-
-            # disable=None is tqdm's "only on a terminal".
-            with tqdm(total=len(images), desc=description, unit="img", disable=None) as bar:
-                batch_size = config.score.batch_size
-                may_skip = skip if on_error == "skip" else None
-                for batch, pixels in decode_batches(
-                    images, geometry, batch_size, may_skip, remarks
-                ):
-                    maps, scores = trained.score(pixels)
-                    refuse_not_finite([image.name for image in batch], scores)
-                    yield batch, pixels, maps, scores
-                    bar.update(len(batch))
-            if len(skipped) == len(images):
-                raise DataError(f"No image can be read; the first: {skipped[images[0]]}")
-
+        with writing(named):
+            if is_new:
+                named = stack.enter_context(numbered_output(output.folder, output.name))
+            else:
+                stack.enter_context(locked_output(named))
+            part = stack.enter_context(whole_or_nothing(named))
+        check_result_names(images, name_key(named))
+        scorer = load(thresholds)
+        check_thresholds(scorer.thresholds, wanted, need_verdicts)
+        call = _Call(scorer, images, unread, on_error == "skip")
+        scale = scorer.scale
         if wanted.colored and scale is None:
-            scale = find_scale(workdir, checkpoint, trained.saved) or _count_scale(scored, trained)
-        with writing(output):
-            writer = ImageWriter(output, geometry, thresholds, wanted, scale, part.note)
-            counts = _write(writer, scored("predicting"))
-            for image in skipped:
-                add_skipped(output, image.name, skipped[image])
-            about = origin(config, trained.saved)
-            limits = {
-                "image": thresholds.image,
-                "pixel": thresholds.pixel,
-                "min_area": thresholds.min_area,
-            }
-            part.note(output / ORIGIN)
-            write_sealed(output / ORIGIN, {**about, "thresholds": limits, "color_scale": scale})
-    say(remarks)
-    if skipped:
-        counts.num_skipped = len(skipped)
+            scale = call.count_scale()
+        with writing(named):
+            counts = _write(call, named, wanted, scale, part)
+    say(scorer.remarks)
+    if counts.num_skipped:
         logger.warning(
             "%d of %d images cannot be read and were skipped; %s has the reasons",
-            len(skipped),
-            len(images),
-            output / SKIPPED,
+            counts.num_skipped,
+            len(images) + len(unread),
+            named / SKIPPED,
         )
-    return counts
+    return counts, named
 
 
-def _write(writer: ImageWriter, batches: Iterator[Scored]) -> Counts:
-    counts = Counts()
+def default_name(inputs: Sequence[Path]) -> str:
+    """Returns the name of an output that is not given: that of the first input.
+
+    It is the folder's name, the file's without its suffix, or that of a pattern's folder.
+    """
+    first = inputs[0]
+    if not first.exists():
+        first = literal_folder(first)[0]
+    path = Path(os.path.abspath(first))
+    name = (path.name if path.is_dir() else path.stem).lstrip(".") or NAMELESS
+    if len(os.fsencode(name)) > _MAX_NAME_BYTES:
+        name = os.fsencode(name)[:_MAX_NAME_BYTES].decode(errors="ignore")
+    return name
+
+
+class _Call:
+    """The images of a call, scored batch by batch, and those skipped with the reason.
+
+    Args:
+        scorer: that scores them.
+        images: to be scored.
+        unread: reasons by the names of others, for which there is no reader.
+        may_skip: whether images that cannot be read are skipped too.
+    """
+
+    def __init__(
+        self,
+        scorer: Scorer,
+        images: Sequence[InputImage],
+        unread: Mapping[str, str],
+        may_skip: bool,
+    ):
+        self.scorer, self._skipped = scorer, dict[InputImage, str]()
+        self._images, self._unread, self._may_skip = images, unread, may_skip
+
+    @property
+    def skipped(self) -> list[tuple[str, str]]:
+        """Name and reason of each image that has no score."""
+        return [
+            *self._unread.items(),
+            *((image.name, reason) for image, reason in self._skipped.items()),
+        ]
+
+    def scored(self, description: str) -> Iterator[Scored]:
+        scorer = self.scorer
+        with progress_bar(len(self._images), description, "img") as done:
+
+            def skip(image: InputImage, reason: str) -> None:
+                self._skipped[image] = reason
+                done(1)
+
+            for batch, pixels in decode_batches(
+                self._images,
+                scorer.geometry,
+                scorer.batch_size,
+                skip if self._may_skip else None,
+                scorer.remarks,
+            ):
+                maps, scores = scorer.score(pixels)
+                refuse_not_finite([image.name for image in batch], scores)
+                yield batch, pixels, maps, scores
+                done(len(batch))
+        if len(self._skipped) == len(self._images):
+            raise DataError(f"No image can be read; the first: {self._skipped[self._images[0]]}")
+
+    def count_scale(self) -> tuple[float, float]:
+        """Computes the colour scale from the images themselves."""
+        logger.info("the colour scale comes from the images, which are scored twice for that")
+        running = RunningScale()
+        for _, _, maps, _ in self.scored("colour scale"):
+            running.add(self.scorer.counted(maps))
+        return running.scale()
+
+
+def _write(
+    call: _Call, output: Path, wanted: Outputs, scale: tuple[float, float] | None, part: Part
+) -> Counts:
+    scorer = call.scorer
+    writer = ImageWriter(output, scorer.geometry, scorer.thresholds, wanted, scale, part.note)
+    counts, rows = Counts(), list[tuple[InputImage, ImageResult]]()
     # Threads, because drawing and compressing a picture takes longer than scoring it on a GPU. No
     # more threads than CPUs: each holds an image at its own size.
-    with new_scores(writer.folder) as lines, ThreadPoolExecutor(num_usable_cpus()) as executor:
-        for batch, pixels, maps, scores in batches:
-            for prediction in executor.map(writer.write, batch, pixels, maps, scores):
-                lines.add(prediction)
-                counts.add(prediction.verdict)
+    with new_scores(output) as lines, ThreadPoolExecutor(num_usable_cpus()) as executor:
+        for batch, *arrays in call.scored("predicting"):
+            for image, row in zip(batch, executor.map(writer.write, batch, *arrays), strict=True):
+                lines.add(row)
+                counts.add(row.verdict)
+                if wanted.page:
+                    rows.append((image, row))
+    for name, reason in call.skipped:
+        add_skipped(output, name, reason)
+    counts.num_skipped = len(call.skipped)
+    used = scorer.thresholds
+    limits = {"image": used.image, "pixel": used.pixel, "min_area": used.min_area}
+    part.note(output / ORIGIN)
+    write_sealed(output / ORIGIN, {**scorer.about, "thresholds": limits, "color_scale": scale})
+    if wanted.page:
+        part.note(output / PAGE)
+        write_page(output, scorer, wanted, rows, call.skipped)
     return counts
-
-
-def _count_scale(
-    scored: Callable[[str], Iterator[Scored]], trained: TrainedRun
-) -> tuple[float, float]:
-    """Computes the colour scale from the images themselves."""
-    logger.info("the colour scale comes from the images, which are scored twice for that")
-    running = RunningScale()
-    for _, _, maps, _ in scored("colour scale"):
-        running.add(trained.counted(maps))
-    return running.scale()

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFilter, PngImagePlugin
+from PIL import Image, ImageDraw, PngImagePlugin
 
 from rdvar_jax.errors import UserError
 from rdvar_jax.files.locks import locked_file
 from rdvar_jax.files.replacing import replacing
 from rdvar_jax.report.lettering import draw_text, fit_text, make_font, printable
+from rdvar_jax.report.outline import rings
 from rdvar_jax.report.panels import DEFECTIVE, FRAME, MUTED, TEXT
 
 SIDE = 168  # of the square that a picture is fitted into, in pixels
@@ -102,8 +103,7 @@ def _outlined(pixels: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
     """Draws a red line with a white one around it outside the mask, which stays uncovered."""
     if mask is None:
         return pixels
-    pixels, grown = pixels.copy(), Image.fromarray(mask.astype(np.uint8) * 255)
-    for color in (_OUTLINE, _OUTLINE, (255, 255, 255)):
-        inside, grown = grown, grown.filter(ImageFilter.MaxFilter(3))
-        pixels[(np.asarray(grown) > 0) & (np.asarray(inside) == 0)] = color
+    pixels = pixels.copy()
+    for ring, color in zip(rings(mask, 2, 1), (_OUTLINE, (255, 255, 255)), strict=True):
+        pixels[ring] = color
     return pixels

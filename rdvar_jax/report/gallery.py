@@ -5,9 +5,10 @@ import io
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageFilter
+from PIL import Image
 
 from rdvar_jax.report.image_set import Images
+from rdvar_jax.report.outline import draw_outline, rings
 from rdvar_jax.report.panels import overlay
 
 NUM_PICTURES = 12  # of each class
@@ -63,9 +64,34 @@ def worst_rows(scores: np.ndarray, labels: np.ndarray | None, number: int) -> li
     return [*missed.tolist(), *alarms.tolist()]
 
 
+def make_thumbnails(
+    picture: np.ndarray,
+    anomaly_map: np.ndarray,
+    above: np.ndarray | None,
+    scale: tuple[float, float],
+) -> tuple[Image.Image, Image.Image]:
+    """Draws a predicted image, plain and under its heat with the outline of its regions.
+
+    Args:
+        picture: uint8 [H, W, 3].
+        anomaly_map: float [H, W], raw; not finite where it has no heat.
+        above: bool [H, W], true where defective, or None.
+        scale: the raw map values of no heat and of full heat.
+
+    Returns:
+        Both with `SIDE` pixels on the longer side.
+    """
+    plain = resize(picture)
+    heat = np.array(_heat(picture, np.clip(anomaly_map, *scale), scale))
+    if above is not None:
+        draw_outline(heat, _shrunk(above), 2, 1)
+    return plain, Image.fromarray(heat)
+
+
 def resize(image: np.ndarray) -> Image.Image:
     """Resizes uint8 [H, W, 3] to `SIDE` pixels on its longer side."""
-    return Image.fromarray(image).resize(_size(image), Image.Resampling.BICUBIC)
+    # Halved coarsely first where it is much larger, which takes a tenth of the time.
+    return Image.fromarray(image).resize(_size(image), Image.Resampling.BICUBIC, reducing_gap=3)
 
 
 def data_uri(picture: Image.Image, **options: Any) -> str:
@@ -90,12 +116,14 @@ def _heat(image: np.ndarray, anomaly_map: np.ndarray, scale: tuple[float, float]
 
 def _outline(mask: np.ndarray) -> str:
     """Outlines the mask in white and black, of which one is visible on any colour."""
-    marked = Image.fromarray(mask.astype(np.uint8) * 255).resize(_size(mask), Image.Resampling.BOX)
-    # Every nonzero pixel counts, so that reducing a large mask loses none.
-    inside = Image.fromarray((np.asarray(marked) > 0).astype(np.uint8) * 255)
-    lines = np.zeros((inside.height, inside.width, 4), np.uint8)
-    for value in (255, 255, 0):
-        grown = inside.filter(ImageFilter.MaxFilter(3))
-        lines[(np.asarray(grown) > 0) & (np.asarray(inside) == 0)] = (value, value, value, 255)
-        inside = grown
+    small = _shrunk(mask)
+    lines = np.zeros((*small.shape, 4), np.uint8)
+    for ring, value in zip(rings(small, 2, 1), (255, 0), strict=True):
+        lines[ring] = (value, value, value, 255)
     return data_uri(Image.fromarray(lines), lossless=True)
+
+
+def _shrunk(mask: np.ndarray) -> np.ndarray:
+    """Resizes a mask, bool [H, W]; a pixel is marked if any that it replaces is."""
+    marked = Image.fromarray(mask.astype(np.float32)).resize(_size(mask), Image.Resampling.BOX)
+    return np.asarray(marked) > 0

@@ -2,13 +2,14 @@
 
 Plain English is drawn in Pillow's own font. Other text is drawn in DejaVu, which comes with
 matplotlib; letters that it lacks, in the first font of the system that has them, or else escaped,
-such as `\\u732b`.
+such as `\\u732b`. Where matplotlib is not installed, all but plain English is escaped.
 """
 
 import unicodedata
 from bisect import bisect_left
 from collections.abc import Sequence
 from functools import lru_cache
+from importlib.util import find_spec
 from itertools import groupby
 from pathlib import Path
 from typing import TypeAlias
@@ -65,6 +66,8 @@ def runs(text: str, font: Font) -> list[tuple[Font, str]]:
     """Splits text into parts that one font has, and escapes what none has."""
     if text.isascii():
         return [(font, text)]
+    if find_spec("matplotlib") is None:
+        return [(font, "".join(c if c.isascii() else ascii(c)[1:-1] for c in text))]
     # One letter in place of a letter and its accent, which fonts more often have.
     letters = [_letter(letter) for letter in unicodedata.normalize("NFC", text)]
     return [

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFilter, ImageFont
+from PIL import Image, ImageDraw, ImageFont
 
 from rdvar_jax.report.lettering import draw_text, fit_text, make_font
+from rdvar_jax.report.outline import draw_outline
+from rdvar_jax.report.turbo import TURBO
 
 TILE = 256  # pixels per side in sheets; single images are drawn at up to twice this
 SHEET_COLUMNS = 6
@@ -42,12 +44,10 @@ def overlay(image: np.ndarray, anomaly_map: np.ndarray, scale: tuple[float, floa
     Returns:
         uint8 [H, W, 3].
     """
-    import matplotlib
-
     low, high = scale
     span = high - low if high > low else 1.0
     heat = np.clip((anomaly_map - low) / span, 0.0, 1.0)
-    color = matplotlib.colormaps["turbo"](heat)[..., :3] * 255
+    color = TURBO[np.minimum(heat * 256, 255).astype(np.uint8)]
     opacity = MAX_OPACITY * np.sin(heat * np.pi / 2)[..., None]
     return np.round(image * (1 - opacity) + color * opacity).astype(np.uint8)
 
@@ -65,12 +65,8 @@ def _tiles(example: Example, scale: tuple[float, float], tile: int) -> dict[str,
         return {IMAGE: _centred(image, tile), HEAT: _centred(Image.fromarray(hot), tile)}
     mask = Image.fromarray(example.mask.astype(np.uint8) * 255)
     mask = mask.resize(size, Image.Resampling.NEAREST)
-    # One of white and black is visible on any colour. Both lines are outside the mask, so that
-    # they do not hide its heat.
-    grown, line = mask, round(tile / TILE)
-    for color in [255] * line + [0] * line:
-        inside, grown = grown, grown.filter(ImageFilter.MaxFilter(3))
-        hot[(np.asarray(grown) > 0) & (np.asarray(inside) == 0)] = color
+    line = round(tile / TILE)
+    draw_outline(hot, np.asarray(mask) > 0, line, line)  # outside the mask: its heat stays visible
     mask = mask.convert("RGB")
     if not example.mask.any():
         word = "mask is empty" if example.defective else "no defect"

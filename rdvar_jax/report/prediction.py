@@ -8,10 +8,15 @@ import numpy as np
 from PIL import Image
 
 from rdvar_jax.files.replacing import whole_or_none
+from rdvar_jax.report.caption import Caption, draw_strip
+from rdvar_jax.report.gallery import QUALITY, make_thumbnails
 from rdvar_jax.report.lettering import printable
+from rdvar_jax.report.outline import draw_outline
 from rdvar_jax.report.panels import Example, draw_panel, overlay
+from rdvar_jax.report.prediction_files import DEFECTIVE
 
 STRIP_PIXELS = 1 << 18  # drawn at once, so that large images need little extra memory
+SIDE_PER_LINE = 400  # an image's longer side per width of each line of an outline
 
 
 def save_heat_map(
@@ -19,47 +24,92 @@ def save_heat_map(
     image: np.ndarray,
     anomaly_map: np.ndarray,
     name: str,
-    score: float,
+    caption: Caption,
     scale: tuple[float, float],
 ) -> None:
-    """Writes image and heat map side by side, with the name, the score and the colour scale.
+    """Writes image and heat map side by side, with name, verdict, score and colour scale.
 
     Args:
         path: the PNG; its folder is created if missing.
         image: uint8 [H, W, 3].
         anomaly_map: float [H, W], raw.
         name: of the image, for the caption.
-        score: raw.
+        caption: verdict and score.
         scale: the raw values of no heat and of full heat.
 
     Raises:
         OSError: the file cannot be written.
     """
-    example = Example(image, anomaly_map, printable(name), f"{score:.4g}")
+    defective = None if caption.verdict is None else caption.verdict == DEFECTIVE
+    score, threshold = caption.numbers()
+    remarks = [] if threshold is None else [f"threshold {threshold}"]
+    example = Example(
+        image, anomaly_map, printable(name), score, defective=defective, remarks=remarks
+    )
     _save(draw_panel(example, scale), path)
 
 
 def save_overlay(
-    path: Path, picture: np.ndarray, anomaly_map: np.ndarray, scale: tuple[float, float]
+    path: Path,
+    picture: np.ndarray,
+    anomaly_map: np.ndarray,
+    scale: tuple[float, float],
+    above: np.ndarray | None,
+    caption: Caption,
 ) -> None:
-    """Writes an image at its own size with the heat laid over it.
+    """Writes an image at its own size under its heat, with outlines, and a strip below it.
+
+    The upper left corner is the image's, so a box of `scores.csv` is at the same pixels. The file
+    is higher than the image by the strip, and wider only where the image is too narrow for text.
 
     Args:
         path: the PNG; its folder is created if missing.
         picture: uint8 [H, W, 3].
         anomaly_map: float [H, W], raw, at the picture's size.
         scale: the raw values of no heat and of full heat.
+        above: bool [H, W], true in the regions to outline, or None.
+        caption: text of the strip.
 
     Raises:
         OSError: the file cannot be written.
     """
-    hot = np.empty_like(picture)
-    rows = max(1, STRIP_PIXELS // picture.shape[1])
-    for top in range(0, len(picture), rows):
-        strip = slice(top, top + rows)
-        hot[strip] = overlay(picture[strip], anomaly_map[strip], scale)
+    height, width = picture.shape[:2]
+    below = draw_strip(caption, width, height)
+    hot = np.empty((height + len(below), below.shape[1], 3), np.uint8)
+    hot[:] = below[0, 0]
+    hot[height:] = below
+    rows = max(1, STRIP_PIXELS // width)
+    for top in range(0, height, rows):
+        strip = slice(top, min(top + rows, height))
+        hot[strip, :width] = overlay(picture[strip], anomaly_map[strip], scale)
+    if above is not None:
+        line = max(1, round(max(height, width) / SIDE_PER_LINE))
+        draw_outline(hot[:height, :width], above, line, line)
     # Level 1 takes a fifth of the default's time and a tenth more space.
     _save(Image.fromarray(hot), path, compress_level=1)
+
+
+def save_thumbnails(
+    plain: Path,
+    heat: Path,
+    picture: np.ndarray,
+    anomaly_map: np.ndarray,
+    scale: tuple[float, float],
+    above: np.ndarray | None,
+) -> None:
+    """Writes two small JPEGs of an image for a page: plain, and under its heat with outlines.
+
+    Args:
+        plain, heat: the files; their folders are created if missing.
+        picture, anomaly_map, scale, above: see `save_overlay`.
+
+    Raises:
+        OSError: a file cannot be written.
+    """
+    for path, small in zip(
+        (plain, heat), make_thumbnails(picture, anomaly_map, above, scale), strict=True
+    ):
+        _save(small, path, "JPEG", quality=QUALITY)
 
 
 def save_mask(path: Path, above: np.ndarray) -> None:
@@ -84,7 +134,7 @@ def save_map(path: Path, anomaly_map: np.ndarray) -> None:
         path.write_bytes(content.getbuffer())
 
 
-def _save(picture: Image.Image, path: Path, **options: Any) -> None:
+def _save(picture: Image.Image, path: Path, form: str = "PNG", **options: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole_or_none(path):
-        picture.save(path, format="PNG", **options)
+        picture.save(path, format=form, **options)

@@ -8,7 +8,7 @@ import numpy as np
 from rdvar_jax.errors import ConfigError
 from rdvar_jax.runs.recipe import Recipe
 from rdvar_jax.runs.saved_run import SavedRun
-from rdvar_jax.runs.threshold_file import needs_pixel_threshold
+from rdvar_jax.scoring.defects import needs_pixel_threshold
 from rdvar_jax.scoring.pooling import describe_pooling
 from rdvar_jax.serving.manifest import read_pixel_threshold
 from rdvar_jax.serving.program import export_program, folded_weights

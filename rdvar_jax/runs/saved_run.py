@@ -7,7 +7,7 @@ import numpy as np
 
 from rdvar_jax.data.loading.tiles import maps_in_tiles
 from rdvar_jax.data.pixels.geometry import Geometry
-from rdvar_jax.data.pixels.ignore_mask import IgnoreMask
+from rdvar_jax.data.pixels.ignore_mask import IgnoreMask, counted_values
 from rdvar_jax.models.reverse_distillation import ReverseDistillation
 from rdvar_jax.runs.ignore_file import nothing_left
 from rdvar_jax.scoring.pooling import Pooling, pooled_on_host
@@ -51,9 +51,7 @@ class TrainedRun:
 
     def counted(self, maps: np.ndarray) -> np.ndarray:
         """Returns the values of maps [N, H, W] that count, [N, H, W] or [N, number]."""
-        if self.ignore is None:
-            return maps
-        return maps[:, ~self.ignore.on_map(self.geometry, (maps.shape[2], maps.shape[1]))]
+        return counted_values(maps, self.geometry, self.ignore)
 
 
 def tiled(

@@ -73,14 +73,6 @@ def read_threshold_file(path: Path) -> Kept | None:
         return None
 
 
-def needs_pixel_threshold(min_area: int) -> str:
-    """Returns the sentence about `score.min_area` without a threshold of pixels."""
-    return (
-        f"score.min_area={min_area} needs a threshold of pixels; run rdvar threshold, or set "
-        "score.min_area=0."
-    )
-
-
 def same_scores(made_with: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
     """Tells whether two sets of `score_settings` give the same scores; `now` may hold others too.
 

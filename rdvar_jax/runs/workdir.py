@@ -78,6 +78,10 @@ class Workdir:
     def skipped_test(self) -> Path:
         return self.folder / "skipped_test.csv"
 
+    @property
+    def predictions(self) -> Path:
+        return self.folder / "predictions"
+
     def results(self, checkpoint: str) -> Path:
         return self.folder / f"results{_suffix(checkpoint)}.json"
 

@@ -80,3 +80,11 @@ def _labelled(above: np.ndarray) -> np.ndarray:
     labelled = np.zeros(above.shape, np.int32)
     ndimage.label(above, structure=np.ones((3, 3), bool), output=labelled)
     return labelled
+
+
+def needs_pixel_threshold(min_area: int) -> str:
+    """Returns the sentence about `score.min_area` without a threshold of pixels."""
+    return (
+        f"score.min_area={min_area} needs a threshold of pixels; run rdvar threshold, or set "
+        "score.min_area=0."
+    )

@@ -216,7 +216,7 @@ class Detector:
             )
             sizes_wh += sizes
             stop = start + len(pixels)
-            maps[start:stop], scores[start:stop] = self._score(pixels)
+            maps[start:stop], scores[start:stop] = self.score(pixels)
             refuse_not_finite(names[start:stop], scores[start:stop])
         for sentence in self._remarks.new():
             _logger.warning("%s", sentence)
@@ -233,7 +233,15 @@ class Detector:
         highest = float(anomaly_map.max())
         return bool(above_threshold(full, pixel_threshold, highest, self.min_area).any())
 
-    def _score(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def score(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Scores images that `Detector.geometry` has brought to H x W.
+
+        Args:
+            pixels: uint8 [N, H, W, 3], N at most `batch_size`.
+
+        Returns:
+            Maps [N, H, W] and scores [N], float32 numpy.
+        """
         count = len(pixels)
         padded = min(1 << (count - 1).bit_length(), self._batch)
         pixels = np.pad(pixels, ((0, padded - count), (0, 0), (0, 0), (0, 0)))

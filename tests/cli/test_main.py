@@ -103,9 +103,15 @@ def test_wrong_arguments_are_one_sentence(args, sentence, capsys):
 
 
 def test_missing_flags_are_all_named(capsys):
-    assert main(["predict", "--workdir", "W"]) == 2
+    assert main(["prepare"]) == 2
     lines = capsys.readouterr().err.splitlines()
-    assert [line.split(" is missing")[0] for line in lines] == ["rdvar: --input", "rdvar: --output"]
+    assert all(" is missing; give " in line for line in lines)
+    assert [line.split(" is missing")[0] for line in lines] == ["rdvar: --source"]
+    assert main(["predict", "--watch"]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 3
+    for line, word in zip(lines, ("--workdir is", "no image is given", "--output is"), strict=True):
+        assert line.startswith(f"rdvar: {word}")
 
 
 @pytest.mark.parametrize(

@@ -211,8 +211,11 @@ def test_evaluating_with_settings_of_training_changed(rdvar, trained):
 
 # (arguments after --workdir, parts of the sentence), from a folder with the toy data in `data`.
 BAD_PREDICTIONS = {
-    "no input": (["--output=out"], ["--input"]),
-    "no output": (["--input=data"], ["--output"]),
+    "no input": (["--output=out"], ["no image is given; name images"]),
+    "an empty path": (["--output=out", ""], ["a path is empty"]),
+    "no output to watch into": (["--watch", "data"], ["--output is missing; with --watch"]),
+    "a page of a watch": (["--watch", "--page", "data", "--output=out"], ["leave out --page"]),
+    "a bundle too": (["--bundle=x.rdvar", "data"], ["--workdir and --bundle are both given"]),
     "missing path": (["--input=data", "--input=gone", "--output=out"], ["gone does not exist"]),
     "missing second file": (["--output=out", "--input", "data", "lost.png"], ["lost.png"]),
     "no images": (["--input=empty", "--output=out"], ["empty holds no image", "png"]),

@@ -79,9 +79,9 @@ def test_all_at_once(rdvar, trained, good, tmp_path):
     assert_printable(done.stderr)
     after = contents(tmp_path)
     assert {name: after.pop(name) for name in before} == before
-    assert all(name.startswith("out/") for name in after) and len(after) == 3 * len(names) + 3
-    own = {"scores.csv", "scores.jsonl", "prediction.json"}
-    assert set(os.listdir(output)) == {"overlays", "masks", "maps", *own}
+    assert all(name.startswith("out/") for name in after) and len(after) == 5 * len(names) + 4
+    own = {"scores.csv", "scores.jsonl", "prediction.json", "index.html"}
+    assert set(os.listdir(output)) == {"overlays", "masks", "maps", "thumbnails", *own}
 
 
 def watch_until(rdvar, number: int, folder: Path, output: Path, *args, rows: str = "scores.jsonl"):

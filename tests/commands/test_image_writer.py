@@ -8,6 +8,7 @@ from rdvar_jax.commands.image_writer import ImageWriter, Outputs, Thresholds
 from rdvar_jax.data.pixels.geometry import Geometry
 from rdvar_jax.data.pixels.ignore_mask import IgnoreMask
 from rdvar_jax.data.sets.inputs import InputImage
+from rdvar_jax.report.caption import Caption, draw_strip
 
 HEIGHT, WIDTH = 40, 100
 
@@ -54,6 +55,27 @@ def test_regions_and_heat_are_where_the_defect_is(image, tmp_path, mode):
         overlay = np.asarray(file).astype(int)
     assert np.abs(overlay[24, 56] - (90, 120, 90)).max() > 60
     assert np.abs(overlay[5, 5] - (90, 120, 90)).max() < 10
+
+
+@pytest.mark.parametrize("thresholds", [Thresholds(), Thresholds(0.5, 0.5), Thresholds(2.0, 0.5)])
+def test_pictures_say_the_verdict_and_outline_the_pixels_above_theirs(image, tmp_path, thresholds):
+    raw = np.zeros((HEIGHT, WIDTH), np.float32)
+    raw[10:20, 30:60] = 1.0
+    wanted = Outputs(heat_maps=False, page=True)
+    writer = ImageWriter(tmp_path, Geometry("tile", 32, 32), thresholds, wanted, (0.0, 1.0))
+    found = writer.write(image, np.zeros((*raw.shape, 3), np.uint8), raw, raw.max())
+    assert found.verdict == {None: None, 0.5: "defective", 2.0: "good"}[thresholds.image]
+    with Image.open(tmp_path / "overlays" / "a.png") as file:
+        overlay = np.asarray(file)
+    strip = draw_strip(Caption(1.0, thresholds.image, found.verdict), WIDTH, HEIGHT)
+    assert np.array_equal(overlay[HEIGHT:], strip)
+    outlined = (overlay[9, 30:60] == 255).all() and (overlay[8, 30:60] == 0).all()
+    assert outlined == (thresholds.pixel is not None)
+    small = [tmp_path / "thumbnails" / kind / "a.jpg" for kind in ("heat", "plain")]
+    hot, plain = (np.asarray(Image.open(path)).astype(int) for path in small)
+    assert hot.shape == plain.shape == (128, 320, 3)
+    assert np.abs(plain - (90, 120, 90)).max() <= 6
+    assert np.abs(hot[48, 144] - (90, 120, 90)).max() > 60
 
 
 @pytest.mark.parametrize(
@@ -107,4 +129,4 @@ def test_ignored_pixels_are_in_no_region_and_have_no_colour(image, tmp_path, mod
         Image.open(image.path) as plain,
     ):
         assert not np.asarray(mask)[:, 50:].any()
-        np.testing.assert_array_equal(np.asarray(drawn)[:, 50:], np.asarray(plain)[:, 50:])
+        np.testing.assert_array_equal(np.asarray(drawn)[:HEIGHT, 53:], np.asarray(plain)[:, 53:])

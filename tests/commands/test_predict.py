@@ -11,6 +11,7 @@ from rdvar_process import assert_one_sentence
 from resealed import seal_again
 from run_files import read_lines, read_rows, read_scores
 
+from rdvar_jax.report.caption import Caption
 from rdvar_jax.report.prediction import save_heat_map
 from rdvar_jax.report.scale import color_scale
 
@@ -20,7 +21,8 @@ def predicted(rdvar, evaluated, toy_root, tmp_path_factory) -> Path:
     output = tmp_path_factory.mktemp("predicted") / "new" / "out"
     done = predict(rdvar, evaluated, output, "--input", toy_root / "tile" / "test", "--save_maps")
     assert done.returncode == 0, done.stderr
-    assert done.stdout == f"scored 7 images, no verdicts: {output / 'scores.csv'}\n"
+    words = "7 images scored, without verdicts (no threshold). Open"
+    assert done.stdout == f"{words} {output / 'index.html'}\n"
     assert "no verdicts" in done.stderr and "rdvar threshold makes it" in done.stderr
     return output
 
@@ -58,7 +60,7 @@ def redraw(predicted, toy_root, name, scale, path) -> np.ndarray:
     with Image.open(toy_root / "tile" / "test" / name) as image:
         pixels = np.array(image.convert("RGB").resize((32, 32), Image.Resampling.BILINEAR))
     raw = np.load(predicted / "maps" / f"{name[:-4]}.npy")
-    save_heat_map(path, pixels, raw, name, raw.max(), scale)
+    save_heat_map(path, pixels, raw, name, Caption(raw.max()), scale)
     return heat_map(path)
 
 
@@ -80,7 +82,9 @@ def test_without_an_evaluation_of_this_state_the_scale_is_that_of_the_images(
     assert done.returncode == 0, done.stderr
     assert "has no colour scale of this state" in done.stderr
     pictures = [f"{kind}/00{i}.png" for kind in ("heat_maps", "overlays") for i in range(4)]
-    assert files(tmp_path / "out") == [*pictures, "prediction.json", "scores.csv", "scores.jsonl"]
+    small = [f"thumbnails/{kind}/00{i}.jpg" for kind in ("heat", "plain") for i in range(4)]
+    tables = ["prediction.json", "scores.csv", "scores.jsonl"]
+    assert files(tmp_path / "out") == sorted([*pictures, *small, *tables, "index.html"])
     maps = np.stack([np.load(predicted / "maps" / "spot" / f"00{i}.npy") for i in range(4)])
     tiles = slice(28, 284)  # the rows of the tiles
     for i in range(4):
@@ -176,7 +180,8 @@ def test_verdicts_regions_and_masks_are_of_the_image_s_own_pixels(
     defective = [row for row in found if np.float32(row["score"]) > np.float32(threshold)]
     assert 0 < len(defective) < len(found) == 8
     assert done.returncode == 1, done.stderr
-    assert f"scored 8 images, {len(defective)} defective: " in done.stdout
+    words = f"8 images: {len(defective)} defective, {8 - len(defective)} good. Open "
+    assert done.stdout == f"{words}{output / 'index.html'}\n"
     for row, line in zip(found, lines, strict=True):
         assert list(row) == list(line)
         assert float(row["threshold"]) == pytest.approx(threshold, rel=1e-6)
@@ -189,7 +194,8 @@ def test_verdicts_regions_and_masks_are_of_the_image_s_own_pixels(
             Image.open(output / "masks" / row["path"]) as mask,
             Image.open(output / "overlays" / row["path"]) as overlay,
         ):
-            assert mask.size == overlay.size == image.size
+            assert mask.size == image.size
+            assert overlay.width >= image.width and overlay.height > image.height  # with words
             above = np.asarray(mask) == 255
         assert sum(region["area"] for region in line["regions"]) == above.sum()
         boxes = np.zeros_like(above)
@@ -214,12 +220,14 @@ def test_a_threshold_that_is_given_is_the_one_and_scores_stay_raw(
     args = ("--input", toy_root / "tile" / "test", "--noheat_maps", "--nooverlays")
     done = predict(rdvar, workdir, tmp_path / "out", *args, "--threshold", between)
     assert done.returncode == 0, done.stderr
-    assert "7 images, 1 defective" in done.stdout
+    assert "7 images: 1 defective, 6 good" in done.stdout
     assert read_scores(tmp_path / "out" / "scores.csv") == read_scores(predicted / "scores.csv")
     # Nothing above it: exit code 0 even if a defect would be 1.
     high = ("--threshold", float(scores[-1]), "--fail_on_defect")
     done = predict(rdvar, workdir, tmp_path / "high", *args, *high)
-    assert (done.returncode, "7 images, 0 defective" in done.stdout) == (0, True), done.stderr
+    assert (done.returncode, "7 images: 0 defective, 7 good" in done.stdout) == (0, True), (
+        done.stderr
+    )
 
 
 def test_what_needs_a_threshold_is_refused_without_one(rdvar, evaluated, toy_root, tmp_path):
@@ -238,7 +246,7 @@ def test_unreadable_images_are_skipped_and_listed_if_asked(rdvar, trained, toy_r
     args = ("--input", folder / "*" / "*.png", "--on_error", "skip", "--nooverlays")
     done = predict(rdvar, trained, output, *args)  # read twice, for the colour scale
     assert done.returncode == 0, done.stderr
-    assert "scored 5 images, no verdicts, 2 skipped" in done.stdout
+    assert "5 images scored, without verdicts (no threshold), 2 skipped (could not" in done.stdout
     assert [row["path"] for row in read_rows(output / "scores.csv")] == [
         *("good/000.png", "good/002.png", "spot/000.png", "spot/001.png", "spot/002.png")
     ]

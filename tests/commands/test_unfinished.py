@@ -85,7 +85,7 @@ def test_after_a_kill_the_same_call_gives_the_whole_result(call, part):
     found = files(part)
     shutil.rmtree(part)
     assert call().returncode == 0
-    assert found == files(part) and UNFINISHED not in found and len(found) == 2 * 7 + 3
+    assert found == files(part) and UNFINISHED not in found and len(found) == 4 * 7 + 4
     done = call()
     assert_one_sentence(done, "is not empty; give a new or an empty folder")
     assert files(part) == found
@@ -144,7 +144,7 @@ def test_a_process_that_is_ended(rdvar, trained, toy_root, tmp_path, number):
         assert done.returncode == -9 and (tmp_path / "out" / UNFINISHED).exists()
     done = rdvar.run(*command)
     assert done.returncode == 0, done.stderr
-    assert len(files(tmp_path / "out")) == 2 * 7 + 3
+    assert len(files(tmp_path / "out")) == 4 * 7 + 4
 
 
 def test_a_call_meanwhile_is_told_so_and_takes_nothing_away(rdvar, call, monkeypatch, tmp_path):
@@ -160,4 +160,4 @@ def test_a_call_meanwhile_is_told_so_and_takes_nothing_away(rdvar, call, monkeyp
     assert done.returncode == 0, done.stderr
     assert_one_sentence(said[0], f"{tmp_path / 'out'} is in use by another process (pid ")
     assert "wait until it ends, or give another --output." in said[0].stderr
-    assert len(files(tmp_path / "out")) == 2 * 7 + 3
+    assert len(files(tmp_path / "out")) == 4 * 7 + 4

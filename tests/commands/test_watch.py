@@ -76,7 +76,8 @@ def test_images_that_come_one_after_the_other_and_a_restart(rdvar, trained, toy_
         stdout, stderr = process.communicate(timeout=30)
     assert process.returncode == 1, stderr  # --fail_on_defect, and every score is over 0
     assert stderr.count("have another aspect than the training images (width by height 1)") == 1
-    assert stdout == f"scored 4 images, 4 defective, 1 skipped: {output / 'scores.csv'}\n"
+    words = "4 images: 4 defective, 0 good, 1 skipped (could not be read). Open"
+    assert stdout == f"{words} {output / 'scores.csv'}\n"
     rows = scores()
     assert {row["path"] for row in rows} >= {"early.png", "bad.png"}
     assert {row["verdict"] for row in rows} == {"defective"}
@@ -95,7 +96,7 @@ def test_images_that_come_one_after_the_other_and_a_restart(rdvar, trained, toy_
         process.send_signal(signal.SIGINT)
         stdout, stderr = process.communicate(timeout=30)
     assert process.returncode == 0, stderr
-    assert "scored 1 images" in stdout
+    assert stdout.startswith("1 image: 1 defective, 0 good. Open ")
     lines = read_lines(output / "scores.jsonl")
     assert scores()[:4] == rows
     assert [row["path"] for row in scores()] == [line["path"] for line in lines]

@@ -44,7 +44,10 @@ def floats(path: Path) -> None:
 
 
 DAMAGED = ["is damaged or cannot be decoded"], "copy it again from its source or remove it"
-UNKNOWN = ["cannot be recognised as a PNG, JPEG, BMP or TIFF image"], "save it as one of these"
+UNKNOWN = (
+    ["cannot be recognised as a PNG, JPEG, BMP, TIFF or WebP image"],
+    "save it as one of these",
+)
 
 # file name: (how it is made, parts of the problem in the message, the remedy in it)
 BAD_IMAGES: dict[str, tuple[Callable[[Path], object], list[str], str]] = {
@@ -52,6 +55,7 @@ BAD_IMAGES: dict[str, tuple[Callable[[Path], object], list[str], str]] = {
     "truncated.jpg": (truncated, *DAMAGED),
     "truncated.bmp": (truncated, *DAMAGED),
     "truncated.tif": (truncated, *DAMAGED),
+    "truncated.webp": (truncated, *DAMAGED),
     "empty.png": (Path.touch, ["is empty (0 bytes)"], "copy it again from its source or remove it"),
     "text.png": (lambda p: p.write_text("not an image\n"), *UNKNOWN),
     "header_only.png": (lambda p: p.write_bytes(b"\x89PNG\r\n\x1a\n"), *UNKNOWN),
@@ -62,8 +66,8 @@ BAD_IMAGES: dict[str, tuple[Callable[[Path], object], list[str], str]] = {
         UNKNOWN[1],
     ),
     "really_b.png": (
-        lambda p: Image.new("RGB", (S, S)).save(p, format="WEBP"),
-        [*UNKNOWN[0], "it is a WebP image"],
+        lambda p: Image.new("RGB", (S, S)).save(p, format="JPEG2000"),
+        [*UNKNOWN[0], "it is a JPEG 2000 image"],
         UNKNOWN[1],
     ),
     "script.png": (lambda p: p.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n"), *UNKNOWN),

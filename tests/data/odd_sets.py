@@ -86,7 +86,7 @@ ODD_SETS = {
     "hidden files": OddSet(add(f"{GOOD}/._000.png", f"{GOOD}/.DS_Store", "widget/test/.x/0.png")),
     "Thumbs.db": OddSet(add(f"{GOOD}/Thumbs.db"), warned=(GOOD, "Thumbs.db")),
     "notes": OddSet(add("widget/test/hole/n.txt"), warned=("test/hole", "n.txt")),
-    "another kind of image": OddSet(add(f"{GOOD}/2.webp"), warned=(GOOD, "2.webp")),
+    "another kind of image": OddSet(add(f"{GOOD}/2.gif"), warned=(GOOD, "2.gif")),
     "folder named as an image": OddSet(
         lambda root: (root / GOOD / "2.png").mkdir(), warned=(GOOD, "2.png")
     ),

@@ -1,14 +1,13 @@
-"""Small PNG, JPEG, BMP and WebP files of every kind, with the pixels that they mean."""
+"""Small PNG, JPEG, BMP, WebP, AVIF and HEIC files of every kind, with the pixels that they mean."""
 
 import io
 import struct
 import zlib
 from collections.abc import Iterator
-from pathlib import Path
 
 import imagecodecs
 import numpy as np
-from PIL import Image
+from PIL import ExifTags, Image, features
 from tiff_by_hand import grey, packed, pixels
 from tiff_variants import HEIGHT, WIDTH, Variant
 
@@ -31,6 +30,8 @@ def variants() -> Iterator[tuple[str, Variant]]:
     yield from _bmps()
     yield from _jpegs()
     yield from _webps()
+    if "avif" in features.modules and features.check_module("avif"):
+        yield from _avifs()
 
 
 def chunk(kind: bytes, data: bytes) -> bytes:
@@ -179,8 +180,7 @@ def _bmps() -> Iterator[tuple[str, Variant]]:
 
 
 def _jpegs() -> Iterator[tuple[str, Variant]]:
-    smooth = np.stack(np.meshgrid(np.arange(WIDTH) * 9, np.arange(HEIGHT) * 12), -1)
-    rgb = np.dstack([smooth, 255 - smooth[..., :1]]).clip(0, 255).astype(np.uint8)
+    rgb = _smooth()
     for mode in ("L", "RGB"):
         picture = Image.fromarray(rgb).convert(mode)
         for subsampling in (0, 1, 2) if mode == "RGB" else (0,):
@@ -215,11 +215,68 @@ def _webps() -> Iterator[tuple[str, Variant]]:
     rgba = pixels(4).astype(np.uint8)
     for lossless in (False, True):
         for mode in ("RGB", "RGBA"):
-
-            def save(path: Path, lossless=lossless, mode=mode) -> None:
-                Image.fromarray(rgba).convert(mode).save(path, "WEBP", lossless=lossless)
-
-            # Not one of the formats that are read, whatever the suffix.
-            for suffix in ("png", "jpg"):
+            picture = Image.fromarray(rgba).convert(mode)
+            content = _saved(picture, "WEBP", lossless=lossless, exact=True)
+            # The same library in another package; lossless pixels are known from how it was made.
+            shown = rgba if lossless else imagecodecs.webp_decode(content)
+            # Read whatever its suffix, like the other formats.
+            for suffix in ("webp", "png"):
                 name = f"webp-{mode}{'-lossless' * lossless}.{suffix}"
-                yield name, Variant(save, None, None, False)
+                yield name, _file(content, shown[..., :3])
+    picture = Image.fromarray(rgba[..., :3])
+    yield "webp-turned.webp", _turned(picture, "WEBP", lossless=True)
+    one = {"save_all": True, "append_images": [], "lossless": True}
+    yield "webp-of-one-frame.webp", _file(_saved(picture, "WEBP", **one), rgba[..., :3])
+    two = {"save_all": True, "append_images": [picture.rotate(180)]}
+    yield "animated.webp", _file(_saved(picture, "WEBP", **two), None, False)
+
+
+def _avifs() -> Iterator[tuple[str, Variant]]:
+    picture = Image.fromarray(_smooth())
+    for mode in ("L", "RGB", "RGBA"):
+        content = _saved(picture.convert(mode), "AVIF", quality=100, subsampling="4:4:4")
+        # Another decoder of the format may round YCbCr to RGB otherwise.
+        shown = imagecodecs.avif_decode(content)
+        shown = grey(shown) if shown.ndim == 2 else shown[..., :3]
+        yield f"{mode}.avif", _file(content, shown, tolerance=2)
+    ten = imagecodecs.avif_encode(_smooth().astype(np.uint16) * 4, bitspersample=10, level=100)
+    yield "10-bit.avif", _file(ten, _smooth(), tolerance=4)
+    yield "turned.avif", _turned(picture, "AVIF", 4, quality=100, subsampling="4:4:4")
+    two = {"save_all": True, "append_images": [picture.rotate(180)]}
+    yield "animated.avif", _file(_saved(picture, "AVIF", **two), None, False)
+
+
+def heics() -> Iterator[tuple[str, Variant]]:
+    """Yields HEIC files like `variants`; they need pillow_heif."""
+    from pillow_heif import register_heif_opener
+
+    register_heif_opener()
+    picture = Image.fromarray(_smooth())
+    options = {"quality": -1, "chroma": "444"}  # -1 is lossless, but for YCbCr
+    for mode in ("L", "RGB", "RGBA"):
+        content = _saved(picture.convert(mode), "HEIF", **options)
+        shown = grey(np.array(picture.convert("L"))) if mode == "L" else _smooth()
+        yield f"{mode}.heic", _file(content, shown, tolerance=3)
+    yield "turned.heic", _turned(picture, "HEIF", 3, **options)
+    two = {"save_all": True, "append_images": [picture.rotate(180)]}
+    yield "two-pictures.heic", _file(_saved(picture, "HEIF", **two), None, False)
+
+
+def _smooth() -> np.ndarray:
+    """Returns colours that lossy formats keep, uint8 [HEIGHT, WIDTH, 3]."""
+    ramps = np.stack(np.meshgrid(np.arange(WIDTH) * 9, np.arange(HEIGHT) * 12), -1)
+    return np.dstack([ramps, 255 - ramps[..., :1]]).clip(0, 255).astype(np.uint8)
+
+
+def _saved(picture: Image.Image, form: str, **options) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, form, **options)
+    return buffer.getvalue()
+
+
+def _turned(picture: Image.Image, form: str, tolerance: float = 0, **options) -> Variant:
+    """Returns a file that is to be turned by 90 degrees, clockwise, when shown."""
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    content = _saved(picture, form, exif=exif.tobytes(), **options)
+    return _file(content, np.rot90(np.asarray(picture), -1), tolerance=tolerance)

@@ -433,6 +433,8 @@ def test_figures_need_no_jax():
         "rdvar_jax.report.figures",
         "rdvar_jax.report.image_set",
         "rdvar_jax.report.lettering",
+        "rdvar_jax.report.outline",
         "rdvar_jax.report.panels",
         "rdvar_jax.report.scale",
+        "rdvar_jax.report.turbo",
     }

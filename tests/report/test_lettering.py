@@ -9,6 +9,7 @@ from fontTools.pens.ttGlyphPen import TTGlyphPen
 from PIL import Image, ImageDraw
 
 from rdvar_jax.report import lettering
+from rdvar_jax.report.caption import Caption
 from rdvar_jax.report.contact_sheet import Picture, Row, draw_contact_sheet
 from rdvar_jax.report.figures import save_figures
 from rdvar_jax.report.lettering import draw_text, fit_text, make_font, runs, text_length
@@ -106,7 +107,7 @@ def test_every_picture_tells_letters_apart(tmp_path: Path, no_system_font):
             np.zeros((32, 32, 3), np.uint8),
             np.zeros((32, 32)),
             f"{letter}.png",
-            1.0,
+            Caption(1.0),
             (0, 1),
         )
         pictures["heat map"].append(Image.open(tmp_path / "a.png").tobytes())
@@ -119,3 +120,9 @@ def test_every_picture_tells_letters_apart(tmp_path: Path, no_system_font):
     for kind, four in pictures.items():
         assert len(set(four)) == 4, kind
     assert drawn("ä") != drawn("ö")
+
+
+def test_without_matplotlib_other_letters_are_escaped(monkeypatch):
+    monkeypatch.setattr(lettering, "find_spec", lambda name: None)
+    font = make_font(15)
+    assert runs("a_ä猫.png", font) == [(font, "a_\\xe4\\u732b.png")]

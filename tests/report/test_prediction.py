@@ -1,17 +1,28 @@
 """The picture of one image without a label."""
 
 import numpy as np
+import pytest
 from PIL import Image
 
+from rdvar_jax.report.caption import Caption, draw_strip
+from rdvar_jax.report.outline import rings
 from rdvar_jax.report.panels import overlay
-from rdvar_jax.report.prediction import STRIP_PIXELS, save_heat_map, save_mask, save_overlay
+from rdvar_jax.report.prediction import (
+    STRIP_PIXELS,
+    save_heat_map,
+    save_mask,
+    save_overlay,
+    save_thumbnails,
+)
+
+CAPTION = Caption(0.5, 0.4, "defective")
 
 
 def draw(path, size=256, name="a b/ü.png", hot=1.0, scale=(0.0, 1.0)) -> np.ndarray:
     image = np.full((size, size, 3), 128, np.uint8)
     raw = np.zeros((size, size), np.float32)
     raw[: size // 2] = hot
-    save_heat_map(path, image, raw, name, hot, scale)
+    save_heat_map(path, image, raw, name, Caption(hot), scale)
     with Image.open(path) as picture:
         return np.array(picture.convert("RGB"))
 
@@ -47,15 +58,69 @@ def test_odd_names_and_small_images_are_drawn(tmp_path):
         assert min(draw(tmp_path / f"{number}.png", size=32, name=name).shape[:2]) >= 256
 
 
-def test_an_overlay_has_the_image_s_own_size_and_is_drawn_in_strips_like_a_whole(tmp_path):
+def overlaid(path, picture, raw, above=None, caption=CAPTION) -> np.ndarray:
+    save_overlay(path / "sub" / "a.png", picture, raw, (0.2, 0.9), above, caption)
+    with Image.open(path / "sub" / "a.png") as file:
+        return np.array(file)
+
+
+def test_an_overlay_has_the_image_at_its_own_size_drawn_in_strips_like_a_whole(tmp_path):
     rng = np.random.default_rng(0)
     width = 700
     height = 2 * STRIP_PIXELS // width + 3
     image = rng.integers(0, 256, (height, width, 3), np.uint8)
     raw = rng.random((height, width), np.float32)
-    save_overlay(tmp_path / "sub" / "a.png", image, raw, (0.2, 0.9))
-    with Image.open(tmp_path / "sub" / "a.png") as picture:
-        assert np.array_equal(np.asarray(picture), overlay(image, raw, (0.2, 0.9)))
+    found = overlaid(tmp_path, image, raw)
+    assert np.array_equal(found[:height], overlay(image, raw, (0.2, 0.9)))
+    assert found.shape[1] == width
+    assert np.array_equal(found[height:], draw_strip(CAPTION, width, height))
+
+
+@pytest.mark.parametrize("size_hw", [(64, 64), (24, 17), (600, 800), (40, 3000)])
+def test_an_overlay_outlines_its_regions_outside_of_them(tmp_path, size_hw):
+    height, width = size_hw
+    image, raw = np.full((height, width, 3), 90, np.uint8), np.zeros((height, width), np.float32)
+    above = np.zeros((height, width), bool)
+    above[height // 4 : height // 2, width // 4 : width // 2] = True
+    raw[above] = 0.6
+    found = overlaid(tmp_path, image, raw, above)[:height, :width]
+    assert np.array_equal(found[above], overlay(image, raw, (0.2, 0.9))[above])
+    line = max(1, round(max(size_hw) / 400))
+    row = found[height // 3]
+    left = width // 4
+    assert (row[left - line : left] == 255).all() and (
+        row[left - 2 * line : left - line] == 0
+    ).all()
+    assert (row[: left - 2 * line] == 90).all()
+    changed = (found != overlay(image, raw, (0.2, 0.9))).any(-1)
+    assert not (changed & ~np.logical_or(*rings(above, line, line))).any()
+
+
+def test_a_heat_map_says_the_verdict(tmp_path):
+    texts = [Caption(0.5), Caption(0.5, 0.4, "defective"), Caption(0.5, 0.6, "good")]
+    pictures = set()
+    for caption in texts:
+        image = np.full((64, 64, 3), 128, np.uint8)
+        save_heat_map(tmp_path / "a.png", image, np.zeros((64, 64)), "a.png", caption, (0.0, 1.0))
+        pictures.add((tmp_path / "a.png").read_bytes())
+    assert len(pictures) == 3
+
+
+def test_thumbnails_are_small_and_only_one_has_heat(tmp_path):
+    picture, above = np.full((600, 1200, 3), 90, np.uint8), np.zeros((600, 1200), bool)
+    raw = np.full((600, 1200), -np.inf, np.float32)  # as where it was cropped away
+    raw[:, 300:] = 0.0
+    above[300:420, 600:900] = True
+    raw[above] = 1.0
+    save_thumbnails(tmp_path / "p.jpg", tmp_path / "h.jpg", picture, raw, (0.0, 1.0), above)
+    with Image.open(tmp_path / "p.jpg") as plain, Image.open(tmp_path / "h.jpg") as heat:
+        assert plain.format == heat.format == "JPEG" and plain.size == heat.size == (320, 160)
+        plain, heat = np.asarray(plain).astype(int), np.asarray(heat).astype(int)
+    assert np.abs(plain - 90).max() <= 3
+    assert np.abs(heat[:60] - 90).max() <= 12 and np.abs(heat[:, :60] - 90).max() <= 12
+    red = overlay(np.full((1, 1, 3), 90, np.uint8), np.ones((1, 1)), (0.0, 1.0))[0, 0]
+    assert np.abs(heat[90:105, 180:220] - red).max() < 30
+    assert heat[78:80, 180:220].min() > 200  # the white line above the region
 
 
 def test_a_mask_is_white_where_defective(tmp_path):

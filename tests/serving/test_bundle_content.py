@@ -63,14 +63,14 @@ def test_there_are_many():
 def test_scores_that_are_not_finite_are_never_good(bundle, monkeypatch):
     detector = Detector.load(bundle)
     images = np.zeros((3, 32, 32, 3), np.uint8)
-    real = detector._score
+    real = detector.score
 
     def broken(pixels):
         maps, scores = map(np.array, real(pixels))
         scores[1] = value
         return maps, scores
 
-    monkeypatch.setattr(detector, "_score", broken)
+    monkeypatch.setattr(detector, "score", broken)
     for value in (math.nan, math.inf, -math.inf):
         with pytest.raises(DataError, match=f"image 1 has the score {value}, which is not a fin"):
             detector.predict(images)

@@ -1,5 +1,6 @@
-"""A bundle in an environment with only jax, numpy, Pillow and safetensors."""
+"""A bundle in an environment with only what a plain `pip install rdvar-jax` installs."""
 
+import csv
 import json
 import os
 import shutil
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -57,6 +59,10 @@ def test_a_bundle_scores_there(python, bundle, odd, expected, tmp_path):
         "pillow",
         "flatbuffers",
         "safetensors",
+        "filelock",
+        "jinja2",
+        # Required by jinja2.
+        "markupsafe",
         # Required by jax itself.
         "jaxlib",
         "ml-dtypes",
@@ -73,6 +79,31 @@ def test_a_bundle_scores_there(python, bundle, odd, expected, tmp_path):
     np.testing.assert_allclose(found["maps"], maps, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(found["scores"], scores, rtol=1e-5)
     assert found["verdicts"].shape == (8,)
+
+
+@pytest.mark.slow
+def test_the_command_scores_a_folder_there(python, bundle, odd, expected, tmp_path):
+    photos = tmp_path / "photos"
+    (photos / "größe").mkdir(parents=True)
+    for index, pixels in enumerate(odd.images):
+        Image.fromarray(pixels).save(photos / "größe" / f"{index} ü.png")
+    rdvar = python.with_name("rdvar")
+    said = call(rdvar, "predict", "--bundle", bundle, "photos", cwd=tmp_path)
+    output = tmp_path / "photos-verdicts"
+    assert said.startswith("8 images: ") and said.endswith("Open photos-verdicts/index.html\n")
+    with (output / "scores.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    np.testing.assert_allclose([float(row["score"]) for row in rows], expected[1], rtol=1e-5)
+    for kind, ending in (
+        ("overlays", "png"),
+        ("heat_maps", "png"),
+        ("thumbnails/heat", "jpg"),
+        ("thumbnails/plain", "jpg"),
+    ):
+        names = {path.name for path in (output / kind / "größe").iterdir()}
+        assert names == {f"{index} ü.{ending}" for index in range(8)}
+    page = (output / "index.html").read_text(encoding="utf-8")
+    assert page.count("<figure") == 8 and "Bundle part.rdvar" in page
 
 
 @pytest.mark.slow

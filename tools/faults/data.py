@@ -137,4 +137,18 @@ FAULTS = (
         "return np.ones_like(position)",
         ("tests/data/loading/test_tiles.py",),
     ),
+    Fault(
+        "the first frame of an animation is taken",
+        "rdvar_jax/data/pixels/image_file.py",
+        'getattr(image, "n_frames", 1) > 1 and image.format != "MPO"',
+        'getattr(image, "n_frames", 1) > 1 and image.format == "PNG"',
+        ("tests/data/pixels/test_reader_matrix.py::test_other_formats",),
+    ),
+    Fault(
+        "images without a reader are left out as if they were notes",
+        "rdvar_jax/data/sets/listing.py",
+        "if (install := missing_reader(path)) and not path.is_dir():",
+        "if (install := missing_reader(path)) and path.is_dir():",
+        ("tests/data/pixels/test_image_formats.py",),
+    ),
 )

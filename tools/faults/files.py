@@ -77,4 +77,11 @@ FAULTS = (
         '        publish_folder(part, _hidden(workdir, checkpoint, "ready"))\n',
         ("tests/commands/test_evaluation_set.py::test_a_kill_at_any_moment_leaves_one_whole_set",),
     ),
+    Fault(
+        "an output that is not given is put over another's",
+        "rdvar_jax/commands/output_part.py",
+        "            if _is_taken(output):\n                continue\n            with",
+        "            if False:\n                continue\n            with",
+        ("tests/commands/test_default_output.py::test_whatever_has_the_name_is_kept",),
+    ),
 )

@@ -2,6 +2,8 @@
 
 from faults.fault import Fault
 
+PREDICTION_PAGE = "tests/report/test_prediction_render.py"
+
 FAULTS = (
     Fault(
         "names not escaped in the page",
@@ -30,5 +32,33 @@ FAULTS = (
         "file=sys.stderr)\n    return 2\n",
         "file=sys.stderr)\n    return 1\n",
         ("tests/cli/test_main.py",),
+    ),
+    Fault(
+        "a page of verdicts with the best image first",
+        "rdvar_jax/report/page/prediction.py",
+        "key=lambda image: -image.result.score",
+        "key=lambda image: image.result.score",
+        (PREDICTION_PAGE,),
+    ),
+    Fault(
+        "names of files not quoted in addresses",
+        "rdvar_jax/report/page/prediction.py",
+        "    return quote(os.fsencode(path))\n",
+        '    return path.encode(errors="replace").decode()\n',
+        (PREDICTION_PAGE,),
+    ),
+    Fault(
+        "score and threshold that differ look equal",
+        "rdvar_jax/report/caption.py",
+        "if texts[0] != texts[1] or score == threshold:",
+        "if texts:",
+        ("tests/report/test_caption.py",),
+    ),
+    Fault(
+        "an outline covers its region",
+        "rdvar_jax/report/outline.py",
+        "        found.append(grown & ~inside)\n",
+        "        found.append(grown)\n",
+        ("tests/report/test_outline.py",),
     ),
 )

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from rdvar_jax.data.loading.progress import progress_bar
 from rdvar_jax.data.pixels.file_errors import pillow_warnings
 from rdvar_jax.errors import DataError
 
@@ -24,20 +25,13 @@ def in_threads(
     Raises the first failure in that order; with `failures`, collects each DataError there instead
     and leaves its index out of the result.
     """
-    # Imported late: a detector decodes one image at a time and may run without tqdm.
-    from tqdm import tqdm
-
     # Threads, because Pillow releases the GIL to decode and resize: on two cores two threads are
     # 1.75 times as fast as one, and more than one per core gain nothing.
     executor = ThreadPoolExecutor(num_workers if num_workers is not None else num_usable_cpus())
     results = {}
     try:
         # Entered once around all threads, so that the filters are not set for each file.
-        # disable=None is tqdm's "only on a terminal".
-        with (
-            pillow_warnings(),
-            tqdm(total=len(indices), desc=description, disable=None if progress else True) as bar,
-        ):
+        with pillow_warnings(), progress_bar(len(indices), description, shown=progress) as done:
             futures = [executor.submit(work, index) for index in indices]
             for index, future in zip(indices, futures, strict=True):
                 try:
@@ -46,7 +40,7 @@ def in_threads(
                     if failures is None:
                         raise
                     failures[index] = error
-                bar.update()
+                done(1)
     finally:
         executor.shutdown(wait=True, cancel_futures=True)
     return results

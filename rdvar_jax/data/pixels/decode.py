@@ -40,10 +40,11 @@ class FileFacts(NamedTuple):
 def decode_image(path: ImageFile, size: Size) -> np.ndarray:
     """Decodes one image to RGB, uint8 [H, W, 3].
 
-    Reads PNG, JPEG, BMP and TIFF; grey, 1-bit, palette, RGB, CMYK, with or without alpha (dropped),
-    8 or 16 bits. Grey of more than 8 bits is scaled by `Reading.full_scale` and rounded, where
-    Pillow's own conversion would clip it to white; of 16-bit colour Pillow returns the high byte.
-    EXIF orientation is applied.
+    Reads PNG, JPEG, BMP, TIFF and WebP, and AVIF and HEIC where they have a reader
+    (`image_formats.py`); grey, 1-bit, palette, RGB, CMYK, with or without alpha (dropped), 8 or 16
+    bits. Grey of more than 8 bits is scaled by `Reading.full_scale` and rounded, where Pillow's own
+    conversion would clip it to white; of 16-bit colour Pillow returns the high byte, and AVIF and
+    HEIC of 10 or 12 bits are brought to 8 by their reader. EXIF orientation is applied.
     Files of several pages are refused: taking the first would be a silent guess. So are layouts of
     TIFF that Pillow is not known to read right (`tiff_layout.py`).
 

@@ -12,11 +12,13 @@ from pathlib import Path
 import PIL
 from PIL import Image, UnidentifiedImageError
 
+from rdvar_jax.data.pixels.image_formats import unread_container
 from rdvar_jax.data.pixels.reading import MAX_PIXELS
 from rdvar_jax.data.sets.records import ImageFile
 from rdvar_jax.errors import DataError
 from rdvar_jax.files.exhausted import exhausted
 
+_KINDS = "PNG, JPEG, BMP, TIFF or WebP"
 _OTHER_FORMATS = {
     b"GIF8": "a GIF image",
     b"\x00\x00\x00\x0cjP": "a JPEG 2000 image",
@@ -81,10 +83,15 @@ def _explain(path: ImageFile, error: Exception, max_pixels: int) -> str:
             return _too_large(path, int(number[0]) if number else max_pixels + 1, max_pixels)
         case UnidentifiedImageError() if _is_empty(path):
             return f"{path} is empty (0 bytes); copy it again from its source or remove it."
+        case UnidentifiedImageError() if (unread := unread_container(_start(path))) is not None:
+            return (
+                f"{path} is {unread[0]}, and nothing installed reads it; run {unread[1]}, save it "
+                "as JPEG or PNG, or remove it."
+            )
         case UnidentifiedImageError() if (kind := _other_format(path)) is not None:
             return (
-                f"{path} cannot be recognised as a PNG, JPEG, BMP or TIFF image, because it is "
-                f"{kind}; save it as one of these, or remove it."
+                f"{path} cannot be recognised as a {_KINDS} image, because it is {kind}; save it "
+                "as one of these, or remove it."
             )
         case OSError() | ValueError() if _may_need_newer_pillow(path):
             return (
@@ -94,8 +101,8 @@ def _explain(path: ImageFile, error: Exception, max_pixels: int) -> str:
             )
         case UnidentifiedImageError():
             return (
-                f"{path} cannot be recognised as a PNG, JPEG, BMP or TIFF image, because it is "
-                "damaged or its suffix is wrong; save it as one of these, or remove it."
+                f"{path} cannot be recognised as a {_KINDS} image, because it is damaged or its "
+                "suffix is wrong; save it as one of these, or remove it."
             )
         case OSError() if str(error).startswith("Unsupported BMP"):
             return (
@@ -111,14 +118,16 @@ def _explain(path: ImageFile, error: Exception, max_pixels: int) -> str:
 
 def _other_format(path: ImageFile) -> str | None:
     """Returns the name of another format by the file's first bytes."""
-    with path.open("rb") as file:
-        start = file.read(12)
-    if start.startswith(b"RIFF") and start.endswith(b"WEBP"):
-        return "a WebP image"
+    start = _start(path)
     for signature, kind in _OTHER_FORMATS.items():
         if start.startswith(signature):
             return kind
     return None
+
+
+def _start(path: ImageFile) -> bytes:
+    with path.open("rb") as file:
+        return file.read(12)
 
 
 def _may_need_newer_pillow(path: ImageFile) -> bool:

@@ -110,6 +110,13 @@ def map_on_image(
     return full
 
 
+def counted_values(maps: np.ndarray, geometry: Geometry, ignore: IgnoreMask | None) -> np.ndarray:
+    """Returns the values of maps [N, H, W] that count, [N, H, W] or [N, number]."""
+    if ignore is None:
+        return maps
+    return maps[:, ~ignore.on_map(geometry, (maps.shape[2], maps.shape[1]))]
+
+
 @lru_cache(maxsize=8)
 def _on_map(mask: IgnoreMask, geometry: Geometry, size_wh: tuple[int, int] | None) -> np.ndarray:
     if geometry.is_tiled:

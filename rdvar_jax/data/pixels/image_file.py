@@ -10,6 +10,7 @@ from typing import TypeVar
 from PIL import ExifTags, Image, TiffImagePlugin, UnidentifiedImageError
 
 from rdvar_jax.data.pixels.file_errors import check_num_pixels, explaining_errors
+from rdvar_jax.data.pixels.image_formats import pillow_formats
 from rdvar_jax.data.pixels.levels import (
     GREY_MODES,
     Levels,
@@ -30,9 +31,6 @@ from rdvar_jax.errors import DataError
 
 _T = TypeVar("_T")
 
-# Only these: otherwise Pillow tries some forty formats on a file, whatever its suffix, and runs
-# Ghostscript for one of them.
-_FORMATS = ("PNG", "JPEG", "BMP", "TIFF")
 _EIGHT_BIT_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -156,13 +154,15 @@ def grey_levels(path: ImageFile, max_pixels: int) -> Levels | None:
 def image_dimensions(path: ImageFile, reading: Reading = _DEFAULT) -> tuple[int, int]:
     """Returns width and height of the upright image, from the header alone where possible.
 
-    It is not for a PNG that is not square: its EXIF block may follow the pixels.
+    It is not for a PNG that is not square, whose EXIF block may follow the pixels, and for HEIC.
 
     Raises:
         DataError: the file cannot be read.
     """
 
     def dimensions(image: Image.Image) -> tuple[int, int]:
+        if image.format == "HEIF":
+            image.load()  # its size is known for sure then
         width, height = image.size
         # Pillow's size of a TIFF is already upright.
         if width == height or image.format == "TIFF":
@@ -213,7 +213,7 @@ def _with_image(path: ImageFile, use: Callable[[Image.Image], _T], reading: Read
 
 
 def _open(path: ImageFile) -> Image.Image:
-    return Image.open(path if isinstance(path, Path) else path.open("rb"), formats=_FORMATS)
+    return Image.open(path if isinstance(path, Path) else path.open("rb"), formats=pillow_formats())
 
 
 def _orientation(image: Image.Image) -> int:

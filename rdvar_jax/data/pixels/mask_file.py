@@ -26,6 +26,9 @@ ORIENTATIONS = ("own", "image", "upright")
 # PNG text of a mask that was decoded from a JPEG (`tfds_write.py`).
 LOSSY_NOTE = "lossy"
 
+# WebP, AVIF and HEIC may be lossless, which Pillow does not say.
+_LOSSY_FORMATS = ("JPEG", "MPO", "WEBP", "AVIF", "HEIF")
+
 _DEFAULT = Reading()
 
 
@@ -37,7 +40,7 @@ class MaskFile:
         grey: 8 bits, mode "L"; 0 is unmarked.
         highest: the highest value that the file holds; in colour, as grey.
         is_wide: that value has 16 bits.
-        is_lossy: from a JPEG, whose edges are noisy.
+        is_lossy: from a JPEG or the like, whose edges are noisy.
         orientation: the file's own EXIF orientation.
     """
 
@@ -78,7 +81,7 @@ def load_mask(
     image, own = load_turned(path, turn, reading)
     is_wide = is_16_bit_grey(image)
     highest = int(np.asarray(image).max()) if is_wide else 0
-    is_lossy = image.format in ("JPEG", "MPO") or image.info.get("compression") == "jpeg"
+    is_lossy = image.format in _LOSSY_FORMATS or image.info.get("compression") == "jpeg"
     is_lossy = is_lossy or LOSSY_NOTE in image.info
     grey = _grey(image, path)
     if image_size_wh is not None and grey.size != image_size_wh:

@@ -4,8 +4,9 @@ import os
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from rdvar_jax.data.pixels.image_formats import is_image_name, missing_reader
 from rdvar_jax.data.sets.inputs import InputImage
-from rdvar_jax.data.sets.listing import IMAGE_SUFFIXES
+from rdvar_jax.data.sets.listing import warn_left_out
 from rdvar_jax.errors import DataError
 
 _State = tuple[int, int]  # size in bytes, time of the last change in ns
@@ -15,7 +16,8 @@ class DropFolder:
     """Polls a folder, at any depth, for new images.
 
     A file counts as complete when its size and time are the same in two polls, so the interval must
-    exceed a writer's pauses. Hidden files and files that are not images are ignored.
+    exceed a writer's pauses. Hidden files and files that are not images are ignored; images of a
+    format that nothing installed reads are named in a warning, once.
 
     Each folder is entered once, whatever links lead to it: by its own path if it is below the
     polled folder, else by the first link in the order of names.
@@ -32,6 +34,7 @@ class DropFolder:
         self._given = set(done)
         self._seen: dict[str, _State] = {}
         self._failed: dict[str, _State] = {}
+        self._unread: set[str] = set()  # images without a reader, named once
 
     def poll(self) -> list[InputImage]:
         """Returns the images that are new and complete, oldest first.
@@ -110,9 +113,12 @@ class DropFolder:
                 continue
             if is_folder:
                 (links if is_link else folders).append(entry.name)
-            elif Path(entry.name).suffix.lower() in IMAGE_SUFFIXES:
+            elif is_image_name(entry.name):
                 if not (is_link and self._is_output(os.path.realpath(entry.path))):
                     images.append(entry.name)
+            elif missing_reader(entry.name) and entry.path not in self._unread:
+                self._unread.add(entry.path)
+                warn_left_out(Path(folder), [Path(entry.path)])
         return images, folders, links
 
     def _is_output(self, real: str) -> bool:

@@ -13,15 +13,17 @@ import numpy as np
 from rdvar_jax.data.loading.tiles import own_size
 from rdvar_jax.data.pixels.decode import FileFacts, decode_images
 from rdvar_jax.data.pixels.geometry import Geometry, Size, as_geometry
+from rdvar_jax.data.pixels.image_formats import image_suffixes, is_image_name, missing_reader
 from rdvar_jax.data.pixels.set_remarks import SetRemarks
-from rdvar_jax.data.sets.listing import IMAGE_SUFFIXES, folder_entries, image_suffixes, some_names
+from rdvar_jax.data.sets.listing import folder_entries, warn_left_out
 from rdvar_jax.data.sets.records import HasPath
 from rdvar_jax.errors import DataError
 from rdvar_jax.files.replacing import MAX_NAME_BYTES
 
 _Image = TypeVar("_Image", bound=HasPath)
 
-_LONGEST_SUFFIX = ".png"  # of a result; ".npy" is as long
+_LONGEST_SUFFIX = ".png"  # of a result; ".npy" and ".jpg" are as long
+_NOT_AN_IMAGE = "they are not images"
 
 _logger = logging.getLogger("rdvar_jax")
 
@@ -41,7 +43,7 @@ class InputImage:
         return PurePosixPath(self.name).with_suffix(suffix).as_posix()
 
 
-def find_inputs(inputs: Sequence[Path]) -> list[InputImage]:
+def find_inputs(inputs: Sequence[Path], unread: dict[str, str] | None = None) -> list[InputImage]:
     """Finds all images of the files, folders and patterns, in that order; sorted within each.
 
     A file is taken whatever its suffix. A folder is searched at any depth; files that are not
@@ -50,6 +52,9 @@ def find_inputs(inputs: Sequence[Path]) -> list[InputImage]:
     they are written are literal. Matching images are named relative to the last folder before the
     first part that is not.
 
+    Images of a format that nothing installed reads are left out of folders and patterns, with a
+    warning; `unread` takes why by their names.
+
     A file that is found twice is taken once. In one folder no two images have the same
     `result_name`.
 
@@ -57,9 +62,11 @@ def find_inputs(inputs: Sequence[Path]) -> list[InputImage]:
         DataError: a path does not exist, or a folder or pattern has no image.
     """
     images: list[InputImage] = []
+    others: list[Path] = []
     for path in inputs:
+        base = path
         if path.is_dir():
-            found = list(_walk(path, ()))
+            found = list(_walk(path, (), others))
             if not found:
                 raise DataError(
                     f"The folder {path} holds no image ({image_suffixes()}), at any depth; pass "
@@ -69,9 +76,17 @@ def find_inputs(inputs: Sequence[Path]) -> list[InputImage]:
         elif path.exists():
             images.append(InputImage(path, path.name))
         elif glob.has_magic(str(path)):
-            images += _matches(path)
+            images += _matches(path, others)
+            base = literal_folder(path)[0]
         else:
             raise DataError(f"{path} does not exist; pass an image file or a folder of them.")
+        for other in others:
+            if unread is not None and (install := missing_reader(other)):
+                unread[other.relative_to(base).as_posix()] = (
+                    f"{other} is of a format that nothing installed reads; run {install}, or save "
+                    "it as JPEG or PNG."
+                )
+        others.clear()
     if not images:
         raise DataError("No input is given; pass an image file or a folder of them.")
     return _with_result_names(_once(images))
@@ -173,8 +188,8 @@ def _decode_readable(
     return readable, np.concatenate(parts) if parts else empty
 
 
-def _matches(pattern: Path) -> list[InputImage]:
-    """Returns the images that match a pattern."""
+def _matches(pattern: Path, others: list[Path]) -> list[InputImage]:
+    """Returns the images that match a pattern, and collects other files in `others`."""
     base, rest = literal_folder(pattern)
     if ".." in rest:
         raise DataError(
@@ -183,15 +198,14 @@ def _matches(pattern: Path) -> list[InputImage]:
         )
     files = sorted((path for path in _expand(base, rest) if not path.is_dir()), key=str)
     files = [path for path in files if not _is_in_link_cycle(base, path)]
-    images = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
+    images = [path for path in files if is_image_name(path)]
+    others += [path for path in files if path not in set(images)]
+    warn_left_out(pattern, others, _NOT_AN_IMAGE)
     if not images:
         raise DataError(
             f"The pattern {pattern} matches no image ({image_suffixes()}); pass another pattern, "
             "an image file or a folder of them."
         )
-    if len(images) < len(files):
-        names = some_names([path.name for path in files if path not in set(images)])
-        _logger.warning("%s: not used, because they are not images: %s", pattern, names)
     return [InputImage(path, path.relative_to(base).as_posix()) for path in images]
 
 
@@ -230,19 +244,19 @@ def _is_in_link_cycle(base: Path, path: Path) -> bool:
     return len(set(way)) < len(way)
 
 
-def _walk(folder: Path, above: tuple[Path, ...]) -> Iterator[Path]:
+def _walk(folder: Path, above: tuple[Path, ...], others: list[Path]) -> Iterator[Path]:
+    """Yields the images of a folder at any depth, and collects other files in `others`."""
     above = (*above, folder.resolve())
     entries = folder_entries(folder)
-    if entries.others:
-        names = some_names([path.name for path in entries.others])
-        _logger.warning("%s: not used, because they are not images: %s", folder, names)
+    others += entries.others
+    warn_left_out(folder, entries.others, _NOT_AN_IMAGE)
     yield from entries.images
     for inner in entries.folders:
         # A link to a folder above would recurse endlessly.
         if inner.resolve() in above:
             _logger.warning("%s: not entered, because it links to a folder above it", inner)
         else:
-            yield from _walk(inner, above)
+            yield from _walk(inner, above, others)
 
 
 def _once(images: Sequence[InputImage]) -> list[InputImage]:

@@ -6,9 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
+from rdvar_jax.data.pixels.image_formats import is_image_name, missing_reader
 from rdvar_jax.errors import DataError, one_line
-
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 
 _logger = logging.getLogger("rdvar_jax")
 _MAX_NAMES_SHOWN = 15
@@ -37,7 +36,7 @@ def images_in(folder: Path) -> list[Path]:
     entries = folder_entries(folder)
     # Left out, not refused: systems and labelling tools put their own files beside images
     # (Thumbs.db, desktop.ini, notes.txt), and none can change a result. A warning names them all
-    # the same, because a .webp or a sub-folder was perhaps meant to be read.
+    # the same, because a .gif or a sub-folder was perhaps meant to be read.
     warn_left_out(folder, entries.folders + entries.others)
     return entries.images
 
@@ -54,7 +53,7 @@ def folder_entries(folder: Path) -> FolderEntries:
         for path in sorted(path for path in folder.iterdir() if not path.name.startswith(".")):
             if path.is_dir():
                 entries.folders.append(path)
-            elif path.suffix.lower() in IMAGE_SUFFIXES:
+            elif is_image_name(path):
                 entries.images.append(path)  # a broken link too: decoding raises a clear error
             else:
                 entries.others.append(path)
@@ -65,11 +64,33 @@ def folder_entries(folder: Path) -> FolderEntries:
     return entries
 
 
-def warn_left_out(folder: Path, paths: list[Path]) -> None:
-    """Names unused entries of a folder in a warning."""
-    if paths:
-        names = some_names([path.name for path in paths])
-        _logger.warning("%s: not used, because it is not part of the layout: %s", folder, names)
+def warn_left_out(
+    folder: Path, paths: list[Path], reason: str = "it is not part of the layout"
+) -> None:
+    """Names unused entries of a folder in a warning; images without a reader in one of their own.
+
+    Args:
+        folder: or a pattern.
+        paths: the entries.
+        reason: of entries that are not such images.
+    """
+    unread: dict[str, list[str]] = {}
+    others = []
+    for path in paths:
+        if (install := missing_reader(path)) and not path.is_dir():
+            unread.setdefault(install, []).append(path.name)
+        else:
+            others.append(path.name)
+    for install, names in unread.items():
+        _logger.warning(
+            "%s: skipped, because nothing installed reads them; run %s, or save them as JPEG or "
+            "PNG: %s",
+            folder,
+            install,
+            some_names(names),
+        )
+    if others:
+        _logger.warning("%s: not used, because %s: %s", folder, reason, some_names(others))
 
 
 def stem_of(path: Path) -> str:
@@ -85,8 +106,3 @@ def some_names(names: list[str]) -> str:
     shown = ", ".join(one_line(name) for name in names[:_MAX_NAMES_SHOWN])
     hidden = len(names) - _MAX_NAMES_SHOWN
     return f"{shown} and {hidden} more" if hidden > 0 else shown
-
-
-def image_suffixes() -> str:
-    """Returns the image suffixes as text for a message."""
-    return ", ".join(suffix.removeprefix(".") for suffix in IMAGE_SUFFIXES)

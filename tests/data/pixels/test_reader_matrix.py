@@ -26,7 +26,7 @@ OTHERS = dict(plain_variants.variants())
 # What a sentence must say of a file that is refused.
 NAMES_OF_KINDS = (
     *("is a TIFF of", "is a TIFF whose", "is a big-endian", "is a BMP of", "it is a "),
-    "is damaged or cannot be decoded by Pillow",
+    *("is damaged or cannot be decoded by Pillow", "holds more than one picture"),
 )
 
 
@@ -72,6 +72,14 @@ def test_tiff(tmp_path: Path, group: str):
 @pytest.mark.parametrize("name", OTHERS)
 def test_other_formats(tmp_path: Path, name: str):
     check(tmp_path / name, OTHERS[name])
+
+
+def test_heic(tmp_path: Path):
+    pytest.importorskip("pillow_heif", reason="needs make install")
+    found = dict(plain_variants.heics())
+    assert len(found) == 5
+    for name, variant in found.items():
+        check(tmp_path / name, variant)
 
 
 def test_the_matrix_is_large_and_most_of_it_is_read():

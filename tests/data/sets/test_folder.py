@@ -115,7 +115,7 @@ def test_hidden_files_are_ignored_silently(root: Path, caplog: pytest.LogCapture
     [
         "widget/train/good/Thumbs.db",
         "widget/train/good/notes.txt",
-        "widget/train/good/picture.webp",
+        "widget/train/good/picture.gif",
         "widget/train/good/more/000.png",
         "widget/train/bad/000.png",
         "widget/train/loose.png",

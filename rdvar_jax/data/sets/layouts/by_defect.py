@@ -5,12 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from rdvar_jax.data.pixels.image_formats import image_suffixes, is_image_name
 from rdvar_jax.data.sets.good_names import ask_about, lookalikes, looks_good
 from rdvar_jax.data.sets.listing import (
-    IMAGE_SUFFIXES,
     Complain,
     folder_entries,
-    image_suffixes,
     images_in,
     some_names,
     stem_of,
@@ -160,7 +159,7 @@ def test_images(folder: Path, names: Names, complain: Complain) -> tuple[ImageRe
 
 def holds_masks(masks: Path) -> bool:
     """Whether there is an image at any depth."""
-    return any(path.suffix.lower() in IMAGE_SUFFIXES for path in masks.rglob("[!.]*"))
+    return any(is_image_name(path) for path in masks.rglob("[!.]*"))
 
 
 def record(

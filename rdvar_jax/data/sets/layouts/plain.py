@@ -12,12 +12,12 @@ Masks label unlabelled test images: an image with a mask is defective, the other
 import dataclasses
 from pathlib import Path
 
+from rdvar_jax.data.pixels.image_formats import image_suffixes
 from rdvar_jax.data.sets.good_names import ask_about, lookalikes
 from rdvar_jax.data.sets.layouts import by_defect
 from rdvar_jax.data.sets.listing import (
     Complain,
     folder_entries,
-    image_suffixes,
     images_in,
 )
 from rdvar_jax.data.sets.records import GOOD, UNLABELLED, Category, ImageRecord
