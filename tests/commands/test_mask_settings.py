@@ -51,7 +51,7 @@ def test_class_numbers_give_the_metrics_of_white_masks(rdvar, finished, classes,
     assert results["metrics"]["image_auroc"] == before["metrics"]["image_auroc"]
     assert rdvar.run("report", "--workdir", workdir).returncode == 0
     page = (workdir / "report.html").read_text()
-    assert f"Pixel metrics are undefined: {reason}." in page
+    assert f"No pixel metrics, since {reason}." in page
 
 
 def test_the_library_decides_alike(classes, toy_root, caplog):

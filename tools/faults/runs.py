@@ -33,7 +33,7 @@ FAULTS = (
     ),
     Fault(
         "a bound from images that were all trained on",
-        "rdvar_jax/commands/threshold.py",
+        "rdvar_jax/commands/threshold_images.py",
         '(split, new) if new.images else ("train", scored)',
         "(split, new) if new.images else (split, scored)",
         ("tests/commands/test_trained_on.py::test_none_but_those_trained_on_bound_nothing",),
