@@ -78,18 +78,18 @@ def look_at(config: Config) -> tuple[Photographs, list[str]]:
 
 def permitted(number: int, target: float) -> str:
     """Says what a number of good images permits, before they are trained on."""
-    bound = f"a bound that holds with 95 % confidence needs {images_needed(target, 0.95)}"
+    bound = f"and a bound that holds with 95 % confidence needs {images_needed(target, 0.95)}"
     if number >= images_needed(target, 0.95):
-        bound = "and also for a bound with 95 % confidence (--confidence 0.95)"
+        bound = "and for a bound that holds with 95 % confidence (--confidence 0.95)"
     if number >= images_for_mean(target):
         return (
             f"{number} good photographs are enough for a threshold that on average "
-            f"{100 * target:.3g} % of new good ones exceed; {bound}"
+            f"{100 * target:.3g} % of new good ones exceed, {bound}"
         )
     best = 100 / (number + 1)
     return (
         f"{number} good photographs permit a threshold that on average {best:.1f} % of new good "
-        f"ones exceed, at best; {100 * target:.3g} % need {images_for_mean(target)}, and {bound}"
+        f"ones exceed, at best; {100 * target:.3g} % need {images_for_mean(target)}, {bound}"
     )
 
 

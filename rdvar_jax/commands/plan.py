@@ -4,8 +4,10 @@ One convolution, timed, tells roughly what a step of each network at each size c
 them. Then steps of the chosen one are timed, which decides the number of epochs.
 """
 
+import logging
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +26,8 @@ from rdvar_jax.weights.architectures import architecture_of_shapes
 from rdvar_jax.weights.catalogue import fetch, weights_at_hand
 from rdvar_jax.weights.procedural import ARCH, PROCEDURAL, STEM_WIDTH
 from rdvar_jax.weights.weight_file import read_weights
+
+logger = logging.getLogger("rdvar_jax")
 
 # Operations (10^6) of a step per pixel of its images, at the speed of the probe's convolution and
 # with the teacher's features kept; measured at 96 to 256 px on CPU.
@@ -152,7 +156,8 @@ def make_plan(
         _decide(config, given, "data.image_size", size)
     # Until the probe has run; the number must fill a batch.
     _decide(config, given, "train.epochs", MAX_EPOCHS)
-    step_seconds = probe_step(config)
+    with _without_remarks():
+        step_seconds = probe_step(config)
     left = 60 * minutes - (time.perf_counter() - started)
     epoch = num_trained(config, photographs) / config.train.batch_size * step_seconds
     other = _other_seconds(config, photographs, step_seconds)
@@ -257,6 +262,17 @@ def probe_step(config: Config) -> float:
         return metrics
 
     return _median_seconds(step, PROBE_STEPS)
+
+
+@contextmanager
+def _without_remarks() -> Iterator[None]:
+    """Drops the log of the probe, whose lines come again when training begins."""
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _median_seconds(call, repeats: int) -> float:
