@@ -5,14 +5,15 @@ train GOOD` does it, in short, with its folds; the images left over are scored t
 give the true false-alarm rate of each threshold, the defective ones its recall. Also compares ways
 to make an image's score from its map (`score.pooling`), paired over the redraws.
 
-    python tools/threshold_study.py --data MVTEC/screw --weights RESNET18.pth --output screw.jsonl
+    python tools/threshold_study.py run --data MVTEC/screw --weights R18.pth --output screw.jsonl
+    python tools/threshold_study.py summary *.jsonl --output study.json
 
-Each redraw is one line of the output, and those that are there already are not repeated.
-`--summary FILE.json OUTPUT...` makes the tables.
+Each redraw is one line of the first output, and those that are there already are not repeated.
 """
 
 import argparse
 import json
+import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,11 +21,13 @@ from typing import Any
 
 import jax
 import numpy as np
+from collect_results import git_commit, machine
 
-from rdvar_jax import RDVarLoss, ReverseDistillation, load_category
+from rdvar_jax import RDVarLoss, ReverseDistillation, auroc, load_category
 from rdvar_jax.cli.start import start_jax
 from rdvar_jax.devices.parallel import Parallel
 from rdvar_jax.scoring.scores import make_score_fn
+from rdvar_jax.scoring.thresholds import from_mean_rate
 from rdvar_jax.training.fit import Computation, Trainer, first_state, student_of
 from rdvar_jax.training.folds import score_fold, split_folds
 from rdvar_jax.training.loop import Schedule
@@ -34,6 +37,8 @@ from rdvar_jax.training.step import TrainState, build_optimiser
 POOLINGS = ("max", 0.001, 0.003, 0.01, 0.03, 0.1)
 NUM_FOLDS = 3
 BATCH_SIZE = 8
+TARGET = 0.05
+MEASURES = ("auroc", "false_alarms", "recall", "oracle_recall")
 
 
 def pooled(maps: np.ndarray, pooling: str | float) -> np.ndarray:
@@ -128,17 +133,69 @@ def as_list(scores: np.ndarray) -> list[float]:
     return [round(float(score), 7) for score in scores]
 
 
+def summary(lines: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Returns means over the redraws of one set, by pooling, with their standard errors.
+
+    Of each redraw: the image AUROC; the share of held-out good images above the threshold of the
+    folds; the share of defects above it (recall), and above the threshold that exactly 5 % of the
+    held-out good images exceed (an oracle).
+    """
+    found: dict[str, Any] = {name: lines[0][name] for name in ("number", "epochs", "share")}
+    found["redraws"] = len(lines)
+    first = np.array([_measure(line, "max") for line in lines])
+    for pooling in map(str, POOLINGS):
+        values = np.array([_measure(line, pooling) for line in lines])
+        errors = values.std(axis=0, ddof=1) / math.sqrt(len(values))
+        more = values[:, 0] - first[:, 0]
+        found[pooling] = {
+            name: {"mean": float(mean), "standard_error": float(error)}
+            for name, mean, error in zip(MEASURES, values.mean(axis=0), errors, strict=True)
+        }
+        found[pooling]["auroc_minus_max"] = {
+            "mean": float(more.mean()),
+            "standard_error": float(more.std(ddof=1) / math.sqrt(len(more))),
+        }
+        found[pooling]["recall_by_oracle"] = float(values[:, 2].mean() / values[:, 3].mean())
+    return found
+
+
+def _measure(line: dict[str, Any], pooling: str) -> tuple[float, float, float, float]:
+    """Returns MEASURES of one redraw."""
+    scores = {name: np.array(of, np.float32) for name, of in line["scores"][pooling].items()}
+    good, defective = scores["good"], scores["defective"]
+    threshold = np.float32(from_mean_rate(scores["folds"] + scores["shifts"], TARGET).value)
+    oracle = np.quantile(good, 1 - TARGET, method="higher")
+    labels = np.repeat([0, 1], [len(good), len(defective)])
+    area = auroc(np.concatenate([good, defective]), labels)
+    assert area is not None
+    alarms, recall = np.mean(good > threshold), np.mean(defective > threshold)
+    return area, float(alarms), float(recall), float(np.mean(defective > oracle))
+
+
 def main() -> None:
+    """Runs redraws of a set, or sums them up."""
     parser = argparse.ArgumentParser(description="Measures thresholds from few good images.")
-    parser.add_argument("--data", type=Path, required=True, help="a category's folder")
-    parser.add_argument("--weights", required=True, help="ImageNet weights of ResNet-18")
-    parser.add_argument("--output", type=Path, required=True, help="JSON lines")
-    parser.add_argument("--number", type=int, default=100, help="of good images to train on")
-    parser.add_argument("--redraws", type=int, default=20)
-    parser.add_argument("--image_size", type=int, default=96)
-    parser.add_argument("--epochs", type=int, default=10)
-    parser.add_argument("--share", type=float, default=0.8, help="of the steps, of a fold")
+    commands = parser.add_subparsers(dest="command", required=True)
+    one = commands.add_parser("run")
+    one.add_argument("--data", type=Path, required=True, help="a category's folder")
+    one.add_argument("--weights", required=True, help="ImageNet weights of ResNet-18")
+    one.add_argument("--output", type=Path, required=True, help="JSON lines")
+    one.add_argument("--number", type=int, default=100, help="of good images to train on")
+    one.add_argument("--redraws", type=int, default=20)
+    one.add_argument("--image_size", type=int, default=96)
+    one.add_argument("--epochs", type=int, default=10)
+    one.add_argument("--share", type=float, default=0.8, help="of the steps, of a fold")
+    whole = commands.add_parser("summary")
+    whole.add_argument("redraws", type=Path, nargs="+", help="outputs of run")
+    whole.add_argument("--output", type=Path, required=True, help="the JSON file")
     args = parser.parse_args()
+    if args.command == "summary":
+        _sum_up(args.redraws, args.output)
+    else:
+        _run(args)
+
+
+def _run(args: argparse.Namespace) -> None:
     start_jax()
     parts = load_category(args.data, image_size=args.image_size)
     test = parts.test
@@ -149,10 +206,31 @@ def main() -> None:
     for seed in range(done, args.redraws):
         settings = (min(args.number, len(trained)), args.epochs, args.share, seed)
         line = redraw(model, good, images[test.labels == 1], *settings)
-        line["set"] = args.data.name
+        about = {"set": args.data.name, "image_size": args.image_size, "commit": git_commit()}
         with args.output.open("a") as file:
-            file.write(json.dumps(line) + "\n")
+            file.write(json.dumps({**about, **line}) + "\n")
         print(f"{args.data.name} {seed}: loss {line['loss']:.4f}, {line['seconds']:.0f} s")
+
+
+def _sum_up(files: Sequence[Path], output: Path) -> None:
+    sets = {}
+    for file in files:
+        lines = [json.loads(line) for line in file.read_text().splitlines()]
+        sets[lines[0]["set"]] = summary(lines)
+    document = {"machine": machine(), "arch": "resnet18", "batch_size": BATCH_SIZE, "sets": sets}
+    output.write_text(json.dumps(document, indent=2) + "\n")
+    columns = ("AUROC", 8), ("- max", 17), ("alarms", 15), ("recall", 8), ("/oracle", 9)
+    print(f"{'set':16s}{'pooling':>8s}" + "".join(f"{name:>{width}s}" for name, width in columns))
+    for name, found in sets.items():
+        for pooling in map(str, POOLINGS):
+            at = found[pooling]
+            more, alarms = at["auroc_minus_max"], at["false_alarms"]
+            print(
+                f"{name:16s}{pooling:>8s}{at['auroc']['mean']:8.4f}"
+                f"{more['mean']:+9.4f} ±{more['standard_error']:.4f}"
+                f"{alarms['mean']:8.3f} ±{alarms['standard_error']:.3f}"
+                f"{at['recall']['mean']:8.3f}{at['recall_by_oracle']:9.2f}"
+            )
 
 
 if __name__ == "__main__":

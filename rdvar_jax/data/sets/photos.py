@@ -27,7 +27,8 @@ def find_photos(good: Sequence[Path], bad: Sequence[Path] = ()) -> Category:
 
     Args:
         good: to train on.
-        bad: known defects; the first folder below each input is the kind of defect.
+        bad: known defects; the first folder below an input is the kind of defect, or else, where
+            there are several inputs, the input itself.
 
     Returns:
         A category whose test images are the known defects, perhaps none. Names begin with "good/"
@@ -43,7 +44,7 @@ def find_photos(good: Sequence[Path], bad: Sequence[Path] = ()) -> Category:
     )
     _refuse_doubtful(train)
     test = tuple(
-        ImageRecord(image.path, f"{BAD}/{prefix}{image.name}", 1, _kind(image), None)
+        ImageRecord(image.path, f"{BAD}/{prefix}{image.name}", 1, _kind(prefix, image), None)
         for prefix, image in _numbered(bad)
     )
     files = {record.path.resolve(): record for record in train if isinstance(record.path, Path)}
@@ -92,9 +93,11 @@ def _numbered(inputs: Sequence[Path]) -> list[tuple[str, InputImage]]:
     return found
 
 
-def _kind(image: InputImage) -> str:
+def _kind(prefix: str, image: InputImage) -> str:
+    """Returns the first folder below the input, else the input's own name if there are several."""
     folders = PurePosixPath(image.name).parts[:-1]
-    return folders[0] if folders else DEFECTIVE
+    own = prefix.rstrip("/").partition("_")[2]
+    return folders[0] if folders else own or DEFECTIVE
 
 
 def _refuse_doubtful(train: Sequence[ImageRecord]) -> None:

@@ -32,6 +32,13 @@ def test_any_names_at_any_depth(tmp_path):
     ]
 
 
+def test_several_folders_of_defects_are_kinds(tmp_path):
+    good = photos(tmp_path / "good", "a.png")
+    bad = photos(tmp_path / "dent", "a.png", "deep/b.png"), photos(tmp_path / "hole_2", "a.png")
+    found = find_photos([good], bad)
+    assert [one.defect for one in found.test] == ["dent", "deep", "hole_2"]
+
+
 def test_several_folders_may_hold_the_same_names(tmp_path):
     one, two = photos(tmp_path / "1/new", "a.png"), photos(tmp_path / "2/new", "a.png", "b.png")
     found = find_photos([one, two, two / "b.png"])
