@@ -4,30 +4,22 @@ One convolution, timed, tells roughly what a step of each network at each size c
 them. Then steps of the chosen one are timed, which decides the number of epochs.
 """
 
-import logging
 import time
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import jax
 import numpy as np
 
+from rdvar_jax.commands.probe import probe_speed, probe_step
 from rdvar_jax.data.pixels.aspect import nearest_size
-from rdvar_jax.devices.compiler import compiled
 from rdvar_jax.errors import ConfigError
 from rdvar_jax.models.image_size import height_width
-from rdvar_jax.models.reverse_distillation import ReverseDistillation
 from rdvar_jax.runs.config import RANDOM_WEIGHTS, Config
-from rdvar_jax.runs.recipe import Recipe
-from rdvar_jax.training.fit import Trainer, first_state
 from rdvar_jax.weights.architectures import architecture_of_shapes
 from rdvar_jax.weights.catalogue import fetch, weights_at_hand
 from rdvar_jax.weights.procedural import ARCH, PROCEDURAL, STEM_WIDTH
 from rdvar_jax.weights.weight_file import read_weights
-
-logger = logging.getLogger("rdvar_jax")
 
 # Operations (10^6) of a step per pixel of its images, at the speed of the probe's convolution and
 # with the teacher's features kept; measured at 96 to 256 px on CPU.
@@ -46,7 +38,6 @@ NUM_FOLDS = 3
 MANY, HELD_OUT = 500, 0.2
 LEVEL_OFF = 0.01
 
-PROBE_STEPS = 5
 # Seconds of everything but steps: start, scoring programs, figures, page.
 OVERHEAD = 30.0
 # Scoring of an image in parts of its share of a step.
@@ -156,8 +147,7 @@ def make_plan(
         _decide(config, given, "data.image_size", size)
     # Until the probe has run; the number must fill a batch.
     _decide(config, given, "train.epochs", MAX_EPOCHS)
-    with _without_remarks():
-        step_seconds = probe_step(config)
+    step_seconds = probe_step(config)
     left = 60 * minutes - (time.perf_counter() - started)
     epoch = num_trained(config, photographs) / config.train.batch_size * step_seconds
     other = _other_seconds(config, photographs, step_seconds)
@@ -221,68 +211,6 @@ def num_trainings(config: Config) -> float:
     """Returns the cost of all trainings in final ones: the folds cost their share of the steps."""
     folds, share = config.train.folds, config.train.fold_share
     return 1 + folds * share
-
-
-def probe_speed() -> float:
-    """Returns the speed of a 3x3 convolution, in 10^6 operations per second."""
-    size, channels = 32, 128
-    images = np.ones((BATCH_SIZE, size, size, channels), np.float32)
-    kernel = np.ones((3, 3, channels, channels), np.float32)
-
-    def convolve(images, kernel):
-        numbers = ("NHWC", "HWIO", "NHWC")
-        return jax.lax.conv_general_dilated(
-            images, kernel, (1, 1), "SAME", dimension_numbers=numbers
-        )
-
-    platform = jax.local_devices()[0].platform
-    convolve = compiled(convolve, platform=platform)
-    seconds = _median_seconds(lambda: convolve(images, kernel), 10)
-    return 2 * BATCH_SIZE * size**2 * channels**2 * 9 / seconds / 1e6
-
-
-def probe_step(config: Config) -> float:
-    """Returns the seconds of a train step of these settings, compiled and timed."""
-    recipe = Recipe.for_training(config, jax.local_devices())
-    computation = recipe.computation(recipe.num_inputs)
-    number = min(recipe.num_inputs, 2 * config.train.batch_size)
-    height, width = height_width(config.data.image_size)
-    images = np.random.default_rng(0).integers(0, 256, (number, height, width, 3), np.uint8)
-    teacher = recipe.architecture.name
-    model = ReverseDistillation(teacher, weights="random", stem_width=recipe.stem_width)
-    trainer = Trainer(
-        model, images, config.train.batch_size, computation, loss=recipe.loss, tx=recipe.tx
-    )
-    state = first_state(model, recipe.tx, recipe.loss, recipe.parallel)
-    rows = np.arange(config.train.batch_size, dtype=np.int32) % number
-
-    def step() -> object:
-        nonlocal state
-        state, metrics = trainer.step(state, recipe.parallel.shard_batch(rows))
-        return metrics
-
-    return _median_seconds(step, PROBE_STEPS)
-
-
-@contextmanager
-def _without_remarks() -> Iterator[None]:
-    """Drops the log of the probe, whose lines come again when training begins."""
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
-
-
-def _median_seconds(call, repeats: int) -> float:
-    jax.block_until_ready(call())  # compiles
-    seconds = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        jax.block_until_ready(call())
-        seconds.append(time.perf_counter() - start)
-    return float(np.median(seconds))
 
 
 def _other_seconds(config: Config, photographs: Photographs, step_seconds: float) -> float:

@@ -28,6 +28,7 @@ from rdvar_jax.runs.resume_checks import refuse_if_not_resumable
 from rdvar_jax.runs.run import Run
 from rdvar_jax.runs.workdir import (
     Workdir,
+    keep_photographs,
     locked_for_training,
     save_config,
     with_kept_full_scale,
@@ -112,6 +113,8 @@ def _train(recipe: Recipe, run: Run) -> Fitted:
     )
     if step >= schedule.num_steps:
         logger.info("nothing to do: all %d steps are done", step)
+        if is_main_process():
+            keep_photographs(run.workdir, config)
     else:
         run.begin(train_set)  # only now, as it stores settings that resuming may change
         _announce(recipe, schedule, train_set)

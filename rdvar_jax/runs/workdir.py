@@ -210,6 +210,17 @@ def save_config(workdir: Workdir, config: Config) -> None:
     write_sealed(workdir.config, values)
 
 
+def keep_photographs(workdir: Workdir, config: Config) -> None:
+    """Replaces the photographs that `config.json` names, for a run that is not trained further.
+
+    Known defects can be given later, or lie elsewhere; all other settings stay as they were.
+    """
+    kept, data = load_config(workdir), config.data
+    if (kept.data.good, kept.data.bad) != (data.good, data.bad):
+        kept.data.update(good=data.good, bad=data.bad)
+        save_config(workdir, kept)
+
+
 def refuse_other_settings(saved: dict[str, Any], now: dict[str, Any], where: str) -> None:
     """Raises a CheckpointError that names each setting in which a saved run differs."""
     # A setting added after the run was saved had the effect of its default then.

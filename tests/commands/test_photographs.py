@@ -138,6 +138,13 @@ def test_a_killed_fold_is_trained_again_and_finished_ones_are_kept(
     assert "fold_2.npz is damaged" in again.stderr and len(calls) == 4
     assert (workdir / "good_scores.json").read_bytes() == before
 
+    # Known defects that are given later are tested, and nothing is trained again.
+    tested = rdvar.run(*command, "--bad", photos / "bad")
+    assert "of 4 known defects" in tested.stdout and len(calls) == 4, tested.stderr
+    config = json.loads((workdir / "config.json").read_text())
+    assert config["data"]["bad"] == [str(photos / "bad")] and config["train"]["epochs"] == 4
+    assert (workdir / "good_scores.json").read_bytes() == before
+
     shutil.rmtree(workdir / "folds")
     assert_one_sentence(
         rdvar.evaluate(workdir), "good_scores.json has lost the maps", "rdvar train"
