@@ -55,7 +55,6 @@ def redraw(
     defective: np.ndarray,
     number: int,
     epochs: int,
-    share: float,
     seed: int,
 ) -> dict[str, Any]:
     """Trains on `number` of the good images, and scores all others.
@@ -105,7 +104,7 @@ def redraw(
 
     shifts = np.empty((len(POOLINGS), number))
     for index, rows in enumerate(split_folds([str(i) for i in order[:number]], NUM_FOLDS, seed)):
-        settings = (schedule, rows, share, f"fold {index + 1}")
+        settings = (schedule, rows, f"fold {index + 1}")
         one = score_fold(trainer, first(), score, *settings, progress=False)
         maps[list(rows)] = one.maps
         for place, pooling in enumerate(POOLINGS):
@@ -116,7 +115,6 @@ def redraw(
         "seed": seed,
         "number": number,
         "epochs": epochs,
-        "share": share,
         "loss": losses[-1]["loss"],
         "seconds": time.perf_counter() - start,
         "scores": {
@@ -140,7 +138,7 @@ def summary(lines: Sequence[dict[str, Any]]) -> dict[str, Any]:
     folds; the share of defects above it (recall), and above the threshold that exactly 5 % of the
     held-out good images exceed (an oracle).
     """
-    found: dict[str, Any] = {name: lines[0][name] for name in ("number", "epochs", "share")}
+    found: dict[str, Any] = {name: lines[0][name] for name in ("number", "epochs")}
     found["redraws"] = len(lines)
     first = np.array([_measure(line, "max") for line in lines])
     for pooling in map(str, POOLINGS):
@@ -184,7 +182,6 @@ def main() -> None:
     one.add_argument("--redraws", type=int, default=20)
     one.add_argument("--image_size", type=int, default=96)
     one.add_argument("--epochs", type=int, default=10)
-    one.add_argument("--share", type=float, default=0.8, help="of the steps, of a fold")
     whole = commands.add_parser("summary")
     whole.add_argument("redraws", type=Path, nargs="+", help="outputs of run")
     whole.add_argument("--output", type=Path, required=True, help="the JSON file")
@@ -204,7 +201,7 @@ def _run(args: argparse.Namespace) -> None:
     model = ReverseDistillation("resnet18", weights=args.weights)
     done = args.output.read_text().count("\n") if args.output.exists() else 0
     for seed in range(done, args.redraws):
-        settings = (min(args.number, len(trained)), args.epochs, args.share, seed)
+        settings = (min(args.number, len(trained)), args.epochs, seed)
         line = redraw(model, good, images[test.labels == 1], *settings)
         about = {"set": args.data.name, "image_size": args.image_size, "commit": git_commit()}
         with args.output.open("a") as file:

@@ -68,8 +68,8 @@ def score_folds(
             "score": settings,
             "teacher": teacher_sha256,
             "data": train_set.fingerprint,
-            "num_steps": schedule.num_steps,
-            "folds": [len(parts), config.train.fold_share],
+            "epochs": schedule.epochs,
+            "folds": len(parts),
         },
     )
     known = read_good_scores(run.workdir, saved)
@@ -97,7 +97,6 @@ def score_folds(
                 score,
                 schedule,
                 rows,
-                config.train.fold_share,
                 description=f"fold {index + 1} of {len(parts)}",
             )
             files.write(index, fold)

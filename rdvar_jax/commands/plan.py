@@ -207,10 +207,9 @@ def num_trained(config: Config, photographs: Photographs) -> int:
     return max(1, round(photographs.number * (1 - config.data.validation)))
 
 
-def num_trainings(config: Config) -> float:
-    """Returns the cost of all trainings in final ones: the folds cost their share of the steps."""
-    folds, share = config.train.folds, config.train.fold_share
-    return 1 + folds * share
+def num_trainings(config: Config) -> int:
+    """Returns the cost of all trainings in final ones: K folds of 1 - 1/K of the images each."""
+    return max(1, config.train.folds)
 
 
 def _other_seconds(config: Config, photographs: Photographs, step_seconds: float) -> float:

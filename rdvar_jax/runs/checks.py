@@ -179,7 +179,6 @@ def train_problems(config: Config) -> list[str]:
     problems += in_range("train.folds", train.folds, 0, MOST_FOLDS)
     if train.folds == 1:
         problems.append("train.folds=1 leaves no image to train on; use 0 for none, or 3.")
-    problems += in_range("train.fold_share", train.fold_share, 0.01, 1)
     problems += in_range("train.seed", train.seed, 0, MOST_SEED)
     if not 0 < train.learning_rate <= 1:
         problems.append(

@@ -67,7 +67,6 @@ RESUMABLE = (
     "train.epochs",
     "train.level_off",
     "train.folds",
-    "train.fold_share",
     "train.cache_features",
     "train.cache_budget_gb",
     "train.steps_per_call",
@@ -174,9 +173,8 @@ def default_config() -> Config:
                 # this fraction; 0: never.
                 "level_off": 0.0,
                 # Folds that score the training images, for a threshold: each by a student that was
-                # trained on the other folds, for this share of the steps. 0: none.
+                # trained on the other folds, for as many epochs. 0: none.
                 "folds": 0,
-                "fold_share": 0.8,
                 # Steps per call of the device. On a GPU more than 1 can be faster if steps are
                 # short; on CPU it is many times slower.
                 "steps_per_call": 1,

@@ -1,8 +1,8 @@
 """Scores of training images by students that were not trained on them (cross-fitting).
 
-The images are divided into folds. For each fold a student is trained on the other ones, for a part
-of the steps of the final one, and scores the fold. Step, teacher and features are shared, so a fold
-costs its steps alone.
+The images are divided into folds. For each fold a student is trained on the other ones, for as many
+epochs as the final one, so it sees each image as often, and scores the fold. Step, teacher and
+features are shared, so a fold costs its steps alone.
 
 Scores of two students are not on one scale: they fall while a student is trained, by about the same
 amount for all images, and differ a little from one training to the next. Both show in the scores of
@@ -68,19 +68,12 @@ def split_folds(keys: Sequence[str], number: int, seed: int) -> list[tuple[int, 
     return list(map(tuple, folds))
 
 
-def epochs_for(num_steps: int, num_images: int, batch_size: int) -> int:
-    """Returns the number of epochs that are nearest to `num_steps` steps, at least one step."""
-    least = -(-batch_size // num_images)
-    return max(least, round(num_steps * batch_size / num_images))
-
-
 def score_fold(
     trainer: Trainer,
     state: TrainState,
     score: ScoreRows,
     schedule: Schedule,
     rows: tuple[int, ...],
-    share: float,
     description: str,
     progress: bool = True,
 ) -> FoldScores:
@@ -90,9 +83,8 @@ def score_fold(
         trainer: with all images.
         state: the first state; donated.
         score: scores images with a state.
-        schedule: of the final training; its batch size, seed and number of steps are used.
+        schedule: of the final training; its batch size, seed and epochs are used.
         rows: the fold.
-        share: of the final training's steps.
         description, progress: of the progress bar.
 
     Raises:
@@ -100,8 +92,7 @@ def score_fold(
     """
     fold = set(rows)
     others = tuple(index for index in range(schedule.num_images) if index not in fold)
-    epochs = epochs_for(round(share * schedule.num_steps), len(others), schedule.batch_size)
-    shorter = replace(schedule, num_images=len(others), rows=others, epochs=epochs)
+    shorter = replace(schedule, num_images=len(others), rows=others)
     state, _ = trainer.fit(state, shorter, description=description, progress=progress)
     maps, scores = score(state, rows)
     return FoldScores(rows, maps, scores, seen_median(state, score, others))

@@ -68,15 +68,15 @@ def planned(config, minutes=15, number=100, given=()):
 
 
 def test_epochs_fill_the_minutes(probed):
-    found = planned(default_config())
+    found = planned(default_config(), minutes=10)
     train = found.config.train
     assert (train.batch_size, train.folds) == (8, 3)
     steps = math.floor(train.epochs * 100 / 8) * num_trainings(found.config)
-    assert 0.1 * steps == pytest.approx(15 * 60, rel=0.15)
-    assert found.minutes == pytest.approx(15, rel=0.05)
+    assert 0.1 * steps == pytest.approx(10 * 60, rel=0.15)
+    assert found.minutes == pytest.approx(10, rel=0.05)
     (line,) = found.lines()
-    assert f"{train.epochs} epochs, 3 folds, about 15 minutes" in line
-    assert "--minutes 60 gives WideResNet50, 256x192 px" in line
+    assert f"{train.epochs} epochs, 3 folds, about 10 minutes" in line
+    assert "--minutes 40 gives " in line
 
 
 def test_what_is_given_stays(probed):

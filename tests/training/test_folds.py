@@ -4,10 +4,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import pytest
 
 from rdvar_jax.runs.fold_scores import join_folds
-from rdvar_jax.training.folds import FoldScores, epochs_for, score_fold, seen_median, split_folds
+from rdvar_jax.training.folds import FoldScores, score_fold, seen_median, split_folds
 from rdvar_jax.training.loop import Schedule
 
 NAMES = [f"good/{number:03}.png" for number in range(23)]
@@ -38,14 +37,7 @@ def test_equal_images_are_in_one_fold():
     assert len(split_folds(["a"] * 9 + ["b"], 5, seed=0)) == 2
 
 
-@pytest.mark.parametrize(
-    ("steps", "images", "batch", "epochs"), [(100, 80, 8, 10), (1, 80, 8, 1), (1, 3, 8, 3)]
-)
-def test_epochs_for_steps(steps, images, batch, epochs):
-    assert epochs_for(steps, images, batch) == epochs
-
-
-def test_a_student_is_trained_without_its_fold_for_a_share_of_the_steps():
+def test_a_student_is_trained_without_its_fold_for_as_many_epochs():
     seen: dict[str, Any] = {}
 
     def fit(state, schedule, **_):
@@ -60,11 +52,10 @@ def test_a_student_is_trained_without_its_fold_for_a_share_of_the_steps():
     trainer: Any = SimpleNamespace(fit=fit)
     schedule = Schedule(23, 4, 40, 0, 10, 10, 0)
     first: Any = "first"
-    found = score_fold(trainer, first, score, schedule, (2, 5, 22), 0.5, "fold 1")
+    found = score_fold(trainer, first, score, schedule, (2, 5, 22), "fold 1")
     others = tuple(row for row in range(23) if row not in (2, 5, 22))
     assert (seen["state"], seen["schedule"].rows) == ("first", others)
-    # Half of 40 * 23 // 4 = 230 steps of 4, in epochs of 20 images.
-    assert (seen["schedule"].num_images, seen["schedule"].epochs) == (20, 23)
+    assert (seen["schedule"].num_images, seen["schedule"].epochs) == (20, 40)
     assert found.rows == (2, 5, 22) and found.scores.tolist() == [3, 6, 23]
     assert found.seen_median == np.median(np.array(others) + 1)
 

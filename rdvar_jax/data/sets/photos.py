@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from rdvar_jax.data.sets.folder import detect_layout
+from rdvar_jax.data.sets.good_names import looks_good
 from rdvar_jax.data.sets.inputs import InputImage, find_inputs
 from rdvar_jax.data.sets.listing import some_names
 from rdvar_jax.data.sets.records import GOOD, Category, ImageRecord
@@ -65,8 +66,11 @@ def find_photos(good: Sequence[Path], bad: Sequence[Path] = ()) -> Category:
 
 
 def category_name(good: Sequence[Path]) -> str:
-    """Returns the name of the first folder, without which a run would have none."""
-    return Path(good[0]).absolute().name or "photographs"
+    """Returns the name of the first folder, or of one above it that is not just "good"."""
+    for folder in (path := Path(good[0]).absolute(), *path.parents):
+        if folder.name and folder.name != "train" and not looks_good(folder.name):
+            return folder.name
+    return path.name or "photographs"
 
 
 def labelled_folder(folder: Path) -> str | None:

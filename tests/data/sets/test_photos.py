@@ -81,3 +81,5 @@ def test_the_run_has_the_name_of_the_first_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert category_name([Path("parts/new"), Path("other")]) == "new"
     assert category_name([Path(".")]) == tmp_path.name
+    assert category_name([Path("blister/train/good")]) == "blister"
+    assert category_name([Path("/good")]) == "good"
