@@ -56,9 +56,9 @@ def test_only_weights_at_hand_are_chosen():
 
 @pytest.fixture
 def probed(monkeypatch):
-    """A machine on which a step takes 0.1 s, with the weights of both networks."""
+    """A machine on which a step takes 0.2 s, with the weights of both networks."""
     monkeypatch.setattr(plan, "probe_speed", lambda: 2 * TWO_CORES)
-    monkeypatch.setattr(plan, "probe_step", lambda config: 0.1)
+    monkeypatch.setattr(plan, "probe_step", lambda config: 0.2)
     monkeypatch.setattr(plan, "weights_at_hand", lambda arch: arch)
 
 
@@ -68,15 +68,15 @@ def planned(config, minutes=15, number=100, given=()):
 
 
 def test_epochs_fill_the_minutes(probed):
-    found = planned(default_config(), minutes=10)
+    found = planned(default_config())
     train = found.config.train
     assert (train.batch_size, train.folds) == (8, 3)
     steps = math.floor(train.epochs * 100 / 8) * num_trainings(found.config)
-    assert 0.1 * steps == pytest.approx(10 * 60, rel=0.15)
-    assert found.minutes == pytest.approx(10, rel=0.05)
+    assert 0.2 * steps == pytest.approx(15 * 60, rel=0.15)
+    assert found.minutes == pytest.approx(15, rel=0.05)
     (line,) = found.lines()
-    assert f"{train.epochs} epochs, 3 folds, about 10 minutes" in line
-    assert "--minutes 40 gives " in line
+    assert f"{train.epochs} epochs, 3 folds, about 15 minutes" in line
+    assert "--minutes 60 gives WideResNet50, 256x192 px" in line
 
 
 def test_what_is_given_stays(probed):
