@@ -279,6 +279,11 @@ class Recipe:
         """
         category, data = self.category, self.config.data
         assert category is not None
+        if not category.test and data.good:
+            raise DataError(
+                "There are no images to test with; give known defects, as in rdvar train PHOTOS "
+                "--bad DEFECTS, or train with train.folds=3."
+            )
         if not category.test:
             raise DataError(
                 f"{category.folder} has no test images; add some to "

@@ -1,10 +1,14 @@
 """Each setting reaches what it is for: values that all differ, looked for in their places."""
 
+from pathlib import Path
+
 import jax
 import numpy as np
 import pytest
 
+from rdvar_jax.data.sets.records import Category
 from rdvar_jax.devices.parallel import Parallel
+from rdvar_jax.errors import DataError
 from rdvar_jax.runs.config import default_config
 from rdvar_jax.runs.recipe import Recipe
 from rdvar_jax.training.loop import Schedule
@@ -55,3 +59,11 @@ def test_the_optimiser(config):
     np.testing.assert_allclose(updates, [-0.02, 0.02], rtol=1e-4)  # Adam's first step
     np.testing.assert_allclose(moments.mu, 0.3 * gradient, rtol=1e-4)
     np.testing.assert_allclose(moments.nu, 0.05 * gradient**2, rtol=1e-4)
+
+
+def test_photographs_without_images_to_test_with_say_how_to_get_some(config):
+    config.data.good = ("photos",)
+    empty = Category("photos", Path("photos"), (), ())
+    recipe = Recipe(config, Parallel("pmap", tuple(jax.local_devices()[:1])), empty)
+    with pytest.raises(DataError, match="--bad DEFECTS, or train with train.folds=3"):
+        recipe.load_test()
