@@ -15,6 +15,7 @@ import numpy as np
 from jax import lax
 
 from rdvar_jax.models import winograd
+from rdvar_jax.models.convolution import conv_3x3
 
 # Modules only declare names and shapes; initialise.py draws the random values.
 zeros, ones = nn.initializers.zeros, nn.initializers.ones
@@ -49,6 +50,8 @@ class Conv(nn.Module):
             self.put_variable(winograd.COLLECTION, "kernel", winograd.transform_kernel(kernel))
         if k == 1:
             return _matmul(x[:, :: self.stride, :: self.stride], kernel[0, 0])
+        if k == 3:
+            return conv_3x3(x, kernel, self.stride)
         return lax.conv_general_dilated(
             x,
             kernel,
