@@ -1,10 +1,10 @@
 """3x3 convolutions in the form that is fastest for their shape, forward and both gradients.
 
-XLA on CPU gives convolutions to Eigen, which is fast on large maps. On small ones it packs more than
-it computes, maps of 1x1 and 2x2 it does not take at all (XLA's own loop then needs up to a hundred
-times as long), and the input gradient of a strided convolution is one over an input with holes.
-There a product of matrices is faster: each output position's 3 x 3 patch, as a row, by the kernel
-(docs/performance.md has the times). Other platforms always convolve.
+XLA on CPU gives convolutions to Eigen, which is fast on large maps. On small ones it packs more
+than it computes, maps of 1x1 and 2x2 it does not take at all (XLA's own loop then needs up to a
+hundred times as long), and the input gradient of a strided convolution is one over an input with
+holes. There a product of matrices is faster: each output position's 3 x 3 patch, as a row, by the
+kernel (docs/performance.md has the times). Other platforms always convolve.
 """
 
 from functools import partial

@@ -15,19 +15,22 @@ COLLECTION = "winograd"
 
 # With fewer tiles, reading the 16 transformed kernels takes longer than it saves.
 MIN_TILES = 64
-# With fewer channels, transforming the images takes longer than it saves.
+# With fewer channels, transforming the images takes longer than it saves ...
 MIN_CHANNELS = 64
+# ... and with fewer than these it only saves with many tiles.
+MANY_CHANNELS, MANY_TILES = 256, 512
 
 
 def applies(shape: tuple[int, ...], features: int, kernel_size: int, stride: int) -> bool:
     """Tells whether a convolution of images [B, H, W, C] is faster in this form."""
     batch, height, width, channels = shape
+    tiles, narrowest = batch * height * width // 4, min(channels, features)
     return (
         kernel_size == 3
         and stride == 1
         and height % 2 == width % 2 == 0
-        and batch * height * width // 4 >= MIN_TILES
-        and min(channels, features) >= MIN_CHANNELS
+        and narrowest >= MIN_CHANNELS
+        and tiles >= (MIN_TILES if narrowest >= MANY_CHANNELS else MANY_TILES)
     )
 
 

@@ -30,13 +30,15 @@ def test_it_is_a_convolution_with_padding_1(height, width):
 @pytest.mark.parametrize(
     ("shape", "features", "kernel_size", "stride", "expected"),
     [
-        ((1, 16, 16, 64), 64, 3, 1, True),
-        ((4, 8, 8, 64), 128, 3, 1, True),
+        ((8, 16, 16, 64), 64, 3, 1, True),
+        ((1, 64, 32, 64), 128, 3, 1, True),
+        ((4, 16, 16, 64), 64, 3, 1, False),  # few tiles for so few channels: measured slower
+        ((1, 16, 16, 256), 256, 3, 1, True),
         ((1, 8, 8, 1024), 1024, 3, 1, False),  # few tiles: measured slower
-        ((1, 16, 16, 32), 64, 3, 1, False),
-        ((1, 16, 16, 64), 64, 3, 2, False),
-        ((1, 16, 16, 64), 64, 1, 1, False),
-        ((2, 15, 16, 64), 64, 3, 1, False),
+        ((8, 16, 16, 32), 64, 3, 1, False),
+        ((8, 16, 16, 64), 64, 3, 2, False),
+        ((8, 16, 16, 64), 64, 1, 1, False),
+        ((9, 15, 16, 64), 64, 3, 1, False),
     ],
 )
 def test_where_it_is_used(shape, features, kernel_size, stride, expected):
@@ -48,6 +50,7 @@ def everywhere(monkeypatch):
     """Small networks take this form too."""
     make_prepare_fn.forget()
     monkeypatch.setattr(winograd, "MIN_TILES", 1)
+    monkeypatch.setattr(winograd, "MANY_TILES", 1)
     monkeypatch.setattr(winograd, "MIN_CHANNELS", 1)
     yield
     make_prepare_fn.forget()
