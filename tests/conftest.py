@@ -28,6 +28,7 @@ import pytest
 from made_once import made_once
 from PIL import Image
 
+from rdvar_jax.devices import made_from
 from rdvar_jax.devices.parallel import AXIS_NAME
 from rdvar_jax.models.build import feature_shapes, image_shape
 from rdvar_jax.models.initialise import init_variables
@@ -44,6 +45,10 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_compilation_cache_dir", str(COMPILATION_CACHE))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+# Tests change functions of the package in this process, which a program that is kept by its source
+# files would not notice. Programs of bundles, whose source is the bundle, are kept here too.
+made_from.ROOMS = ()
 
 
 @pytest.fixture(scope="session")

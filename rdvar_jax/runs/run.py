@@ -33,8 +33,9 @@ from rdvar_jax.runs.workdir import (
 )
 from rdvar_jax.scoring.evaluation import make_scorer
 from rdvar_jax.serving.detector import Detector
-from rdvar_jax.training.checkpoint import Checkpoints, SavedStep
-from rdvar_jax.training.fit import first_state, student_of
+from rdvar_jax.training.checkpoint import Checkpoints
+from rdvar_jax.training.fit import first_state
+from rdvar_jax.training.manifest import SavedStep
 from rdvar_jax.training.step import TrainState
 
 logger = logging.getLogger("rdvar_jax")
@@ -227,13 +228,16 @@ class Run:
         model, teacher = self.read_model()
         here = {"settings": determining_settings(self.config), "teacher": teacher.sha256}
         self._refuse_another(found, here)  # before its arrays are read
-        restored = self.checkpoints.restore(self.recipe.abstract_state, checkpoint)
-        assert restored is not None  # otherwise find returned None, or restore raised
-        state, saved = restored
+        recipe = self.recipe
+        restored = self.checkpoints.restore_student(
+            recipe.abstract_student, lambda: recipe.abstract_state, checkpoint
+        )
+        assert restored is not None  # otherwise find returned None, or this raised
+        student, saved = restored
         self._refuse_another(saved, here)
         self.check_ignore(saved.provenance.get("aspects"))
         return SavedRun(
-            model.with_student(student_of(state)),
+            model.with_student(student),
             saved,
             teacher.sha256,
             teacher.source_sha256,

@@ -9,6 +9,7 @@ import numpy as np
 from tqdm import tqdm
 
 from rdvar_jax.devices.compiler import compiled
+from rdvar_jax.devices.made_from import note_made_from
 from rdvar_jax.devices.parallel import Parallel, made_once
 from rdvar_jax.models.fold import fold_batch_norm
 from rdvar_jax.models.image_size import ImageSize, height_width
@@ -100,6 +101,8 @@ def make_prepare_fn(
             with_winograd(student, folded_student, features, train=False),
         )
 
+    networks = teacher, student, image_size, batch_size
+    note_made_from(prepare, make_prepare_fn.__qualname__, *networks, parallel, precision)
     return compiled(prepare, platform=parallel.devices[0].platform)
 
 
