@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax import lax
 
@@ -53,13 +54,17 @@ def init_state(
     tx: Optimiser,
     metrics: Iterable[str] = METRICS,
 ) -> TrainState:
-    """Returns the state before the first step, with sums of the named metrics."""
+    """Returns the state before the first step, with sums of the named metrics.
+
+    Adam's state begins with zeros. `tx.init` makes each on a device, by a program for each shape.
+    """
     params = student_variables["params"]
+    moments = jax.eval_shape(tx.init, params)
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         params=params,
         batch_stats=student_variables["batch_stats"],
-        opt_state=tx.init(params),
+        opt_state=jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), moments),
         epoch_sums=zero_sums(metrics),
     )
 
