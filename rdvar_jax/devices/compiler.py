@@ -47,6 +47,21 @@ def compiled(
     return NotInFork(KeptPrograms(fn, jit, source, compiler_options))
 
 
+def fetch(function: Callable, device: Any, *args: Any) -> Any:
+    """Begins to load a function's kept program in a thread; see `KeptPrograms.fetch`.
+
+    Args:
+        function: of `compiled`.
+        device: of the arguments.
+        *args: trees of their shapes.
+
+    Returns:
+        The tree of the outputs' shapes; None if there is no such program.
+    """
+    begin = getattr(function, "fetch", None)
+    return None if begin is None else begin(device, *args)
+
+
 def _source_of(fn: Callable, made_from: str | None, options: dict[str, Any]) -> str | None:
     """Describes a jitted function in words that are equal in every process; None if unknown."""
     if not uses_kept_files():

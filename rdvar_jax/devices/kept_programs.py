@@ -13,8 +13,10 @@ import os
 import threading
 import uuid
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -51,7 +53,8 @@ class KeptPrograms:
         self._fn, self._jit = fn, jit
         self._made_from, self._options = made_from, options
         self._jitted = jit(fn)
-        self._programs: dict[Any, _Program | None] = {}
+        self._programs: dict[Any, Callable[..., Any]] = {}
+        self._coming: dict[Any, Future[_Program]] = {}
         self._lock = threading.Lock()
 
     def __getattr__(self, name: str) -> Any:
@@ -60,7 +63,7 @@ class KeptPrograms:
     def __call__(self, *args: Any) -> Any:
         leaves, structure = jax.tree.flatten(args)
         device = _device_of(leaves)
-        if device is None or any(getattr(jax.config, name, False) for name in UNUSUAL):
+        if device is None or _is_unusual():
             return self._jitted(*args)
         placed = [x if isinstance(x, jax.Array) else jax.device_put(x, device) for x in leaves]
         signature = structure, tuple(map(_shape, placed)), device, _settings()
@@ -69,11 +72,52 @@ class KeptPrograms:
                 placed_args = jax.tree.unflatten(structure, placed)
                 self._programs[signature] = self._find(signature, device, placed_args)
             program = self._programs[signature]
-        return self._jitted(*args) if program is None else program(placed, args)
+        return program(placed, args)
 
-    def _find(self, signature: Any, device: Any, args: tuple[Any, ...]) -> "_Program | None":
-        """Reads the program of these arguments, or makes and keeps it; None if it cannot be."""
-        structure, shapes, _, settings = signature
+    def fetch(self, device: Any, *args: Any) -> Any:
+        """Begins to load the program of arguments that are not there yet.
+
+        Args:
+            device: that they will be on.
+            *args: trees of their shapes.
+
+        Returns:
+            The tree of the outputs' shapes; None if the program is not kept.
+        """
+        leaves, structure = jax.tree.flatten(args)
+        if device.platform != "cpu" or jax.process_count() > 1 or _is_unusual():
+            return None
+        signature = structure, tuple(map(_shape, leaves)), device, _settings()
+        path, key = self._place(signature)
+        kept = read_kept(path, key)
+        if kept is None:
+            return None
+        with self._lock:
+            if signature not in self._programs:
+                self._coming[signature] = _loader().submit(_Program.load, kept, device, args)
+        return _Program.shapes(kept, args)
+
+    def _find(self, signature: Any, device: Any, args: tuple[Any, ...]) -> Callable[..., Any]:
+        """Reads the program of these arguments, or makes and keeps it."""
+        coming = self._coming.pop(signature, None)
+        try:
+            if coming is not None:
+                return coming.result()
+            path, key = self._place(signature)
+            kept = read_kept(path, key)
+            if kept is not None:
+                return _Program.load(kept, device, args)
+        except Exception:  # of jaxlib, whose versions differ; the program is made again
+            pass
+        path, key = self._place(signature)
+        program, kept = self._make(device, args)
+        if kept is not None:
+            write_kept(path, key, kept)
+        return program
+
+    def _place(self, signature: Any) -> tuple[Path, str]:
+        """Returns the path of the file of a program, and its key."""
+        structure, shapes, device, settings = signature
         key = json.dumps(
             {
                 **compiler_facts(device, self._options),
@@ -86,37 +130,25 @@ class KeptPrograms:
             sort_keys=True,
             default=repr,
         )
-        name = getattr(self._fn, "__name__", "program").strip("<>_")
-        path = kept_path(name, key)
-        kept = read_kept(path, key)
-        if kept is not None:
-            try:
-                return _Program.load(kept, device, args)
-            except Exception:  # of jaxlib, whose versions differ; the program is made again
-                pass
-        made = self._make(name, device, args)
-        if made is None:
-            return None
-        program, kept = made
-        write_kept(path, key, kept)
-        return program
+        return kept_path(self._name, key), key
 
-    def _make(
-        self, name: str, device: Any, args: tuple[Any, ...]
-    ) -> "tuple[_Program, Kept] | None":
+    @property
+    def _name(self) -> str:
+        return getattr(self._fn, "__name__", "program").strip("<>_")
+
+    def _make(self, device: Any, args: tuple[Any, ...]) -> tuple[Callable[..., Any], Kept | None]:
         def program(*args):
             return self._fn(*args)
 
         # A name that no program in JAX's cache has: one that is read from there cannot be written
         # again (jaxlib's CPU programs then lack some of their functions).
-        program.__name__ = f"{name}_{uuid.uuid4().hex[:12]}"
+        program.__name__ = f"{self._name}_{uuid.uuid4().hex[:12]}"
         traced = self._jit(program, keep_unused=True).trace(*args)
-        lowered = traced.lower()
-        executable = lowered.compile()
+        compiled = traced.lower().compile()
         try:
-            return _Program.make(traced, executable, device, args)
+            return _Program.make(traced, compiled, device, args)
         except Exception:  # it has outputs, constants or a runtime that are not provided for
-            return None
+            return lambda leaves, args: compiled(*args), None
 
 
 @dataclass(frozen=True)
@@ -156,6 +188,7 @@ class _Program:
         encoded = _encode(outputs, args)
         avals = traced.jaxpr.out_avals
         shardings = [_encode_sharding(x) for x in jax.tree.leaves(compiled.output_shardings)]
+        shapes = [[list(aval.shape), aval.dtype.name] for aval in avals]
         num_arguments = len(jax.tree.leaves(args))
         if (
             any(getattr(aval, "weak_type", False) for aval in avals)
@@ -165,7 +198,7 @@ class _Program:
         ):
             raise ValueError("a program of another kind")
         content = device.client.serialize_executable(executable)
-        kept = Kept({"outputs": encoded, "shardings": shardings}, content)
+        kept = Kept({"outputs": encoded, "shapes": shapes, "shardings": shardings}, content)
         return cls.load(kept, device, args, executable), kept
 
     @classmethod
@@ -184,6 +217,17 @@ class _Program:
         shardings = [_decode_sharding(x, device) for x in about["shardings"]]
         _decode(about["outputs"], iter([_LEAF] * len(shardings)), args)
         return cls(executable, about["outputs"], shardings)
+
+    @classmethod
+    def shapes(cls, kept: Kept, args: tuple[Any, ...]) -> Any:
+        """Returns the tree of the outputs' shapes."""
+        found = (jax.ShapeDtypeStruct(x, np.dtype(dtype)) for x, dtype in kept.about["shapes"])
+        return _decode(kept.about["outputs"], found, args)
+
+
+@cache
+def _loader() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, "load programs")
 
 
 _LEAF = "leaf"
@@ -258,7 +302,11 @@ def _device_of(leaves: Sequence[Any]) -> Any:
     return device if device.platform == "cpu" else None
 
 
-def _shape(x: jax.Array) -> tuple[Any, ...]:
+def _is_unusual() -> bool:
+    return any(getattr(jax.config, name, False) for name in UNUSUAL)
+
+
+def _shape(x: Any) -> tuple[Any, ...]:
     return tuple(x.shape), x.dtype.name, bool(x.weak_type)
 
 

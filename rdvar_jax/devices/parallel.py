@@ -143,6 +143,11 @@ class Parallel:
             return _join_shards(shape, sharding, dict(zip(self.local_devices, shares, strict=True)))
         return jax.device_put(rows, sharding)
 
+    def batch_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Returns the shape on the devices of a batch [B, ...]."""
+        share = shape[0] // self.num_devices, *shape[1:]
+        return (self.num_devices, *share) if self._stacks else shape
+
     def gather(self, tree: Any) -> Any:
         """Fetches split outputs to the host as arrays [B, ...]."""
         tree = jax.device_get(tree)

@@ -201,6 +201,11 @@ class Recipe:
         return ignored
 
     @property
+    def ignored_in_inputs(self) -> np.ndarray | None:
+        """The same of the networks' inputs; None for tiles, of which whole images are ignored."""
+        return None if self.geometry.is_tiled else self.ignored
+
+    @property
     def memory_budget(self) -> float:
         """Bytes of decoded images that are held in memory at most."""
         return self.config.data.memory_budget_gb * 1e9

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from rdvar_jax.devices import kept_files, kept_programs
-from rdvar_jax.devices.compiler import compiled
+from rdvar_jax.devices.compiler import compiled, fetch
 from rdvar_jax.devices.kept_files import MOST_FILES, SUFFIX, Kept, read_kept, write_kept
 from rdvar_jax.devices.parallel import Parallel
 
@@ -251,6 +251,41 @@ def test_several_may_keep_the_same_program(folder, never_compiles):
     assert [path.name for path in folder.iterdir() if path.suffix == ".tmp"] == []
     never_compiles()
     assert_same(program()(*arguments()), expected)
+
+
+def shapes(tree):
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), tree)
+
+
+def test_a_program_can_be_loaded_ahead(folder, monkeypatch):
+    device, args = jax.local_devices()[0], arguments()
+    assert fetch(program(), device, *shapes(args)) is None  # not kept yet
+    expected = program()(*args)
+    fn = program()
+    assert fetch(fn, device, *shapes(args)) == shapes(expected)
+    monkeypatch.setattr(kept_programs, "read_kept", None)
+    assert_same(fn(*args), expected)
+    assert_same(fn(*args), expected)
+
+
+def test_a_bad_file_loaded_ahead_is_made_again(folder, never_compiles):
+    args = arguments()
+    expected = program()(*args)
+    (path,) = kept_in(folder)
+    keep_other_content(path)
+    fn = program()
+    assert fetch(fn, jax.local_devices()[0], *shapes(args)) == shapes(expected)
+    assert_same(fn(*args), expected)
+    never_compiles()
+    assert_same(program()(*args), expected)
+
+
+def test_functions_that_are_not_kept_are_not_loaded_ahead(folder):
+    device, args = jax.local_devices()[0], shapes(arguments())
+    assert fetch(compiled(update, platform="cpu"), device, *args) is None
+    program()(*arguments())
+    with jax.disable_jit():
+        assert fetch(program(), device, *args) is None
 
 
 def test_the_files_that_were_not_used_for_longest_go(folder, monkeypatch):
