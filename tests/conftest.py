@@ -14,6 +14,10 @@ os.environ.setdefault(
     + " --xla_cpu_use_fusion_emitters=false" * version("jaxlib").startswith("0.10."),
 )
 
+# Tests change functions of the package in this process, which a program that is found by its source
+# files would not notice; and JAX's own cache, unlike ours, is good after a change of any file.
+os.environ.setdefault("RDVAR_KEEP_PROGRAMS", "0")
+
 # A shell starts what runs in its background with SIGINT ignored, and so would be what tests start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -28,7 +32,6 @@ import pytest
 from made_once import made_once
 from PIL import Image
 
-from rdvar_jax.devices import made_from
 from rdvar_jax.devices.parallel import AXIS_NAME
 from rdvar_jax.models.build import feature_shapes, image_shape
 from rdvar_jax.models.initialise import init_variables
@@ -45,10 +48,6 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_compilation_cache_dir", str(COMPILATION_CACHE))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
-
-# Tests change functions of the package in this process, which a program that is kept by its source
-# files would not notice. Programs of bundles, whose source is the bundle, are kept here too.
-made_from.ROOMS = ()
 
 
 @pytest.fixture(scope="session")

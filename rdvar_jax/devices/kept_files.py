@@ -34,7 +34,13 @@ class Kept(NamedTuple):
 
 
 def uses_kept_files() -> bool:
-    """Tells whether JAX may keep programs (`JAX_ENABLE_COMPILATION_CACHE`); then we do too."""
+    """Tells whether JAX may keep programs (`JAX_ENABLE_COMPILATION_CACHE`), and so may we.
+
+    `RDVAR_KEEP_PROGRAMS=0` turns off only ours: for those who change code of this package while it
+    runs, such as tests.
+    """
+    if os.environ.get("RDVAR_KEEP_PROGRAMS") == "0":
+        return False
     return bool(jax.config.values["jax_enable_compilation_cache"])
 
 

@@ -29,6 +29,7 @@ class State:
 def folder(tmp_path, monkeypatch) -> Path:
     """An empty folder of programs."""
     before = jax.config.jax_compilation_cache_dir
+    monkeypatch.delenv("RDVAR_KEEP_PROGRAMS")
     monkeypatch.setenv("RDVAR_CACHE", str(tmp_path))
     jax.config.update("jax_compilation_cache_dir", None)
     yield tmp_path / "xla"
@@ -82,6 +83,18 @@ def test_a_program_is_found_again(folder, never_compiles):
     assert_same(program()(*arguments()), expected)
 
 
+def test_a_program_that_jax_has_kept_too_is_whole(folder, never_compiles):
+    """What JAX reads from its own cache lacks functions once it is written again."""
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    expected = program()(*arguments())
+    assert any(path.name.endswith("-cache") for path in folder.iterdir())
+    for path in kept_in(folder):
+        path.unlink()
+    program()(*arguments())
+    never_compiles()
+    assert_same(program()(*arguments()), expected)
+
+
 def test_donated_arguments_are_used_up(folder, never_compiles):
     for _ in range(2):
         state, x = arguments()
@@ -103,15 +116,19 @@ def test_a_wrapped_function_is_kept(folder, never_compiles, monkeypatch, mode):
         out = wrapped(factor, parallel.shard_batch(np.arange(6, dtype=np.float32)))
         return parallel.gather(out), out.sharding
 
+    monkeypatch.setenv("RDVAR_KEEP_PROGRAMS", "0")
     expected = call()
-    assert len(kept_in(folder)) == 1
+    monkeypatch.delenv("RDVAR_KEEP_PROGRAMS")
+    assert not kept_in(folder)
+    for _ in range(2):
+        forget_wrapped()
+        found = call()
+        np.testing.assert_array_equal(found[0], np.arange(6) * 2)
+        np.testing.assert_array_equal(found[0], expected[0])
+        assert found[1] == expected[1]
+        assert len(kept_in(folder)) == 1
+        never_compiles()
     forget_wrapped()
-    never_compiles()
-    found = call()
-    forget_wrapped()
-    np.testing.assert_array_equal(found[0], np.arange(6) * 2)
-    np.testing.assert_array_equal(found[0], expected[0])
-    assert found[1] == expected[1]
 
 
 def double(factor, x):
@@ -161,8 +178,10 @@ def test_a_bad_file_is_made_again(folder, never_compiles, damage):
     (path,) = kept_in(folder)
     good = path.read_bytes()
     damage(path)
-    assert path.read_bytes() != good
+    bad = path.read_bytes()
+    assert bad != good
     assert_same(program()(*arguments()), expected)
+    assert path.read_bytes() != bad
     never_compiles()
     assert_same(program()(*arguments()), expected)  # from the file that was made again
 
@@ -222,7 +241,10 @@ def test_what_is_unusual_is_left_to_jax(folder):
     assert not kept_in(folder)
 
 
-def test_nothing_is_kept_where_jax_keeps_nothing(folder):
+def test_nothing_is_kept_where_jax_keeps_nothing(folder, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setenv("RDVAR_KEEP_PROGRAMS", "0")
+        program()(*arguments())
     jax.config.update("jax_enable_compilation_cache", False)
     try:
         program()(*arguments())

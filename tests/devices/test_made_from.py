@@ -97,7 +97,7 @@ def test_other_code_is_another_program(package, monkeypatch):
     code = code_in_programs.__wrapped__
     before, layers = code(), package / "models" / "layers.py"
     assert before == code()
-    layers.write_text("second")
+    layers.write_text("other")
     os.utime(layers, (1, 1))
     assert code() not in (before, None)
     layers.write_text("first")

@@ -13,6 +13,7 @@ def folder(tmp_path, monkeypatch):
     """An empty folder, and a process that knows its code and remembers no shapes."""
     before = jax.config.jax_compilation_cache_dir
     jax.config.update("jax_compilation_cache_dir", str(tmp_path / "xla"))
+    monkeypatch.delenv("RDVAR_KEEP_PROGRAMS")
     monkeypatch.setattr(initialise, "code_in_programs", lambda: "code")
     yield tmp_path / "xla"
     jax.config.update("jax_compilation_cache_dir", before)

@@ -23,6 +23,7 @@ def folder(tmp_path, monkeypatch):
     """An empty folder of programs, and a process whose code is known."""
     before = jax.config.jax_compilation_cache_dir
     jax.config.update("jax_compilation_cache_dir", str(tmp_path / "xla"))
+    monkeypatch.delenv("RDVAR_KEEP_PROGRAMS")
     monkeypatch.setattr(compiler, "code_in_programs", lambda: "code")
     start_anew()
     yield tmp_path / "xla"

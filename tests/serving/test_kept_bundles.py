@@ -13,6 +13,7 @@ from rdvar_jax.serving.detector import Detector
 def folder(tmp_path, monkeypatch):
     """An empty folder of programs, as where JAX has no cache."""
     before = jax.config.jax_compilation_cache_dir
+    monkeypatch.delenv("RDVAR_KEEP_PROGRAMS")
     monkeypatch.setenv("RDVAR_CACHE", str(tmp_path / "cache"))
     jax.config.update("jax_compilation_cache_dir", None)
     yield tmp_path / "cache" / "xla"
