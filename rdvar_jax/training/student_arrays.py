@@ -53,4 +53,6 @@ def read_student_arrays(folder: Path, expected: Mapping[str, Any]) -> dict[str, 
 def _place(base: Path, path: tuple[Any, ...]) -> dict[str, Any]:
     """Names an array's place in orbax's files: the names of its path, joined by dots."""
     name = ".".join(part.key for part in path)
-    return {"driver": "ocdbt", "base": f"file://{base}/", "path": f"{name}/"}
+    # Not a URL, in which a folder's name could mean another one.
+    files = {"driver": "file", "path": f"{base}/"}
+    return {"driver": "ocdbt", "base": files, "path": f"{name}/"}

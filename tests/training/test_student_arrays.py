@@ -25,7 +25,7 @@ def saved(tmp_path):
     params = {"a": {"conv1": {"kernel": kernel}, "bn1": {"bias": np.zeros(5, np.float32)}}}
     stats = {"a": {"bn1": {"var": np.ones(5, np.float32)}}}
     state = jax.device_put(init_state({"params": params, "batch_stats": stats}, TX))
-    checkpoints = Checkpoints(tmp_path / "checkpoints", "train_loss", False)
+    checkpoints = Checkpoints(tmp_path / "50%41 #?é" / "checkpoints", "train_loss", False)
     provenance = {"settings": {}, "teacher": "sha256"}
     checkpoints.save(state, epoch=1.0, metrics={"train_loss": 1.0}, provenance=provenance)
     return checkpoints, state
