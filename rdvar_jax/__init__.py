@@ -62,9 +62,11 @@ def __getattr__(name: str) -> Any:
     from importlib import import_module
 
     from rdvar_jax.cli.extras import missing_package
+    from rdvar_jax.cli.quick_imports import quick_imports
 
     try:
-        value = getattr(import_module(f"rdvar_jax.{_HOMES[name]}"), name)
+        with quick_imports():
+            value = getattr(import_module(f"rdvar_jax.{_HOMES[name]}"), name)
     except ModuleNotFoundError as error:
         sentence = missing_package(error)
         if sentence is None:

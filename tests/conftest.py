@@ -14,6 +14,10 @@ os.environ.setdefault(
     + " --xla_cpu_use_fusion_emitters=false" * version("jaxlib").startswith("0.10."),
 )
 
+# Tests change functions of the package in this process, which a program that is found by its source
+# files would not notice; and JAX's own cache, unlike ours, is good after a change of any file.
+os.environ.setdefault("RDVAR_KEEP_PROGRAMS", "0")
+
 # A shell starts what runs in its background with SIGINT ignored, and so would be what tests start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

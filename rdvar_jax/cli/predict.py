@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rdvar_jax.cli.parser import Parser, Switch
+from rdvar_jax.cli.quick_imports import quick_imports
 from rdvar_jax.cli.settings import Setting, add_ignore, add_min_area, add_run, load_run
 from rdvar_jax.cli.start import start_jax
 from rdvar_jax.errors import ConfigError, one_line
@@ -131,7 +132,8 @@ def add_arguments(parser: Parser) -> None:
 def run(args: argparse.Namespace, settings: Sequence[Setting]) -> int:
     """Runs the command and returns the exit code."""
     _check(args, settings)
-    from rdvar_jax.commands.image_writer import Outputs, Thresholds
+    with quick_imports():
+        from rdvar_jax.commands.image_writer import Outputs, Thresholds
 
     page = (args.heat_maps or args.overlays) if args.page is None else args.page
     common: dict[str, Any] = dict(
@@ -157,17 +159,20 @@ def _predict(
 ) -> "tuple[Counts, Path]":
     if args.bundle is None:
         config, workdir, checkpoint = load_run(args, settings)
-        from rdvar_jax.commands.run_scorer import run_scorer
+        with quick_imports():
+            from rdvar_jax.commands.run_scorer import run_scorer
 
         colored = common["wanted"].colored
         load = run_scorer(config, workdir, checkpoint, scale=args.color_scale, colored=colored)
         folder, ending = workdir.predictions, ""
     else:
         start_jax()
-        from rdvar_jax.commands.bundle_scorer import bundle_scorer
+        with quick_imports():
+            from rdvar_jax.commands.bundle_scorer import bundle_scorer
 
         load, folder, ending = bundle_scorer(args.bundle, scale=args.color_scale), Path(), VERDICTS
-    from rdvar_jax.commands.predict import NewFolder, default_name, predict
+    with quick_imports():
+        from rdvar_jax.commands.predict import NewFolder, default_name, predict
 
     output = args.output or NewFolder(folder, default_name(args.input) + ending)
     return predict(load, args.input, output, on_error=args.on_error, **common)

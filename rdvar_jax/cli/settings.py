@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rdvar_jax.cli.parser import FALSE, TRUE, Parser
+from rdvar_jax.cli.quick_imports import quick_imports
 from rdvar_jax.cli.start import start_jax
 from rdvar_jax.cli.suggest import did_you_mean
 from rdvar_jax.errors import ConfigError
@@ -215,8 +216,9 @@ def load_run(
     Returns:
         The config, the run's folder, and the name of the state.
     """
-    from rdvar_jax.runs.config import determining_settings, resolved, with_full_scale
-    from rdvar_jax.runs.workdir import Workdir, load_config, refuse_other_settings
+    with quick_imports():
+        from rdvar_jax.runs.config import determining_settings, resolved, with_full_scale
+        from rdvar_jax.runs.workdir import Workdir, load_config, refuse_other_settings
 
     workdir = Workdir(args.workdir.resolve())
     config = load_config(workdir)

@@ -4,6 +4,7 @@ import logging
 import os
 import sys
 
+from rdvar_jax.cli.quick_imports import quick_imports
 from rdvar_jax.errors import OneLineFormatter
 
 logger = logging.getLogger("rdvar_jax")
@@ -28,7 +29,8 @@ def start_jax() -> None:
 
     check_address_space()
     keep_freed_memory()  # before JAX starts its threads
-    import jax
+    with quick_imports():
+        import jax
 
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         from rdvar_jax.files.replacing import cache_folder

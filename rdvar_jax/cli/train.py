@@ -10,6 +10,7 @@ from typing import Any
 from rdvar_jax.cli.ending import report_error
 from rdvar_jax.cli.outcome import describe_found, describe_targets, describe_threshold
 from rdvar_jax.cli.parser import Parser
+from rdvar_jax.cli.quick_imports import quick_imports
 from rdvar_jax.cli.settings import (
     Setting,
     add_config,
@@ -211,9 +212,10 @@ def _planned(
 
 
 def _train(config: Any, workdir: Path, last_words: str = "") -> int:
-    from rdvar_jax.commands.train import train
-    from rdvar_jax.devices.processes import is_main_process, membership
-    from rdvar_jax.training.stop import Stopped
+    with quick_imports():
+        from rdvar_jax.commands.train import train
+        from rdvar_jax.devices.processes import is_main_process, membership
+        from rdvar_jax.training.stop import Stopped
 
     with membership(report_error, **config.distributed):
         try:

@@ -25,7 +25,7 @@ from rdvar_jax.scoring.all_metrics import evaluate_maps
 from rdvar_jax.scoring.finite import refuse_not_finite
 from rdvar_jax.scoring.points import curve_points
 from rdvar_jax.scoring.thresholds import best_f1_threshold, from_mean_rate
-from rdvar_jax.training.checkpoint import SavedStep
+from rdvar_jax.training.manifest import SavedStep
 from rdvar_jax.version import __version__
 from rdvar_jax.weights.demonstration import warn_if_for_demonstrations
 from rdvar_jax.weights.file_hash import sha256_of

@@ -21,10 +21,10 @@ from rdvar_jax.runs.fold_scores import (
 from rdvar_jax.runs.run import Run
 from rdvar_jax.runs.threshold_file import score_settings
 from rdvar_jax.scoring.finite import refuse_not_finite
-from rdvar_jax.training.checkpoint import SavedStep
 from rdvar_jax.training.fit import Trainer, first_state
 from rdvar_jax.training.folds import FoldScores, score_fold, seen_median, split_folds
 from rdvar_jax.training.loop import Schedule
+from rdvar_jax.training.manifest import SavedStep
 from rdvar_jax.training.step import TrainState
 
 logger = logging.getLogger("rdvar_jax")

@@ -14,7 +14,7 @@ from rdvar_jax.runs.result_files import RESULTS
 from rdvar_jax.runs.threshold_file import read_threshold, score_settings
 from rdvar_jax.runs.workdir import Workdir
 from rdvar_jax.scoring.pooling import MAX
-from rdvar_jax.training.checkpoint import SavedStep
+from rdvar_jax.training.manifest import SavedStep
 
 logger = logging.getLogger("rdvar_jax")
 

@@ -19,7 +19,7 @@ from rdvar_jax.runs.run import Run
 from rdvar_jax.runs.saved_run import TrainedRun
 from rdvar_jax.runs.threshold_file import same_scores, score_settings
 from rdvar_jax.runs.trained_images import Seen
-from rdvar_jax.training.checkpoint import SavedStep
+from rdvar_jax.training.manifest import SavedStep
 
 logger = logging.getLogger("rdvar_jax")
 

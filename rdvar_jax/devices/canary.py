@@ -21,8 +21,8 @@ from jax import lax
 from jaxlib.version import __version__ as jaxlib_version
 
 from rdvar_jax.devices.instruction_sets import instruction_sets
+from rdvar_jax.devices.kept_files import programs_folder
 from rdvar_jax.errors import CompilerError
-from rdvar_jax.files.replacing import cache_folder
 
 # Of the answers' largest value. Sums of float32 err by 1e-6, known faults by 2e-3 and more.
 TOLERANCE = 1e-5
@@ -51,13 +51,14 @@ def check_compiler(platform: str, options: Mapping[str, str] | None) -> None:
 
 
 @cache
-def _check(platform: str, options: tuple[tuple[str, str], ...] | None) -> None:
+def _check(platform: str, pairs: tuple[tuple[str, str], ...] | None) -> None:
+    options = None if pairs is None else dict(pairs)
     device = jax.local_devices(backend=platform)[0]
-    facts = _facts(device, options)
+    facts = compiler_facts(device, options)
     record = _record_of(facts)
     if record.exists():
         return
-    wrong = find_wrong_answer(device, None if options is None else dict(options))
+    wrong = find_wrong_answer(device, options)
     if wrong:
         raise CompilerError(_sentence(device, wrong))
     try:
@@ -65,6 +66,12 @@ def _check(platform: str, options: tuple[tuple[str, str], ...] | None) -> None:
         record.write_text(json.dumps(facts, indent=1) + "\n")  # its existence says all
     except OSError:
         pass  # the next process runs the program again
+
+
+def was_right(platform: str, options: Mapping[str, str]) -> bool:
+    """Tells whether an earlier check of these options passed on this kind of machine."""
+    device = jax.local_devices(backend=platform)[0]
+    return _record_of(compiler_facts(device, options)).exists()
 
 
 def find_wrong_answer(device: Any, options: dict[str, Any] | None) -> str | None:
@@ -132,8 +139,8 @@ def _right_answers(*inputs: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
-def _facts(device: Any, options: tuple[tuple[str, str], ...] | None) -> dict[str, Any]:
-    """Everything that the compiled program depends on."""
+def compiler_facts(device: Any, options: Mapping[str, str] | None) -> dict[str, Any]:
+    """Returns everything that compiled programs depend on, besides their source."""
     return {
         "program": PROGRAM,
         "jax": jax.__version__,
@@ -144,7 +151,7 @@ def _facts(device: Any, options: tuple[tuple[str, str], ...] | None) -> dict[str
         "machine": system.machine(),
         "cores": os.cpu_count(),
         "instruction_sets": instruction_sets(),
-        "options": options,
+        "options": None if options is None else sorted(options.items()),
         "XLA_FLAGS": os.environ.get("XLA_FLAGS", ""),
     }
 
@@ -152,10 +159,7 @@ def _facts(device: Any, options: tuple[tuple[str, str], ...] | None) -> dict[str
 def _record_of(facts: dict[str, Any]) -> Path:
     """Returns the path of the file that records a pass, among the compiled programs."""
     key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
-    folder = jax.config.values["jax_compilation_cache_dir"]
-    if not folder or "://" in folder:  # none, or in a cloud
-        folder = cache_folder() / "xla"
-    return Path(folder) / f"compiler-is-right-{key[:32]}.json"
+    return programs_folder() / f"compiler-is-right-{key[:32]}.json"
 
 
 def _sentence(device: Any, wrong: str) -> str:

@@ -21,6 +21,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from rdvar_jax.devices.compiler import compiled
+from rdvar_jax.devices.made_from import note_made_from
 
 AXIS_NAME = "data"
 MODES = ("pmap", "shard_map")
@@ -34,7 +35,12 @@ def made_once(make: Make) -> Make:
     JAX compares functions by identity, so a new one is traced and compiled again. Keeps the 32 most
     recently used, and none whose arguments have no hash, such as a list or a tracer.
     """
-    remembered = lru_cache(maxsize=32)(make)
+
+    @lru_cache(maxsize=32)
+    def remembered(*args, **kwargs):
+        made = make(*args, **kwargs)
+        note_made_from(made, f"{make.__module__}.{make.__qualname__}", args, kwargs)
+        return made
 
     @wraps(make)
     def make_or_remember(*args, **kwargs):
@@ -137,6 +143,11 @@ class Parallel:
             return _join_shards(shape, sharding, dict(zip(self.local_devices, shares, strict=True)))
         return jax.device_put(rows, sharding)
 
+    def batch_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Returns the shape on the devices of a batch [B, ...]."""
+        share = shape[0] // self.num_devices, *shape[1:]
+        return (self.num_devices, *share) if self._stacks else shape
+
     def gather(self, tree: Any) -> Any:
         """Fetches split outputs to the host as arrays [B, ...]."""
         tree = jax.device_get(tree)
@@ -197,26 +208,30 @@ def _wrapped(
     )
     if parallel.mode == "pmap" and not parallel.spans_processes:
         # pmap takes no compiler options; the jit around it does.
-        return compile(
-            jax.pmap(
-                fn,
-                AXIS_NAME,
-                in_axes=tuple(0 if s else None for s in split),
-                out_axes=0 if split_output else None,
-                devices=parallel.devices,
-                donate_argnums=donate_argnums,
-            )
+        mapped: Callable = jax.pmap(
+            fn,
+            AXIS_NAME,
+            in_axes=tuple(0 if s else None for s in split),
+            out_axes=0 if split_output else None,
+            devices=parallel.devices,
+            donate_argnums=donate_argnums,
         )
-    shards, whole = PartitionSpec(AXIS_NAME), PartitionSpec()
-    return compile(
-        jax.shard_map(
+    else:
+        shards, whole = PartitionSpec(AXIS_NAME), PartitionSpec()
+        mapped = jax.shard_map(
             fn,
             mesh=parallel.mesh,
             in_specs=tuple(shards if s else whole for s in split),
             out_specs=shards if split_output else whole,
             check_vma=parallel.mode == "shard_map",
         )
-    )
+
+    def on_all_devices(*args):
+        return mapped(*args)
+
+    on_all_devices.__name__ = getattr(fn, "__name__", "fn")
+    note_made_from(on_all_devices, parallel, fn, split, split_output)
+    return compile(on_all_devices)
 
 
 def _largest(x):

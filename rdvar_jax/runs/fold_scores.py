@@ -22,8 +22,8 @@ from rdvar_jax.files.sealed import (
     write_sealed,
 )
 from rdvar_jax.runs.workdir import Workdir
-from rdvar_jax.training.checkpoint import SavedStep
 from rdvar_jax.training.folds import FoldScores
+from rdvar_jax.training.manifest import SavedStep
 
 logger = logging.getLogger("rdvar_jax")
 

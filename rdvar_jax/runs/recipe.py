@@ -144,11 +144,15 @@ class Recipe:
         return abstract_variables(self.teacher, image_shape(self.config.data.image_size))
 
     @property
+    def abstract_student(self) -> dict[str, Any]:
+        """Shapes and dtypes of the student's variables."""
+        shapes = feature_shapes(self.architecture, self.stem_width, self.config.data.image_size)
+        return abstract_variables(self.student, shapes, train=False)
+
+    @property
     def abstract_state(self) -> TrainState:
         """Shapes, dtypes and shardings of the run's state, without computing it."""
-        shapes = feature_shapes(self.architecture, self.stem_width, self.config.data.image_size)
-        variables = abstract_variables(self.student, shapes, train=False)
-        state = jax.eval_shape(lambda v: init_state(v, self.tx), variables)
+        state = jax.eval_shape(lambda v: init_state(v, self.tx), self.abstract_student)
         return jax.tree.map(
             lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=self.parallel.replicated),
             state,
@@ -195,6 +199,11 @@ class Recipe:
         if ignored.all():
             raise nothing_left(self.config.score.ignore)
         return ignored
+
+    @property
+    def ignored_in_inputs(self) -> np.ndarray | None:
+        """The same of the networks' inputs; None for tiles, of which whole images are ignored."""
+        return None if self.geometry.is_tiled else self.ignored
 
     @property
     def memory_budget(self) -> float:

@@ -4,7 +4,7 @@ from typing import Any
 
 from rdvar_jax.errors import CheckpointError
 from rdvar_jax.runs.workdir import Workdir, refuse_other_settings
-from rdvar_jax.training.checkpoint import SavedStep
+from rdvar_jax.training.manifest import SavedStep
 
 
 def refuse_if_not_resumable(saved: SavedStep | None, workdir: Workdir) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from rdvar_jax.data.loading.arrays import TrainSet
 from rdvar_jax.data.pixels.set_remarks import Aspects
 from rdvar_jax.devices.processes import barrier, is_main_process
-from rdvar_jax.errors import CheckpointError, ConfigError
+from rdvar_jax.errors import CheckpointError, ConfigError, UserError
 from rdvar_jax.models.reverse_distillation import ReverseDistillation, read_teacher
 from rdvar_jax.runs.bundle import describe, make_program, refuse_geometry
 from rdvar_jax.runs.config import BEST_METRICS, Config, determining_settings, resolved
@@ -32,9 +32,12 @@ from rdvar_jax.runs.workdir import (
     write_skipped,
 )
 from rdvar_jax.scoring.evaluation import make_scorer
+from rdvar_jax.scoring.pooling import pack_pixels
+from rdvar_jax.scoring.scores import fetch_programs
 from rdvar_jax.serving.detector import Detector
-from rdvar_jax.training.checkpoint import Checkpoints, SavedStep
-from rdvar_jax.training.fit import first_state, student_of
+from rdvar_jax.training.checkpoint import Checkpoints
+from rdvar_jax.training.fit import first_state
+from rdvar_jax.training.manifest import SavedStep
 from rdvar_jax.training.step import TrainState
 
 logger = logging.getLogger("rdvar_jax")
@@ -227,13 +230,16 @@ class Run:
         model, teacher = self.read_model()
         here = {"settings": determining_settings(self.config), "teacher": teacher.sha256}
         self._refuse_another(found, here)  # before its arrays are read
-        restored = self.checkpoints.restore(self.recipe.abstract_state, checkpoint)
-        assert restored is not None  # otherwise find returned None, or restore raised
-        state, saved = restored
+        recipe = self.recipe
+        restored = self.checkpoints.restore_student(
+            recipe.abstract_student, lambda: recipe.abstract_state, checkpoint
+        )
+        assert restored is not None  # otherwise find returned None, or this raised
+        student, saved = restored
         self._refuse_another(saved, here)
         self.check_ignore(saved.provenance.get("aspects"))
         return SavedRun(
-            model.with_student(student_of(state)),
+            model.with_student(student),
             saved,
             teacher.sha256,
             teacher.source_sha256,
@@ -271,6 +277,7 @@ class Run:
 
     def load_scorer(self, checkpoint: str = "latest") -> TrainedRun:
         """Reads a saved state and makes a function that scores images; see `load`."""
+        self._fetch_programs()
         found, recipe = self.load(checkpoint), self.recipe
         score, geometry = self.config.score, recipe.geometry
         score_images = make_scorer(
@@ -281,8 +288,7 @@ class Run:
             sigma=score.sigma,
             precision=self.config.compute.precision,
             pooling=score.pooling,
-            # Of tiled images when they are whole.
-            ignored=None if geometry.is_tiled else recipe.ignored,
+            ignored=recipe.ignored_in_inputs,
         )
         return TrainedRun(
             tiled(score_images, geometry, score.pooling, recipe.ignore),
@@ -294,6 +300,20 @@ class Run:
             recipe.ignore,
             found.teacher_unverified,
         )
+
+    def _fetch_programs(self) -> None:
+        """Begins to load the programs of `load_scorer`, where they are kept."""
+        recipe, score = self.recipe, self.config.score
+        try:
+            fetch_programs(
+                *(recipe.teacher, recipe.student),
+                *(self.config.data.image_size, score.batch_size, recipe.parallel, score.sigma),
+                *(self.config.compute.precision, score.pooling),
+                pack_pixels(recipe.ignored_in_inputs),
+                *(recipe.abstract_teacher, recipe.abstract_student),
+            )
+        except UserError:  # of a picture; it is said once the state has been read
+            pass
 
     def model(self, checkpoint: str = "latest") -> ReverseDistillation:
         """Reads the trained model.

@@ -11,7 +11,7 @@ from rdvar_jax.data.pixels.ignore_mask import IgnoreMask, counted_values
 from rdvar_jax.models.reverse_distillation import ReverseDistillation
 from rdvar_jax.runs.ignore_file import nothing_left
 from rdvar_jax.scoring.pooling import Pooling, pooled_on_host
-from rdvar_jax.training.checkpoint import SavedStep
+from rdvar_jax.training.manifest import SavedStep
 
 
 @dataclass(frozen=True, eq=False)

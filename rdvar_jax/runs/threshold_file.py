@@ -9,7 +9,7 @@ from rdvar_jax.files.sealed import NUMBER, Entries, Kept, read_sealed, refuse_un
 from rdvar_jax.runs.config import Config, default_config, flatten
 from rdvar_jax.runs.ignore_file import read_ignore
 from rdvar_jax.runs.workdir import Workdir
-from rdvar_jax.training.checkpoint import SavedStep
+from rdvar_jax.training.manifest import SavedStep
 
 RULE = "defective where score > threshold"
 ENTRIES = Entries(

@@ -13,7 +13,7 @@ from rdvar_jax.data.sets.listing import some_names
 from rdvar_jax.errors import CheckpointError
 from rdvar_jax.files.sealed import DamagedFile, Entries, read_sealed, refuse_unsealed, write_sealed
 from rdvar_jax.runs.workdir import Workdir
-from rdvar_jax.training.checkpoint import SavedStep
+from rdvar_jax.training.manifest import SavedStep
 
 logger = logging.getLogger("rdvar_jax")
 

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from rdvar_jax.devices.compiler import compiled
+from rdvar_jax.devices.compiler import compiled, fetch
+from rdvar_jax.devices.made_from import note_made_from
 from rdvar_jax.devices.parallel import Parallel, made_once
 from rdvar_jax.models.fold import fold_batch_norm
 from rdvar_jax.models.image_size import ImageSize, height_width
@@ -100,7 +101,47 @@ def make_prepare_fn(
             with_winograd(student, folded_student, features, train=False),
         )
 
+    networks = teacher, student, image_size, batch_size
+    note_made_from(prepare, make_prepare_fn.__qualname__, *networks, parallel, precision)
     return compiled(prepare, platform=parallel.devices[0].platform)
+
+
+def fetch_programs(
+    teacher: Teacher,
+    student: Student,
+    image_size: ImageSize,
+    batch_size: int,
+    parallel: Parallel,
+    sigma: float,
+    precision: str,
+    pooling: Pooling,
+    ignored: bytes | None,
+    teacher_shapes: Any,
+    student_shapes: Any,
+) -> None:
+    """Begins to load kept programs of `make_prepare_fn` and `make_score_fn`, in a thread.
+
+    Meanwhile the variables can be read. Nothing happens where the programs are not kept.
+
+    Args:
+        teacher, student, image_size, batch_size, parallel, sigma, precision, pooling, ignored: as
+            there.
+        teacher_shapes: of the variables as in training.
+        student_shapes: likewise.
+    """
+    if parallel.num_devices != 1:
+        return
+    (device,) = parallel.devices
+    prepare = make_prepare_fn(teacher, student, image_size, batch_size, parallel, precision)
+    step = parallel.wrap(
+        make_score_step(teacher, student, image_size, sigma, precision, pooling, ignored),
+        split=(False, False, True),
+        split_output=True,
+    )
+    prepared = fetch(prepare, device, teacher_shapes, student_shapes)
+    if prepared is not None:
+        images = parallel.batch_shape((batch_size, *height_width(image_size), 3))
+        fetch(step, device, *prepared, jax.ShapeDtypeStruct(images, jnp.uint8))
 
 
 def make_score_fn(

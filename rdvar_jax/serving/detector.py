@@ -3,6 +3,7 @@
 It needs only jax, numpy, Pillow and safetensors, not the other packages of training.
 """
 
+import hashlib
 import logging
 import math
 import os
@@ -115,7 +116,8 @@ class Detector:
         self._check_shapes(exported, weights)
         device = jax.local_devices()[0]
         self._weights = jax.device_put(weights, device)
-        self._program = compiled(exported.call, platform=device.platform)
+        made_from = f"exported {hashlib.sha256(program).hexdigest()}"
+        self._program = compiled(exported.call, platform=device.platform, made_from=made_from)
 
     def _check_shapes(self, exported: export.Exported, weights: dict[str, np.ndarray]) -> None:
         """Raises an exception if the program does not take the images or returns other arrays."""

@@ -3,10 +3,12 @@
 Orbax silently restores a bit-flipped file and does not fall back from a truncated one. So each
 step's folder holds `manifest.json` with the sha256 of every file in it and with the run's
 provenance. A folder gets its name once all that is in it is on disk, so a step is whole, damaged,
-or not there. Only this module uses orbax.
+or not there.
 
 With several processes each holds the whole state. So the main one saves alone and each restores
 by itself from host arrays; orbax's coordination would only write the same single copy.
+
+Orbax is loaded when a state is written or read whole. Scoring reads the student alone.
 """
 
 import gc
@@ -14,12 +16,11 @@ import itertools
 import logging
 import os
 import shutil
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
-import orbax.checkpoint as ocp
 
 from rdvar_jax.devices.processes import barrier, is_main_process
 from rdvar_jax.errors import CheckpointError
@@ -34,6 +35,7 @@ from rdvar_jax.training.manifest import (
 )
 from rdvar_jax.training.room import check_room, silence_threads
 from rdvar_jax.training.step import TrainState
+from rdvar_jax.training.student_arrays import STUDENT, read_student_arrays
 
 UNFINISHED = ".unfinished"  # in the folder of checkpoints: what is being written or removed
 NUM_LATEST = 2
@@ -113,11 +115,8 @@ class Checkpoints:
         metrics: dict[str, float],
         provenance: dict[str, Any],
     ) -> None:
-        options = ocp.CheckpointManagerOptions(
-            create=False,
-            enable_async_checkpointing=False,
-            multiprocessing_options=_this_process_only(),
-        )
+        from rdvar_jax.training.orbax_files import write_arrays
+
         folder, unfinished = self.folder / str(step), self.folder / UNFINISHED
         if folder.exists():
             self._set_aside(step, f"{MANIFEST} is missing")
@@ -125,8 +124,7 @@ class Checkpoints:
         make_folder(unfinished)
         try:
             check_room(unfinished, _num_bytes(values))
-            with ocp.CheckpointManager(unfinished, options=options) as manager:
-                manager.save(step, args=ocp.args.StandardSave(values))
+            write_arrays(unfinished, step, values)
             written = unfinished / str(step)
             write_manifest(written, step, epoch, metrics, provenance)
             publish_folder(written, folder)
@@ -180,18 +178,54 @@ class Checkpoints:
         Raises:
             CheckpointError: there are checkpoints, but none is intact.
         """
+        found = self._restore(checkpoint, lambda step: self._read_whole(step, abstract_state))
+        return None if found is None else (TrainState(**found[0]), found[1])
+
+    def restore_student(
+        self,
+        expected: Mapping[str, Any],
+        abstract_state: Callable[[], TrainState],
+        checkpoint: str = "latest",
+    ) -> tuple[dict[str, Any], SavedStep] | None:
+        """Reads the student's variables alone, of the checkpoint that `restore` would read.
+
+        Args:
+            expected: shapes and dtypes of {"params", "batch_stats"}.
+            abstract_state: makes those of the whole state, which is read where only orbax can.
+            checkpoint: see `restore`.
+
+        Returns:
+            {"params", "batch_stats"}, numpy or JAX arrays, and the manifest; None if nothing was
+            saved.
+
+        Raises:
+            CheckpointError: see `restore`.
+        """
+
+        def read(step: int) -> dict[str, Any]:
+            found = read_student_arrays(self.folder / str(step), expected)
+            if found is None:
+                whole = self._read_whole(step, abstract_state())
+                found = {name: whole[name] for name in STUDENT}
+            return found
+
+        return self._restore(checkpoint, read)
+
+    def _restore(
+        self, checkpoint: str, read: Callable[[int], dict[str, Any]]
+    ) -> tuple[dict[str, Any], SavedStep] | None:
         while True:
             before = set(self._steps())
             try:
-                return self._restore(abstract_state, checkpoint)
+                return self._read_intact(checkpoint, read)
             except Exception:  # orbax has many
                 if before <= set(self._steps()):
                     raise
                 # Training goes on meanwhile and has removed an old step; then there is a newer one.
 
-    def _restore(
-        self, abstract_state: TrainState, checkpoint: str
-    ) -> tuple[TrainState, SavedStep] | None:
+    def _read_intact(
+        self, checkpoint: str, read: Callable[[int], dict[str, Any]]
+    ) -> tuple[dict[str, Any], SavedStep] | None:
         problems = {}
         for step, saved in self._ranked(checkpoint):
             problem = self._find_damage(step, saved)
@@ -201,16 +235,15 @@ class Checkpoints:
                 logger.warning("checkpoint %d is damaged (%s); trying another", step, problem)
                 problems[step] = problem
                 continue
-            with ocp.CheckpointManager(
-                self.folder,
-                options=ocp.CheckpointManagerOptions(
-                    create=False, read_only=True, multiprocessing_options=_this_process_only()
-                ),
-            ) as manager:
-                return _restore(manager, step, abstract_state), saved
+            return read(step), saved
         if problems:
             raise self._none_is_intact(problems)
         return None
+
+    def _read_whole(self, step: int, abstract_state: TrainState) -> dict[str, Any]:
+        from rdvar_jax.training.orbax_files import read_arrays
+
+        return read_arrays(self.folder, step, dict(vars(abstract_state)))
 
     def find(self, checkpoint: str = "latest") -> SavedStep | None:
         """Returns the manifest of the first checkpoint that `restore` would try, or None.
@@ -283,29 +316,6 @@ def _why_unwritable(error: Exception) -> tuple[str, str] | None:
     return None
 
 
-def _this_process_only() -> ocp.options.MultiprocessingOptions:
-    """Options with which orbax neither waits for other processes nor shares work with them."""
-    if jax.process_count() == 1:
-        return ocp.options.MultiprocessingOptions()
-    index = jax.process_index()
-    return ocp.options.MultiprocessingOptions(
-        primary_host=index, active_processes={index}, barrier_sync_key_prefix=f"process{index}"
-    )
-
-
 def _as_dict(state: TrainState) -> dict[str, Any]:
     # With several processes orbax cannot save arrays on one process's devices.
     return dict(vars(state if jax.process_count() == 1 else jax.device_get(state)))
-
-
-def _restore(manager: ocp.CheckpointManager, step: int, abstract_state: TrainState) -> TrainState:
-    target: dict[str, Any] = dict(vars(abstract_state))
-    if jax.process_count() == 1:
-        return TrainState(**manager.restore(step, args=ocp.args.StandardRestore(target)))
-    empty = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), target)
-    values = manager.restore(step, args=ocp.args.StandardRestore(empty))
-
-    def put(x: jax.ShapeDtypeStruct, value: np.ndarray) -> jax.Array:
-        return jax.make_array_from_callback(x.shape, x.sharding, lambda rows: value[rows])
-
-    return TrainState(**jax.tree.map(put, target, values))

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
-import optax
+import numpy as np
 from jax import lax
 
 from rdvar_jax.devices.parallel import AXIS_NAME, as_varying, made_once
@@ -16,7 +16,10 @@ from rdvar_jax.models.student import Student
 from rdvar_jax.models.teacher import Teacher, normalise
 from rdvar_jax.training.losses import Loss
 
-Optimiser: TypeAlias = optax.GradientTransformation
+if TYPE_CHECKING:  # scoring needs this module, but no optimiser
+    import optax
+
+Optimiser: TypeAlias = "optax.GradientTransformation"
 
 # Of RDVarLoss; a custom loss has its own names (`metric_names`).
 METRICS = ("loss", "loss_model", "loss_var", "grad_norm")
@@ -45,6 +48,8 @@ class TrainState:
 @made_once
 def build_optimiser(learning_rate: float, b1: float, b2: float) -> Optimiser:
     """Returns Adam with a constant learning rate (RD4AD: 0.005, 0.5, 0.999)."""
+    import optax
+
     return optax.adam(learning_rate, b1=b1, b2=b2, eps=1e-8)
 
 
@@ -53,13 +58,17 @@ def init_state(
     tx: Optimiser,
     metrics: Iterable[str] = METRICS,
 ) -> TrainState:
-    """Returns the state before the first step, with sums of the named metrics."""
+    """Returns the state before the first step, with sums of the named metrics.
+
+    Adam's state begins with zeros. `tx.init` makes each on a device, by a program for each shape.
+    """
     params = student_variables["params"]
+    moments = jax.eval_shape(tx.init, params)
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         params=params,
         batch_stats=student_variables["batch_stats"],
-        opt_state=tx.init(params),
+        opt_state=jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), moments),
         epoch_sums=zero_sums(metrics),
     )
 
@@ -181,6 +190,8 @@ def make_streamed_step(
     The same step as `make_train_step`'s for a training set that is not on the devices: `images` is
     one device's shard of the batch, as in `make_gradient_fn`.
     """
+    import optax
+
     gradient_fn = make_gradient_fn(teacher, student, loss, precision)
 
     def train_step(state: TrainState, teacher_variables, images):

@@ -65,6 +65,7 @@ def test_the_settings_of_scoring_reach_the_scorer(run, monkeypatch):
         teacher_unverified="",
     )
     monkeypatch.setattr(Run, "load", lambda self, checkpoint: found)
+    monkeypatch.setattr(Run, "_fetch_programs", lambda self: None)
     monkeypatch.setattr(run_module, "make_scorer", lambda *args, **options: (args, options))
     args, options = run.load_scorer().score
     assert args == ("the model", 64, 3, run.recipe.parallel)

@@ -12,9 +12,10 @@ import pytest
 from jax.sharding import SingleDeviceSharding
 
 from rdvar_jax.errors import CheckpointError
-from rdvar_jax.training import checkpoint
+from rdvar_jax.training import checkpoint, orbax_files
 from rdvar_jax.training.checkpoint import MANIFEST, UNFINISHED, Checkpoints
 from rdvar_jax.training.step import TrainState, build_optimiser, init_state
+from rdvar_jax.training.student_arrays import STUDENT
 
 TX = build_optimiser(0.1, 0.5, 0.999)
 IDENTITY = {"settings": {"a.b": 1}, "data": "d", "teacher": "t"}
@@ -80,20 +81,34 @@ def test_restores_onto_another_device(checkpoints):
     assert state.params["conv"]["kernel"].devices() == {jax.local_devices()[3]}
 
 
-@pytest.mark.parametrize("moment", ["find_damage", "_restore"])
-def test_a_state_that_training_removes_while_it_is_read(checkpoints, monkeypatch, caplog, moment):
+@pytest.mark.parametrize(
+    ("where", "moment"),
+    [
+        (checkpoint, "find_damage"),
+        (checkpoint, "read_student_arrays"),
+        (orbax_files, "read_arrays"),
+    ],
+)
+def test_a_state_that_training_removes_while_it_is_read(
+    checkpoints, monkeypatch, caplog, where, moment
+):
     """An evaluation reads the newest one instead, and says nothing of damage."""
     for step in (10, 20):
         save(checkpoints, step)
-    read, going_on = getattr(checkpoint, moment), [30, 40]
+    read, going_on = getattr(where, moment), [30, 40]
 
     def read_while_training_goes_on(*args):
         while going_on:
             save(checkpoints, going_on.pop(0))
         return read(*args)
 
-    monkeypatch.setattr(checkpoint, moment, read_while_training_goes_on)
-    assert restored_step(checkpoints) == 40
+    monkeypatch.setattr(where, moment, read_while_training_goes_on)
+    student = {name: vars(abstract())[name] for name in STUDENT}
+    if where is orbax_files:
+        assert restored_step(checkpoints) == 40
+    else:
+        _, saved = checkpoints.restore_student(student, abstract)
+        assert saved.step == 40
     assert "damaged" not in caplog.text
 
 
@@ -299,7 +314,7 @@ def test_a_disk_that_refuses_is_one_sentence_and_keeps_what_is_there(checkpoints
     def refuse(*args, **kwargs):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("rdvar_jax.training.checkpoint.ocp.CheckpointManager", refuse)
+    monkeypatch.setattr("rdvar_jax.training.orbax_files.ocp.CheckpointManager", refuse)
     with pytest.raises(CheckpointError, match="step 20, .* disk is full; step 10 is kept: make"):
         save(checkpoints, 20)
     monkeypatch.undo()

@@ -222,3 +222,12 @@ def test_the_state_is_donated_and_the_host_sends_indices_only(tiny):
         new, _ = wrapped_step(tiny, parallel)(state, *args, indices)
     assert jax.tree.leaves(state.params)[0].is_deleted()
     assert int(new.step) == 1
+
+
+def test_the_first_state_is_that_of_the_optimiser(tiny):
+    found = init_state(tiny.student_variables, TX).opt_state
+    expected = TX.init(tiny.student_variables["params"])
+    assert jax.tree.structure(found) == jax.tree.structure(expected)
+    for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_array_equal(one, other)
+        assert one.dtype == other.dtype

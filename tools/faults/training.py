@@ -94,8 +94,8 @@ FAULTS = (
     Fault(
         "no fallback to the checkpoint before",
         "rdvar_jax/training/checkpoint.py",
-        "                continue\n            with ocp.CheckpointManager(",
-        "                break\n            with ocp.CheckpointManager(",
+        "                continue\n            return read(step), saved",
+        "                break\n            return read(step), saved",
         ("tests/training/test_checkpoint.py",),
     ),
     Fault(
