@@ -244,9 +244,12 @@ def _write(
         for batch, *arrays in call.scored("predicting", kept)
         for each in zip(batch, *arrays, strict=True)
     )
+
+    def write(each: tuple) -> tuple[InputImage, ImageResult]:
+        return each[0], writer.write(*each)
+
     # Ahead, because drawing and compressing a picture takes longer than scoring it.
-    results = ahead(lambda each: (each[0], writer.write(*each)), scored, scorer.batch_size)
-    with new_scores(output) as lines:
+    with new_scores(output) as lines, ahead(write, scored, scorer.batch_size) as results:
         for image, row in results:
             lines.add(row)
             counts.add(row.verdict)

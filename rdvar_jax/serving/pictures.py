@@ -97,8 +97,10 @@ def pixel_batches(
         with lock:
             return _one(picture, geometry, _numbered(index))
 
-    with pillow_warnings(geometry.reading.max_pixels):
-        converted = ahead(convert, range(len(pictures)), batch_size)
+    with (
+        pillow_warnings(geometry.reading.max_pixels),
+        ahead(convert, range(len(pictures)), batch_size) as converted,
+    ):
         for start in starts:
             pixels, sizes_wh = [], []
             for picture, (one, facts) in zip(

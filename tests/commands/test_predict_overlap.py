@@ -1,6 +1,8 @@
 """Reading, scoring and writing overlap: the files are those of one after the other."""
 
 import shutil
+import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from rdvar_jax.commands import predict as command
 from rdvar_jax.commands.image_writer import ImageWriter
 from rdvar_jax.data.pixels import kept_pictures
 from rdvar_jax.data.sets import inputs
+from rdvar_jax.report.prediction_files import ScoreLines
 
 
 @pytest.fixture
@@ -19,7 +22,7 @@ def photos(toy_root, tmp_path) -> Path:
     folder = Path(shutil.copytree(toy_root / "tile" / "test", tmp_path / "in"))
     with Image.open(folder / "good" / "001.png") as image:
         image.resize((150, 90)).save(folder / "good" / "001.png")
-    (folder / "spot" / "001.png").write_text("no image")
+    (folder / "spot" / "000.png").write_text("no image")
     return folder
 
 
@@ -38,8 +41,9 @@ def predict(rdvar, photos, tmp_path):
     return call
 
 
+@contextmanager
 def one_after_the_other(work, items, number):
-    return map(work, items)
+    yield map(work, items)
 
 
 def test_files_are_those_of_one_image_after_the_other(finished, predict, monkeypatch):
@@ -48,7 +52,8 @@ def test_files_are_those_of_one_image_after_the_other(finished, predict, monkeyp
     assert len(overlapping) == 5 + 6 * 6  # two of the six for the page
     monkeypatch.setattr(command, "ahead", one_after_the_other)
     monkeypatch.setattr(inputs, "ahead", one_after_the_other)
-    monkeypatch.setattr(command, "MAX_BYTES", 0)  # every image is read again to be drawn
+    # Every image is read again to be drawn.
+    monkeypatch.setattr(kept_pictures.KeptPictures, "take", lambda self, path: None)
     assert predict(finished.workdir, "2", *args) == overlapping
 
 
@@ -113,5 +118,32 @@ def test_the_first_error_in_the_order_of_the_images_is_said(
     assert not (tmp_path / "o").exists()
     monkeypatch.undo()
     done = rdvar.run(*args, "--config.score.batch_size=2")
-    assert_one_sentence(done, "good/002.png cannot be recognised")  # not spot/001.png
+    assert_one_sentence(done, "good/002.png cannot be recognised")  # not spot/000.png
     assert not (tmp_path / "o").exists()
+
+
+def test_nothing_is_written_after_a_stop(rdvar, finished, photos, tmp_path, monkeypatch):
+    """Ctrl-C comes at the first row, while the files of the next images are written."""
+    begun, written = [], []
+
+    def write_slowly(self, image, *arrays, real=ImageWriter.write):
+        begun.append(image.name)
+        time.sleep(0.2 if begun[1:] else 0)
+        row = real(self, image, *arrays)
+        written.append(image.name)
+        return row
+
+    def stop(self, row):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ImageWriter, "write", write_slowly)
+    monkeypatch.setattr(ScoreLines, "add", stop)
+    (photos / "spot" / "000.png").unlink()
+    output = tmp_path / "out"
+    done = rdvar.run(
+        *("predict", "--workdir", finished.workdir, "--input", photos, "--output", output),
+        "--config.score.batch_size=2",
+    )
+    assert done.returncode == 130, done.stderr
+    assert len(begun) >= 2 and sorted(begun) == sorted(written)
+    assert not output.exists()

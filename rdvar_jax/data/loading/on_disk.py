@@ -52,10 +52,10 @@ class ImagesOnDisk:
         Raises:
             DataError: an image cannot be read; raised when its batch is due.
         """
-        decoded = ahead(self._decode, self.records, batch_size)
-        for start in range(0, len(self), batch_size):
-            number = min(batch_size, len(self) - start)
-            yield np.stack(list(islice(decoded, number)))
+        with ahead(self._decode, self.records, batch_size) as decoded:
+            for start in range(0, len(self), batch_size):
+                number = min(batch_size, len(self) - start)
+                yield np.stack(list(islice(decoded, number)))
 
     def blocks(
         self,

@@ -162,8 +162,10 @@ def decode_batches(
             return error
 
     # Entered once around all threads, so that the filters are not set for each file.
-    with pillow_warnings(geometry.reading.max_pixels):
-        decoded = ahead(decode, images, batch_size)
+    with (
+        pillow_warnings(geometry.reading.max_pixels),
+        ahead(decode, images, batch_size) as decoded,
+    ):
         for start in range(0, len(images), batch_size):
             batch, pixels = [], []
             for image, found in zip(images[start : start + batch_size], decoded, strict=False):

@@ -17,8 +17,10 @@ def test_results_are_in_order_whichever_is_ready_first():
             second_is_done.set()
         return 10 * number
 
-    assert list(ahead(work, range(5), 2)) == [0, 10, 20, 30, 40]
-    assert list(ahead(work, [], 2)) == []
+    with ahead(work, range(5), 2) as results:
+        assert list(results) == [0, 10, 20, 30, 40]
+    with ahead(work, [], 2) as results:
+        assert list(results) == []
 
 
 @pytest.mark.parametrize("number", [1, 3, 8])
@@ -30,11 +32,11 @@ def test_items_are_taken_ahead_as_far_as_allowed(number):
             taken.append(index)
             yield index
 
-    results = ahead(abs, items(), number)
-    assert taken == []
-    for index in range(20):
-        assert next(results) == index
-        assert len(taken) == min(20, index + number + 1)
+    with ahead(abs, items(), number) as results:
+        assert taken == []
+        for index in range(20):
+            assert next(results) == index
+            assert len(taken) == min(20, index + number + 1)
 
 
 def test_work_goes_on_while_the_next_item_is_made():
@@ -49,7 +51,8 @@ def test_work_goes_on_while_the_next_item_is_made():
         assert is_working.wait(10)
         yield 1
 
-    assert list(ahead(work, items(), 1)) == [0, 1]
+    with ahead(work, items(), 1) as results:
+        assert list(results) == [0, 1]
 
 
 def test_errors_come_in_place_of_their_results():
@@ -62,19 +65,14 @@ def test_errors_come_in_place_of_their_results():
         yield from range(last)
         raise OSError("no more items")
 
-    taken = []
-    with pytest.raises(ValueError, match="work on 2"):
-        for result in ahead(work, items(4), 8):
-            taken.append(result)  # noqa: PERF402 - what came before the error counts
-    assert taken == [0, 1]
-    taken = []
-    with pytest.raises(OSError, match="no more items"):
-        for result in ahead(work, items(2), 8):
-            taken.append(result)  # noqa: PERF402
-    assert taken == [0, 1]
+    for last, words in ((4, "work on 2"), (2, "no more items")):
+        with ahead(work, items(last), 8) as results:
+            assert [next(results), next(results)] == [0, 1]
+            with pytest.raises((ValueError, OSError), match=words):
+                next(results)
 
 
-def test_an_iterator_that_is_closed_waits_for_what_has_begun_and_drops_the_rest():
+def test_a_block_that_ends_waits_for_what_has_begun_and_drops_the_rest():
     begun, finished, go_on = [], [], threading.Event()
 
     def work(index: int) -> int:
@@ -84,9 +82,16 @@ def test_an_iterator_that_is_closed_waits_for_what_has_begun_and_drops_the_rest(
         finished.append(index)
         return index
 
-    results = ahead(work, range(100), 50)
-    assert next(results) == 0
-    threading.Timer(0.1, go_on.set).start()
-    results.close()
+    def items():
+        try:
+            yield from range(100)
+        finally:
+            finished.append("items")
+
+    with pytest.raises(KeyboardInterrupt), ahead(work, items(), 50) as results:
+        assert next(results) == 0
+        threading.Timer(0.1, go_on.set).start()
+        raise KeyboardInterrupt
+    assert finished.pop() == "items"
     assert sorted(begun) == sorted(finished)
     assert len(begun) < 51
