@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 from rdvar_process import assert_one_sentence
 
+from rdvar_jax.commands import image_writer
 from rdvar_jax.commands import predict as command
 from rdvar_jax.commands.image_writer import ImageWriter
 from rdvar_jax.data.pixels import kept_pictures
@@ -48,7 +49,10 @@ def one_after_the_other(work, items, number):
 
 def test_files_are_those_of_one_image_after_the_other(finished, predict, monkeypatch):
     args = ("--save_masks", "--save_maps", "--map_size=original", "--pixel_threshold=0.1")
-    overlapping = predict(finished.workdir, "1", *args)
+    with monkeypatch.context() as patch:
+        for name in ("decode_original", "image_dimensions"):  # each file is decoded once
+            patch.setattr(image_writer, name, None)
+        overlapping = predict(finished.workdir, "1", *args)
     assert len(overlapping) == 5 + 6 * 6  # two of the six for the page
     monkeypatch.setattr(command, "ahead", one_after_the_other)
     monkeypatch.setattr(inputs, "ahead", one_after_the_other)
@@ -57,46 +61,21 @@ def test_files_are_those_of_one_image_after_the_other(finished, predict, monkeyp
     assert predict(finished.workdir, "2", *args) == overlapping
 
 
-@pytest.mark.parametrize("batches", [0, 2])
-def test_what_is_kept_of_the_pass_for_the_scale_is_scored_alike(
-    finished, predict, monkeypatch, batches
-):
-    expected = predict(finished.trained, "1", "--nopage")
-    bytes_each = 2 * 32 * 32 * (3 + 4)
-    monkeypatch.setattr(command, "_MAX_SCORED_BYTES", batches * bytes_each)
-    num_decoded = []
-    monkeypatch.setattr(
-        inputs,
-        "decode_file",
-        lambda path, *args, real=inputs.decode_file: num_decoded.append(path) or real(path, *args),
-    )
-    assert predict(finished.trained, "2", "--nopage") == expected
-    assert len(num_decoded) == 7 + 7 - 2 * batches
+def test_what_is_kept_of_the_pass_for_the_scale_is_scored_alike(finished, predict, monkeypatch):
+    expected = predict(finished.trained, "all", "--nopage")
+    decoded = []
 
+    def decode(path, *args, real=inputs.decode_file):
+        decoded.append(path)
+        return real(path, *args)
 
-def test_an_image_is_decoded_once(finished, predict, monkeypatch):
-    def never(*args):
-        raise AssertionError("decoded again")
-
-    monkeypatch.setattr("rdvar_jax.commands.image_writer.decode_original", never)
-    monkeypatch.setattr("rdvar_jax.commands.image_writer.image_dimensions", never)
-    predict(finished.workdir, "1", "--save_maps", "--map_size=original")
-
-
-def test_no_picture_is_held_once_its_files_are_written(finished, predict, monkeypatch):
-    held = []
-
-    class Counted(kept_pictures.KeptPictures):
-        def put(self, path, picture):
-            super().put(path, picture)
-            held.append(len(self._kept))
-
-    monkeypatch.setattr(command, "KeptPictures", Counted)
-    # One after the other there is never more than the batch.
-    monkeypatch.setattr(command, "ahead", one_after_the_other)
-    monkeypatch.setattr(inputs, "ahead", one_after_the_other)
-    predict(finished.workdir, "1")
-    assert len(held) == 6 and max(held) == 2
+    monkeypatch.setattr(inputs, "decode_file", decode)
+    for batches in (0, 2):
+        decoded.clear()
+        bytes_each = 2 * 32 * 32 * (3 + 4)  # of two images of 32 x 32 and their maps
+        monkeypatch.setattr(command, "_MAX_SCORED_BYTES", batches * bytes_each)
+        assert predict(finished.trained, str(batches), "--nopage") == expected
+        assert len(decoded) == 7 + 7 - 2 * batches
 
 
 def test_the_first_error_in_the_order_of_the_images_is_said(
