@@ -13,6 +13,7 @@ from rdvar_jax.data.pixels.decode import decode_original
 from rdvar_jax.data.pixels.geometry import Geometry
 from rdvar_jax.data.pixels.ignore_mask import IgnoreMask, map_on_image
 from rdvar_jax.data.pixels.image_file import image_dimensions
+from rdvar_jax.data.pixels.kept_pictures import KeptPicture, KeptPictures
 from rdvar_jax.data.sets.inputs import InputImage
 from rdvar_jax.errors import ConfigError, DataError
 from rdvar_jax.files.replacing import replacing
@@ -73,6 +74,11 @@ class Outputs:
         """Whether a colour scale is needed."""
         return self.heat_maps or self.overlays or self.page
 
+    @property
+    def at_own_size(self) -> bool:
+        """Whether pictures are drawn from the image at its own size."""
+        return self.overlays or self.page
+
 
 NO_THRESHOLDS, PICTURES = Thresholds(), Outputs()
 
@@ -92,7 +98,8 @@ class ImageWriter:
     """Writes the wanted files of each image under a folder, and returns its row.
 
     `geometry` is that of scoring. `scale` are the raw map values of no heat and of full heat; None
-    if no file needs colours. `note` is called with each file before it is written.
+    if no file needs colours. `note` is called with each file before it is written. An image that is
+    not in `kept` is read again.
     """
 
     folder: Path
@@ -101,6 +108,7 @@ class ImageWriter:
     wanted: Outputs
     scale: tuple[float, float] | None = None
     note: Callable[[Path], None] = lambda path: None
+    kept: KeptPictures | None = None
 
     def write(
         self, image: InputImage, pixels: np.ndarray, anomaly_map: np.ndarray, score: np.float32
@@ -117,7 +125,8 @@ class ImageWriter:
             DataError: the file can no longer be read, or a link leads out of the folder.
             OSError: a file cannot be written.
         """
-        seen = self._at_full_size(image, anomaly_map)
+        kept = None if self.kept is None else self.kept.take(image.path)
+        seen = self._at_full_size(image, pixels, anomaly_map, kept)
         limit = self.thresholds.image
         verdict = None
         if limit is not None:
@@ -131,7 +140,7 @@ class ImageWriter:
                 save_heat_map(path, pixels, anomaly_map, image.name, caption, self.scale)
         if self.wanted.maps:
             with self._writing(MAPS, image, ".npy") as path:
-                save_map(path, self._map_to_save(image, anomaly_map))
+                save_map(path, self._map_to_save(image, anomaly_map, kept))
         if self.wanted.masks and seen.above is not None:
             with self._writing(MASKS, image, ".png") as path:
                 save_mask(path, seen.above)
@@ -144,19 +153,25 @@ class ImageWriter:
         ]
         return ImageResult(image.name, float(score), limit, verdict, len(seen.defects), regions)
 
-    def _at_full_size(self, image: InputImage, anomaly_map: np.ndarray) -> _FullSize:
+    def _at_full_size(
+        self,
+        image: InputImage,
+        pixels: np.ndarray,
+        anomaly_map: np.ndarray,
+        kept: KeptPicture | None,
+    ) -> _FullSize:
         """Brings the map to the image's own size where a file or the regions need it."""
-        draw = (self.wanted.overlays or self.wanted.page) and self.scale is not None
+        draw = self.wanted.at_own_size and self.scale is not None
         limit = self.thresholds.pixel
         if limit is None and not draw:
             return _FullSize()
-        # Read again rather than kept: only the images being drawn are in memory at full size.
-        reading = self.geometry.reading
         if draw:
-            picture = decode_original(image.path, reading)
+            picture = pixels if self.geometry.is_tiled else kept and kept.pixels
+            if picture is None:
+                picture = decode_original(image.path, self.geometry.reading)
             width, height = picture.shape[1::-1]
         else:
-            picture, (width, height) = None, image_dimensions(image.path, reading)
+            picture, (width, height) = None, self._size_wh(image, kept)
         # Cropped-away and ignored pixels are below every threshold, and have no colour.
         ignore = self.thresholds.ignore
         full = map_on_image(anomaly_map, self.geometry, (height, width), ignore)
@@ -181,11 +196,18 @@ class ImageWriter:
             ):
                 save_thumbnails(plain, heat, picture, full, scale, above)
 
-    def _map_to_save(self, image: InputImage, anomaly_map: np.ndarray) -> np.ndarray:
+    def _map_to_save(
+        self, image: InputImage, anomaly_map: np.ndarray, kept: KeptPicture | None
+    ) -> np.ndarray:
         if not self.wanted.maps_at_own_size:
             return anomaly_map
-        width, height = image_dimensions(image.path, self.geometry.reading)
+        width, height = self._size_wh(image, kept)
         return self.geometry.to_original(anomaly_map, (height, width))
+
+    def _size_wh(self, image: InputImage, kept: KeptPicture | None) -> tuple[int, int]:
+        if kept is not None:
+            return kept.size_wh
+        return image_dimensions(image.path, self.geometry.reading)
 
     @contextmanager
     def _writing(self, kind: str, image: InputImage, suffix: str) -> Iterator[Path]:

@@ -3,7 +3,6 @@
 import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,8 +32,9 @@ from rdvar_jax.commands.prediction_checks import (
 )
 from rdvar_jax.commands.prediction_page import PAGE, write_page
 from rdvar_jax.commands.scorer import Load, Scorer
+from rdvar_jax.data.loading.ahead import ahead
 from rdvar_jax.data.loading.progress import progress_bar
-from rdvar_jax.data.loading.threads import num_usable_cpus
+from rdvar_jax.data.pixels.kept_pictures import MAX_BYTES, KeptPictures
 from rdvar_jax.data.sets.inputs import (
     InputImage,
     check_result_names,
@@ -53,6 +53,7 @@ logger = logging.getLogger("rdvar_jax")
 ORIGIN = "prediction.json"  # in the output: the state and the settings that made it
 NAMELESS = "images"  # output of inputs without a name, such as /
 _MAX_NAME_BYTES = 200  # of an output's name that is not given
+_MAX_SCORED_BYTES = 1 << 28  # of images and maps kept from the pass for the colour scale
 
 # The images of a batch with their pixels [B, H, W, 3], maps [B, H, W] and scores [B].
 Scored = tuple[Sequence[InputImage], np.ndarray, np.ndarray, np.ndarray]
@@ -78,7 +79,8 @@ def predict(
 ) -> tuple[Counts, Path]:
     """Scores images with a run's state, as `evaluate` does, or with a bundle; writes the results.
 
-    Images are read, scored and written batch by batch; only their paths and rows stay in memory.
+    While a batch is scored, the next one is read and the files of the one before are written; of
+    all others only paths and rows stay in memory.
     The output is all or nothing: after an error, Ctrl-C or SIGTERM everything written is removed
     again, and after a kill by the next call.
 
@@ -90,7 +92,7 @@ def predict(
           inputs, `prediction.json`, which names the state, and `index.html` where wanted.
         thresholds: explicit thresholds; the others are those of run or bundle.
         wanted: files to write for each image. Without a colour scale of the run they have that of
-          all maps of this call, which are then computed twice.
+          all maps of this call; those over 256 MiB are then computed twice.
         need_verdicts: refuse to score without a threshold.
         on_error: "fail" ends at the first image that cannot be read. "skip" lists such images with
           the reason in `skipped.csv`, and fails only if no image is left. Those of a format that
@@ -170,6 +172,7 @@ class _Call:
     ):
         self.scorer, self._skipped = scorer, dict[InputImage, str]()
         self._images, self._unread, self._may_skip = images, unread, may_skip
+        self._again, self._next = list[Scored](), 0  # results of the images before that index
 
     @property
     def skipped(self) -> list[tuple[str, str]]:
@@ -179,20 +182,24 @@ class _Call:
             *((image.name, reason) for image, reason in self._skipped.items()),
         ]
 
-    def scored(self, description: str) -> Iterator[Scored]:
+    def scored(self, description: str, kept: KeptPictures | None = None) -> Iterator[Scored]:
         scorer = self.scorer
         with progress_bar(len(self._images), description, "img") as done:
+            for again in self._again:
+                yield again
+                done(len(again[0]))
 
             def skip(image: InputImage, reason: str) -> None:
                 self._skipped[image] = reason
                 done(1)
 
             for batch, pixels in decode_batches(
-                self._images,
+                self._images[self._next :],
                 scorer.geometry,
                 scorer.batch_size,
                 skip if self._may_skip else None,
                 scorer.remarks,
+                kept,
             ):
                 maps, scores = scorer.score(pixels)
                 refuse_not_finite([image.name for image in batch], scores)
@@ -202,11 +209,24 @@ class _Call:
             raise DataError(f"No image can be read; the first: {self._skipped[self._images[0]]}")
 
     def count_scale(self) -> tuple[float, float]:
-        """Computes the colour scale from the images themselves."""
-        logger.info("the colour scale comes from the images, which are scored twice for that")
-        running = RunningScale()
-        for _, _, maps, _ in self.scored("colour scale"):
+        """Computes the colour scale from the images themselves.
+
+        The first results are kept for `scored`, as far as memory allows.
+        """
+        logger.info("the colour scale comes from the images, which are all scored first for that")
+        running, free = RunningScale(), _MAX_SCORED_BYTES
+        batch_size = 1 if self.scorer.geometry.is_tiled else self.scorer.batch_size
+        again = list[Scored]()
+        for scored in self.scored("colour scale"):
+            batch, pixels, maps, _ = scored
             running.add(self.scorer.counted(maps))
+            free -= pixels.nbytes + maps.nbytes
+            if free >= 0:
+                again.append(scored)
+                # Whole batches: an image's score depends on its batch, in its last bits.
+                last = self._images.index(batch[-1], self._next)
+                self._next = (last // batch_size + 1) * batch_size
+        self._again = again
         return running.scale()
 
 
@@ -214,17 +234,27 @@ def _write(
     call: _Call, output: Path, wanted: Outputs, scale: tuple[float, float] | None, part: Part
 ) -> Counts:
     scorer = call.scorer
-    writer = ImageWriter(output, scorer.geometry, scorer.thresholds, wanted, scale, part.note)
+    # Tiled images are scored at their own size.
+    draws = wanted.at_own_size and not scorer.geometry.is_tiled
+    kept = KeptPictures(MAX_BYTES if draws else 0)
+    writer = ImageWriter(output, scorer.geometry, scorer.thresholds, wanted, scale, part.note, kept)
     counts, rows = Counts(), list[tuple[InputImage, ImageResult]]()
-    # Threads, because drawing and compressing a picture takes longer than scoring it on a GPU. No
-    # more threads than CPUs: each holds an image at its own size.
-    with new_scores(output) as lines, ThreadPoolExecutor(num_usable_cpus()) as executor:
-        for batch, *arrays in call.scored("predicting"):
-            for image, row in zip(batch, executor.map(writer.write, batch, *arrays), strict=True):
-                lines.add(row)
-                counts.add(row.verdict)
-                if wanted.page:
-                    rows.append((image, row))
+    scored = (
+        each
+        for batch, *arrays in call.scored("predicting", kept)
+        for each in zip(batch, *arrays, strict=True)
+    )
+
+    def write(each: tuple) -> tuple[InputImage, ImageResult]:
+        return each[0], writer.write(*each)
+
+    # Ahead, because drawing and compressing a picture takes longer than scoring it.
+    with new_scores(output) as lines, ahead(write, scored, scorer.batch_size) as results:
+        for image, row in results:
+            lines.add(row)
+            counts.add(row.verdict)
+            if wanted.page:
+                rows.append((image, row))
     for name, reason in call.skipped:
         add_skipped(output, name, reason)
     counts.num_skipped = len(call.skipped)

@@ -5,7 +5,9 @@ All images of a set share one colour scale, so that their heat maps can be compa
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -20,6 +22,7 @@ from rdvar_jax.report.scale import color_scale
 
 OWN_MARK = b"rdvar_jax figures"  # in the header of each file; files without it are not removed
 OWN_NAME = re.compile(r"(\d{3,}_.*|worst|overview)\.png")
+_SAVED_TOGETHER = 16  # pictures in memory at once
 
 
 def save_figures(
@@ -102,17 +105,26 @@ def save_figures(
     scale = scale or color_scale(maps)
     shown = [int(i) for i in order[:max_figures]]
     digits = max(3, len(str(len(shown) - 1)))
-    written = []
-    for place, i in enumerate(shown):
-        stem = PurePosixPath(names[i].replace("\\", "/")).stem
-        file_name = f"{place:0{digits}d}_{_safe(kinds[i])}_{_safe(stem)}.png"
-        written.append(_save(draw_panel(example(i), scale), folder / file_name, checkpoint_sha256))
-    worst = [example(i) for i in order[:SHEET_COLUMNS].tolist()]
-    sheet = draw_sheet("Worst ranked images first", worst, scale)
-    written.append(_save(sheet, folder / "worst.png", checkpoint_sha256))
-    typical = [example(i) for i in _median_of_kinds(kinds, scores, labels)]
-    sheet = draw_sheet("Typical: the median score of each kind", typical, scale)
-    written.append(_save(sheet, folder / "overview.png", checkpoint_sha256))
+
+    def drawn() -> Iterator[tuple[Image.Image, Path]]:
+        for place, i in enumerate(shown):
+            stem = PurePosixPath(names[i].replace("\\", "/")).stem
+            file_name = f"{place:0{digits}d}_{_safe(kinds[i])}_{_safe(stem)}.png"
+            yield draw_panel(example(i), scale), folder / file_name
+        worst = [example(i) for i in order[:SHEET_COLUMNS].tolist()]
+        yield draw_sheet("Worst ranked images first", worst, scale), folder / "worst.png"
+        typical = [example(i) for i in _median_of_kinds(kinds, scores, labels)]
+        sheet = draw_sheet("Typical: the median score of each kind", typical, scale)
+        yield sheet, folder / "overview.png"
+
+    def save(canvas_and_path: tuple[Image.Image, Path]) -> Path:
+        return _save(*canvas_and_path, checkpoint_sha256)
+
+    written, pictures = list[Path](), drawn()
+    # In threads, because compressing and syncing a picture takes longer than drawing it.
+    with ThreadPoolExecutor() as executor:
+        while some := list(islice(pictures, _SAVED_TOGETHER)):
+            written += executor.map(save, some)
     return written
 
 

@@ -46,11 +46,12 @@ def make_gallery(
     return [
         {
             "row": row,
-            "image": data_uri(resize(images[row])),
-            "heat": data_uri(_heat(images[row], maps[row], scale)),
+            "image": data_uri(small),
+            "heat": data_uri(Image.fromarray(_heat(small, maps[row], scale))),
             "outline": None if masks is None or not masks[row].any() else _outline(masks[row]),
         }
         for row in worst_rows(scores, labels, number)
+        for small in [resize(images[row])]
     ]
 
 
@@ -82,8 +83,8 @@ def make_thumbnails(
         Both with `SIDE` pixels on the longer side.
     """
     plain = resize(picture)
-    heat = np.array(_heat(picture, np.clip(anomaly_map, *scale), scale))
-    if above is not None:
+    heat = _heat(plain, np.clip(anomaly_map, *scale), scale)
+    if above is not None and above.any():
         draw_outline(heat, _shrunk(above), 2, 1)
     return plain, Image.fromarray(heat)
 
@@ -108,10 +109,11 @@ def _size(image: np.ndarray) -> tuple[int, int]:
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
-def _heat(image: np.ndarray, anomaly_map: np.ndarray, scale: tuple[float, float]) -> Image.Image:
-    raw = Image.fromarray(anomaly_map.astype(np.float32))
-    raw = raw.resize(_size(image), Image.Resampling.BILINEAR)
-    return Image.fromarray(overlay(np.asarray(resize(image)), np.asarray(raw), scale))
+def _heat(small: Image.Image, anomaly_map: np.ndarray, scale: tuple[float, float]) -> np.ndarray:
+    """Returns a resized picture under the heat of its map, uint8 [h, w, 3]."""
+    raw = Image.fromarray(np.asarray(anomaly_map, np.float32))
+    raw = raw.resize(small.size, Image.Resampling.BILINEAR)
+    return overlay(np.asarray(small), np.asarray(raw), scale)
 
 
 def _outline(mask: np.ndarray) -> str:

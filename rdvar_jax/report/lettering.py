@@ -25,6 +25,7 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else "?" for c in text)
 
 
+@lru_cache(maxsize=64)
 def make_font(size: float) -> Font:
     """Returns Pillow's own font, for plain English."""
     font = ImageFont.load_default(size=size)

@@ -14,6 +14,7 @@ TILE = 256  # pixels per side in sheets; single images are drawn at up to twice 
 SHEET_COLUMNS = 6
 IMAGE, MASK, HEAT = "image", "mask", "anomaly map"  # titles of the tiles
 MAX_OPACITY = 0.8
+STRIP_PIXELS = 1 << 15  # overlaid at once: few enough to stay in a core's cache
 TEXT, MUTED, FRAME = (33, 37, 41), (108, 117, 125), (206, 212, 218)
 GOOD, DEFECTIVE = (25, 110, 60), (176, 32, 32)
 
@@ -33,23 +34,37 @@ class Example:
     remarks: Sequence[str] = ()
 
 
-def overlay(image: np.ndarray, anomaly_map: np.ndarray, scale: tuple[float, float]) -> np.ndarray:
+def overlay(
+    image: np.ndarray,
+    anomaly_map: np.ndarray,
+    scale: tuple[float, float],
+    out: np.ndarray | None = None,
+) -> np.ndarray:
     """Lays heat over the image, more opaque where hotter, so that the part stays visible.
 
     Args:
         image: uint8 [H, W, 3].
         anomaly_map: float [H, W].
         scale: the raw values of no heat and of full heat; see `color_scale`.
+        out: uint8 [H, W, 3] for the result; None makes a new array.
 
     Returns:
         uint8 [H, W, 3].
     """
     low, high = scale
     span = high - low if high > low else 1.0
-    heat = np.clip((anomaly_map - low) / span, 0.0, 1.0)
-    color = TURBO[np.minimum(heat * 256, 255).astype(np.uint8)]
-    opacity = MAX_OPACITY * np.sin(heat * np.pi / 2)[..., None]
-    return np.round(image * (1 - opacity) + color * opacity).astype(np.uint8)
+    out = np.empty(image.shape, np.uint8) if out is None else out
+    rows = max(1, STRIP_PIXELS // max(1, image.shape[1]))
+    for top in range(0, len(image), rows):
+        strip = slice(top, top + rows)
+        heat = np.clip((anomaly_map[strip] - low) / span, 0.0, 1.0)
+        color = TURBO.take(np.minimum(heat * 256, 255).astype(np.uint8), axis=0)
+        # Written out for each channel: numpy is slow where it repeats values along a short axis.
+        opacity = np.repeat(MAX_OPACITY * np.sin(heat * np.pi / 2), 3).reshape(color.shape)
+        mixed = color * opacity
+        mixed += image[strip] * (1 - opacity)
+        out[strip] = np.rint(mixed, out=mixed)
+    return out
 
 
 def _tiles(example: Example, scale: tuple[float, float], tile: int) -> dict[str, Image.Image]:

@@ -59,15 +59,21 @@ def find_defects(above: np.ndarray, anomaly_map: np.ndarray) -> list[Defect]:
     """
     from scipy import ndimage
 
-    labelled = _labelled(above)
+    # Only where something is marked: most of an image is not.
+    marked_rows, marked_columns = np.flatnonzero(above.any(1)), np.flatnonzero(above.any(0))
+    if not len(marked_rows):
+        return []
+    top, left = int(marked_rows[0]), int(marked_columns[0])
+    box = slice(top, marked_rows[-1] + 1), slice(left, marked_columns[-1] + 1)
+    labelled, seen = _labelled(above[box]), anomaly_map[box]
     defects = []
     for number, (rows, columns) in enumerate(ndimage.find_objects(labelled), start=1):
         inside = labelled[rows, columns] == number
         defects.append(
             Defect(
-                (columns.start, rows.start, columns.stop, rows.stop),
+                (left + columns.start, top + rows.start, left + columns.stop, top + rows.stop),
                 int(np.count_nonzero(inside)),
-                float(anomaly_map[rows, columns][inside].max()),
+                float(seen[rows, columns][inside].max()),
             )
         )
     return sorted(defects, key=lambda defect: (-defect.score, defect.box))

@@ -1,6 +1,6 @@
 """The scoring function: uint8 images in, anomaly maps and image scores out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import jax
@@ -173,7 +173,7 @@ def make_score_fn(
         score_images(teacher_variables, student_variables, images, progress=False) -> maps
         [N, H, W] and scores [N], float32 numpy. It takes replicated variables, both as in training
         or both prepared (`make_prepare_fn`), and uint8 images [N, H, W, 3] on the host, or any
-        object that can be sliced like such an array.
+        object that can be sliced like such an array, or has `batches(batch_size)`.
     """
     step = parallel.wrap(
         make_score_step(teacher, student, image_size, sigma, precision, pooling, ignored),
@@ -192,8 +192,8 @@ def make_score_fn(
         with tqdm(
             total=len(images), desc="scoring", unit="img", disable=None if progress else True
         ) as bar:
-            for start in range(0, len(images), batch_size):
-                batch = images[start : start + batch_size]
+            start = 0
+            for batch in _batches(images, batch_size):
                 count = len(batch)
                 if count < batch_size:
                     batch = np.pad(batch, ((0, batch_size - count), (0, 0), (0, 0), (0, 0)))
@@ -201,7 +201,15 @@ def make_score_fn(
                 batch_maps, batch_scores = parallel.gather(out)
                 maps[start : start + count] = batch_maps[:count]
                 scores[start : start + count] = batch_scores[:count]
+                start += count
                 bar.update(count)
         return maps, scores
 
     return score_images
+
+
+def _batches(images: Any, batch_size: int) -> Iterable[np.ndarray]:
+    """Cuts images into batches; those that stay on disk decode the next one meanwhile."""
+    if hasattr(images, "batches"):
+        return images.batches(batch_size)
+    return (images[start : start + batch_size] for start in range(0, len(images), batch_size))

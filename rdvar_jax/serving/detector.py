@@ -37,7 +37,7 @@ from rdvar_jax.serving.manifest import (
     read_pooling,
     read_threshold,
 )
-from rdvar_jax.serving.pictures import as_pictures, to_pixels
+from rdvar_jax.serving.pictures import as_pictures, pixel_batches
 from rdvar_jax.weights.printable import printable
 
 _logger = logging.getLogger("rdvar_jax")
@@ -212,12 +212,9 @@ class Detector:
         maps = np.empty((count, geometry.height, geometry.width), np.float32)
         scores = np.empty(count, np.float32)
         sizes_wh: list[tuple[int, int]] = []
-        for start in range(0, count, self._batch):
-            pixels, sizes = to_pixels(
-                pictures[start : start + self._batch], geometry, self._remarks
-            )
+        for pixels, sizes in pixel_batches(pictures, geometry, self._remarks, self._batch):
+            start, stop = len(sizes_wh), len(sizes_wh) + len(pixels)
             sizes_wh += sizes
-            stop = start + len(pixels)
             maps[start:stop], scores[start:stop] = self.score(pixels)
             refuse_not_finite(names[start:stop], scores[start:stop])
         for sentence in self._remarks.new():

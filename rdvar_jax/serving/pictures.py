@@ -1,14 +1,17 @@
 """Conversion of a detector's inputs to the pixels that its program takes."""
 
 import os
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 from PIL import Image, ImageOps
 
+from rdvar_jax.data.loading.ahead import ahead
 from rdvar_jax.data.pixels.decode import FileFacts, decode_file
+from rdvar_jax.data.pixels.file_errors import pillow_warnings
 from rdvar_jax.data.pixels.geometry import Geometry
 from rdvar_jax.data.pixels.image_file import read_8_bit
 from rdvar_jax.data.pixels.set_remarks import SetRemarks
@@ -57,35 +60,57 @@ def _numbered(index: int) -> str:
     return f"image {index}"
 
 
-def to_pixels(
-    pictures: np.ndarray | Sequence[Picture], geometry: Geometry, remarks: SetRemarks
-) -> tuple[np.ndarray, list[tuple[int, int]]]:
-    """Resizes each picture as in training.
+def pixel_batches(
+    pictures: np.ndarray | Sequence[Picture],
+    geometry: Geometry,
+    remarks: SetRemarks,
+    batch_size: int,
+) -> Iterator[tuple[np.ndarray, list[tuple[int, int]]]]:
+    """Resizes each picture as in training, in threads while the batch before is used.
 
     Arrays of H x W are taken as they are; `remarks` takes the facts of all other pictures.
 
-    Returns:
-        uint8 [N, H, W, 3], and width and height of each picture, upright.
+    Yields:
+        uint8 [B, H, W, 3], and width and height of each picture, upright; the last batch may be
+        smaller.
 
     Raises:
-        DataError: a file cannot be read, or an item is not a picture.
+        DataError: a file cannot be read, or an item is not a picture; raised when its batch is due.
     """
-    shape = (geometry.height, geometry.width, 3)
-    if isinstance(pictures, np.ndarray) and pictures.shape[1:] == shape:
+    starts = range(0, len(pictures), batch_size)
+    if isinstance(pictures, np.ndarray) and pictures.shape[1:] == (
+        geometry.height,
+        geometry.width,
+        3,
+    ):
         _check_dtype(pictures)
-        return pictures, [(geometry.width, geometry.height)] * len(pictures)
-    pixels = np.empty((len(pictures), *shape), np.uint8)
-    sizes_wh = []
-    for index, picture in enumerate(pictures):
+        for start in starts:
+            batch = pictures[start : start + batch_size]
+            yield batch, [(geometry.width, geometry.height)] * len(batch)
+        return
+    lock = threading.Lock()  # a user's image may be in the sequence twice, and loads on first use
+
+    def convert(index: int) -> tuple[np.ndarray, FileFacts]:
+        picture = pictures[index]
         if isinstance(picture, str | os.PathLike):
-            name = Path(picture)
-            pixels[index], facts = decode_file(name, geometry)
-        else:
-            name = _numbered(index)
-            pixels[index], facts = _one(picture, geometry, name)
-        remarks.note(name, facts)
-        sizes_wh.append(facts.size_wh)
-    return pixels, sizes_wh
+            return decode_file(Path(picture), geometry)
+        with lock:
+            return _one(picture, geometry, _numbered(index))
+
+    with (
+        pillow_warnings(geometry.reading.max_pixels),
+        ahead(convert, range(len(pictures)), batch_size) as converted,
+    ):
+        for start in starts:
+            pixels, sizes_wh = [], []
+            for picture, (one, facts) in zip(
+                pictures[start : start + batch_size], converted, strict=False
+            ):
+                is_file = isinstance(picture, str | os.PathLike)
+                remarks.note(Path(picture) if is_file else _numbered(start + len(pixels)), facts)
+                pixels.append(one)
+                sizes_wh.append(facts.size_wh)
+            yield np.stack(pixels), sizes_wh
 
 
 def _one(

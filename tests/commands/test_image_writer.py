@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from rdvar_jax.commands.image_writer import ImageWriter, Outputs, Thresholds
+from rdvar_jax.data.pixels.decode import decode_image, decode_original
 from rdvar_jax.data.pixels.geometry import Geometry
 from rdvar_jax.data.pixels.ignore_mask import IgnoreMask
 from rdvar_jax.data.sets.inputs import InputImage
@@ -23,7 +24,7 @@ def image(tmp_path):
 def write(image, folder, geometry, anomaly_map, at_own_size):
     wanted = Outputs(heat_maps=False, maps=True, maps_at_own_size=at_own_size)
     writer = ImageWriter(folder, geometry, Thresholds(0.5, 0.5), wanted, (0.0, 1.0))
-    pixels = np.zeros((*anomaly_map.shape, 3), np.uint8)
+    pixels = decode_image(image.path, geometry)
     found = writer.write(image, pixels, anomaly_map, anomaly_map.max())
     return found, np.load(folder / "maps" / "a.npy")
 
@@ -63,7 +64,7 @@ def test_pictures_say_the_verdict_and_outline_the_pixels_above_theirs(image, tmp
     raw[10:20, 30:60] = 1.0
     wanted = Outputs(heat_maps=False, page=True)
     writer = ImageWriter(tmp_path, Geometry("tile", 32, 32), thresholds, wanted, (0.0, 1.0))
-    found = writer.write(image, np.zeros((*raw.shape, 3), np.uint8), raw, raw.max())
+    found = writer.write(image, decode_original(image.path), raw, raw.max())
     assert found.verdict == {None: None, 0.5: "defective", 2.0: "good"}[thresholds.image]
     with Image.open(tmp_path / "overlays" / "a.png") as file:
         overlay = np.asarray(file)
@@ -119,7 +120,7 @@ def test_ignored_pixels_are_in_no_region_and_have_no_colour(image, tmp_path, mod
     writer = ImageWriter(
         tmp_path, geometry, thresholds, Outputs(False, True, masks=True), (0.0, 0.5)
     )
-    found = writer.write(image, np.zeros((*raw.shape, 3), np.uint8), raw, raw.max())
+    found = writer.write(image, decode_image(image.path, geometry), raw, raw.max())
     ((x0, _, x1, _),) = (region["box"] for region in found.regions)
     # A pixel of the map, of which any part is marked, is up to 3.2 of the image's.
     assert 45 < x1 <= 50 and x0 == {"crop": 30}.get(mode, 0)

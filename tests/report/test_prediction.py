@@ -6,14 +6,14 @@ from PIL import Image
 
 from rdvar_jax.report.caption import Caption, draw_strip
 from rdvar_jax.report.outline import rings
-from rdvar_jax.report.panels import overlay
+from rdvar_jax.report.panels import MAX_OPACITY, STRIP_PIXELS, overlay
 from rdvar_jax.report.prediction import (
-    STRIP_PIXELS,
     save_heat_map,
     save_mask,
     save_overlay,
     save_thumbnails,
 )
+from rdvar_jax.report.turbo import TURBO
 
 CAPTION = Caption(0.5, 0.4, "defective")
 
@@ -62,6 +62,26 @@ def overlaid(path, picture, raw, above=None, caption=CAPTION) -> np.ndarray:
     save_overlay(path / "sub" / "a.png", picture, raw, (0.2, 0.9), above, caption)
     with Image.open(path / "sub" / "a.png") as file:
         return np.array(file)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_heat_is_the_formula_for_each_pixel(dtype):
+    rng = np.random.default_rng(2)
+    width = 300
+    height = 2 * STRIP_PIXELS // width + 7  # the last strip is not whole
+    image = rng.integers(0, 256, (height, width, 3), np.uint8)
+    raw = rng.normal(0.5, 0.4, (height, width)).astype(dtype)
+    raw[:3] = -np.inf  # as where it was cropped away
+    low, high = 0.2, 0.9
+    heat = np.clip((raw - low) / (high - low), 0.0, 1.0)
+    colour = TURBO[np.minimum(heat * 256, 255).astype(np.uint8)]
+    opacity = MAX_OPACITY * np.sin(heat * np.pi / 2)[..., None]
+    expected = np.round(image * (1 - opacity) + colour * opacity).astype(np.uint8)
+    canvas = np.full((height + 5, width + 3, 3), 7, np.uint8)
+    overlay(image, raw, (low, high), out=canvas[:height, :width])
+    assert np.array_equal(overlay(image, raw, (low, high)), expected)
+    assert np.array_equal(canvas[:height, :width], expected)
+    assert (canvas[height:] == 7).all() and (canvas[:, width:] == 7).all()
 
 
 def test_an_overlay_has_the_image_at_its_own_size_drawn_in_strips_like_a_whole(tmp_path):

@@ -334,3 +334,34 @@ def test_the_package_has_no_other_lazy_names():
     assert rdvar_jax.Detector is Detector
     with pytest.raises(AttributeError, match="Detektor"):
         _ = rdvar_jax.Detektor
+
+
+def test_a_list_gives_what_its_batches_give(detector, tmp_path):
+    rng = np.random.default_rng(8)
+    paths = [tmp_path / f"{index}.png" for index in range(11)]
+    for index, path in enumerate(paths):
+        size = (40 + index, 60 - index, 3)
+        Image.fromarray(rng.integers(0, 256, size, np.uint8)).save(path)
+    found = detector.predict(paths)
+    for start in range(0, 11, 4):
+        alone = detector.predict(paths[start : start + 4])
+        assert np.array_equal(found.maps[start : start + 4], alone.maps)
+        assert np.array_equal(found.scores[start : start + 4], alone.scores)
+
+
+def test_a_picture_may_be_in_a_list_many_times(detector, tmp_path):
+    Image.fromarray(np.full((300, 300, 3), 90, np.uint8)).save(tmp_path / "a.png")
+    with Image.open(tmp_path / "a.png") as picture:  # not loaded yet
+        found = detector.predict([picture] * 12)
+    assert np.array_equal(found.maps, found.maps[:1].repeat(12, axis=0))
+
+
+def test_the_first_bad_image_of_a_list_is_named(detector, tmp_path):
+    good = np.zeros((9, 9, 3), np.uint8)
+    for first in (1, 6):
+        images = [good] * 12
+        images[first], images[first + 2] = tmp_path / "first.png", tmp_path / "second.png"
+        with pytest.raises(DataError, match=r"first\.png does not exist"):
+            detector.predict(images)
+    with pytest.raises(DataError, match="image 9 holds pixels of Pillow's mode F"):
+        detector.predict([good] * 9 + [Image.new("F", (8, 8))])

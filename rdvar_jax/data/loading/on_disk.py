@@ -1,9 +1,11 @@
 """Images that stay on disk: decoded on access, not cached."""
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 import numpy as np
 
+from rdvar_jax.data.loading.ahead import ahead
 from rdvar_jax.data.pixels.decode import FileFacts, check_one_size, decode_block, decode_image
 from rdvar_jax.data.pixels.geometry import Size, as_geometry
 from rdvar_jax.data.sets.records import HasPath
@@ -34,7 +36,7 @@ class ImagesOnDisk:
             return decode_block(self.records[index], self._geometry)[0]
         if isinstance(index, Sequence):
             return decode_block(self._records(index), self._geometry)[0]
-        return decode_image(self.records[index].path, self._geometry)
+        return self._decode(self.records[index])
 
     def only(self, indices: Sequence[int]) -> "ImagesOnDisk":
         """Returns the set of these images alone; nothing is decoded."""
@@ -43,6 +45,17 @@ class ImagesOnDisk:
     def take(self, indices: np.ndarray) -> np.ndarray:
         """Returns the images of `indices` in that order, [n, H, W, 3], decoded in this thread."""
         return np.stack([self[int(index)] for index in indices])
+
+    def batches(self, batch_size: int) -> Iterator[np.ndarray]:
+        """Yields all images in order, [n, H, W, 3]; while a batch is used, threads decode the next.
+
+        Raises:
+            DataError: an image cannot be read; raised when its batch is due.
+        """
+        with ahead(self._decode, self.records, batch_size) as decoded:
+            for start in range(0, len(self), batch_size):
+                number = min(batch_size, len(self) - start)
+                yield np.stack(list(islice(decoded, number)))
 
     def blocks(
         self,
@@ -80,6 +93,9 @@ class ImagesOnDisk:
         if not allow_mixed_sizes:
             sizes_wh = [one.size_wh for one in facts.values()]
             check_one_size(self._records(list(facts)), sizes_wh, self._geometry)
+
+    def _decode(self, record: HasPath) -> np.ndarray:
+        return decode_image(record.path, self._geometry)
 
     def _records(self, indices: Sequence[int]) -> list[HasPath]:
         return [self.records[index] for index in indices]

@@ -16,6 +16,7 @@ from PIL import Image
 from rdvar_jax.data.loading.threads import in_threads
 from rdvar_jax.data.pixels.geometry import Geometry, Size, as_geometry
 from rdvar_jax.data.pixels.image_file import image_dimensions, load_image, read_8_bit
+from rdvar_jax.data.pixels.kept_pictures import KeptPictures
 from rdvar_jax.data.pixels.levels import Levels
 from rdvar_jax.data.pixels.mask_file import load_mask
 from rdvar_jax.data.pixels.mask_rule import MaskThreshold, apply_threshold, mask_limit
@@ -240,11 +241,18 @@ def mask_files(record: ImageRecord) -> Sequence[ImageFile]:
     return files
 
 
-def decode_file(path: ImageFile, geometry: Geometry) -> tuple[np.ndarray, FileFacts]:
-    """Decodes like `decode_image`; also returns the file's facts."""
+def decode_file(
+    path: ImageFile, geometry: Geometry, kept: KeptPictures | None = None
+) -> tuple[np.ndarray, FileFacts]:
+    """Decodes like `decode_image`; also returns the file's facts.
+
+    `kept` gets the picture that `decode_original` returns.
+    """
     image = load_image(path, geometry.reading)
     size_wh = image.size
     image, levels = read_8_bit(image, path, "RGB", geometry.reading)
+    if kept is not None and isinstance(path, Path):
+        kept.put(path, image)
     return geometry.apply_image(image), FileFacts(size_wh, levels)
 
 

@@ -124,8 +124,11 @@ class Geometry:
         height, width = shape
         source, target = self.boxes((width, height))
         seen = Image.fromarray(np.asarray(anomaly_map, np.float32)[target.slices])
+        resized = np.array(seen.resize(source.size_wh, Image.Resampling.BILINEAR))
+        if source.size_wh == (width, height):
+            return resized
         result = np.full(shape, outside, np.float32)
-        result[source.slices] = np.asarray(seen.resize(source.size_wh, Image.Resampling.BILINEAR))
+        result[source.slices] = resized
         return result
 
     def _apply(self, image: Image.Image, border: int | tuple[int, int, int]) -> np.ndarray:

@@ -10,10 +10,13 @@ from typing import TypeVar
 
 import numpy as np
 
+from rdvar_jax.data.loading.ahead import ahead
 from rdvar_jax.data.loading.tiles import own_size
-from rdvar_jax.data.pixels.decode import FileFacts, decode_images
-from rdvar_jax.data.pixels.geometry import Geometry, Size, as_geometry
+from rdvar_jax.data.pixels.decode import FileFacts, decode_file
+from rdvar_jax.data.pixels.file_errors import pillow_warnings
+from rdvar_jax.data.pixels.geometry import Size, as_geometry
 from rdvar_jax.data.pixels.image_formats import image_suffixes, is_image_name, missing_reader
+from rdvar_jax.data.pixels.kept_pictures import KeptPictures
 from rdvar_jax.data.pixels.set_remarks import SetRemarks
 from rdvar_jax.data.sets.listing import folder_entries, warn_left_out
 from rdvar_jax.data.sets.records import HasPath
@@ -129,11 +132,13 @@ def decode_batches(
     batch_size: int,
     skip: Callable[[_Image, str], None] | None = None,
     remarks: SetRemarks | None = None,
+    kept: KeptPictures | None = None,
 ) -> Iterator[tuple[Sequence[_Image], np.ndarray]]:
-    """Yields batches of images with their pixels, uint8 [B, H, W, 3], one in memory at a time.
+    """Yields batches of images with their pixels, uint8 [B, H, W, 3].
 
-    The last batch may be smaller. Files of any size are resized to H x W. Tiled images keep their
-    own size and are yielded one at a time.
+    While a batch is used, threads decode the next one; no more are in memory. The last batch may be
+    smaller. Files of any size are resized to H x W. Tiled images keep their own size and are
+    yielded one at a time.
 
     Args:
         images: the images.
@@ -141,51 +146,40 @@ def decode_batches(
         batch_size: B.
         skip: called with each unreadable image and the reason; the image is left out.
         remarks: takes the facts of each image.
+        kept: takes the picture of each image at its own size.
 
     Raises:
         DataError: an image cannot be read and `skip` is None; raised when its batch is due.
     """
     geometry = as_geometry(size)
     batch_size = 1 if geometry.is_tiled else batch_size
-    for start in range(0, len(images), batch_size):
-        batch = images[start : start + batch_size]
+
+    def decode(image: HasPath) -> tuple[np.ndarray, FileFacts] | DataError:
         try:
-            pixels = _decode(batch, geometry, remarks)
-        except DataError:
-            if skip is None:
-                raise
-            batch, pixels = _decode_readable(batch, geometry, skip, remarks)
-        if batch:
-            yield batch, pixels
-
-
-def _decode(batch: Sequence[HasPath], geometry: Geometry, remarks: SetRemarks | None) -> np.ndarray:
-    if geometry.is_tiled:
-        geometry = own_size(batch[0].path, geometry)
-    facts: dict[int, FileFacts] = {}
-    pixels = decode_images(batch, geometry, progress=False, allow_mixed_sizes=True, facts=facts)
-    if remarks is not None:
-        for index, one in facts.items():
-            remarks.note(batch[index].path, one)
-    return pixels
-
-
-def _decode_readable(
-    batch: Sequence[_Image],
-    geometry: Geometry,
-    skip: Callable[[_Image, str], None],
-    remarks: SetRemarks | None,
-) -> tuple[list[_Image], np.ndarray]:
-    """Decodes one by one, which is slower, but tells bad images from good ones."""
-    readable, parts = [], []
-    for image in batch:
-        try:
-            parts.append(_decode([image], geometry, remarks))
-            readable.append(image)
+            own = own_size(image.path, geometry) if geometry.is_tiled else geometry
+            return decode_file(image.path, own, kept)
         except DataError as error:
-            skip(image, str(error))
-    empty = np.empty((0, geometry.height, geometry.width, 3), np.uint8)
-    return readable, np.concatenate(parts) if parts else empty
+            return error
+
+    # Entered once around all threads, so that the filters are not set for each file.
+    with (
+        pillow_warnings(geometry.reading.max_pixels),
+        ahead(decode, images, batch_size) as decoded,
+    ):
+        for start in range(0, len(images), batch_size):
+            batch, pixels = [], []
+            for image, found in zip(images[start : start + batch_size], decoded, strict=False):
+                if isinstance(found, DataError):
+                    if skip is None:
+                        raise found
+                    skip(image, str(found))
+                    continue
+                batch.append(image)
+                pixels.append(found[0])
+                if remarks is not None:
+                    remarks.note(image.path, found[1])
+            if batch:
+                yield batch, np.stack(pixels)
 
 
 def _matches(pattern: Path, others: list[Path]) -> list[InputImage]:

@@ -157,6 +157,20 @@ def test_only_as_much_is_decoded_ahead_as_the_budget_allows(category, monkeypatc
     assert 10 <= len(taken) <= 12
 
 
+def test_images_on_disk_in_order_are_those_of_slices(category, tmp_path):
+    images = ImagesOnDisk(category.train, SIZE)
+    number = len(images) // 2 + 1
+    found = list(images.batches(number))
+    assert [len(batch) for batch in found] == [number, len(images) - number]
+    np.testing.assert_array_equal(found[0], images[:number])
+    np.testing.assert_array_equal(found[1], images[number:])
+    gone = dataclasses.replace(category.train[0], path=tmp_path / "gone.png")
+    batches = ImagesOnDisk((*category.train, gone), SIZE).batches(len(images))
+    assert len(next(batches)) == len(images)
+    with pytest.raises(DataError, match=r"gone.png does not exist"):
+        next(batches)
+
+
 @pytest.mark.parametrize("num_workers", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_an_image_that_is_lost_on_the_way_is_named(category, tmp_path, num_workers):
     gone = dataclasses.replace(category.train[0], path=tmp_path / "gone.png")
