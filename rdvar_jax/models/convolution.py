@@ -44,15 +44,18 @@ def _backward(stride, saved, dy):
         return jax.vjp(lambda x: _convolve(x, kernel, stride), x)[1](dy)[0]
 
     def input_by_product(x, kernel, dy):
-        rows = _rows(dy) @ kernel.reshape(-1, kernel.shape[-1]).T
+        # The nine parts of a position are added before they are rounded to bfloat16.
+        rows = _product(_rows(dy), kernel.reshape(-1, kernel.shape[-1]).T)
         d_patches = rows.reshape(*dy.shape[:-1], -1)
-        return jax.linear_transpose(partial(_patches, stride=stride), x)(d_patches)[0]
+        transposed = jax.linear_transpose(partial(_patches, stride=stride), x.astype(rows.dtype))
+        return transposed(d_patches)[0].astype(x.dtype)
 
     def kernel_by_convolution(x, kernel, dy):
         return jax.vjp(lambda kernel: _convolve(x, kernel, stride), kernel)[1](dy)[0]
 
     def kernel_by_product(x, kernel, dy):
-        return (_rows(_patches(x, stride)).T @ _rows(dy)).reshape(kernel.shape)
+        rows = _product(_rows(_patches(x, stride)).T, _rows(dy))
+        return rows.reshape(kernel.shape).astype(kernel.dtype)
 
     small = stride > 1 or positions <= MAX_POSITIONS_INPUT_GRADIENT
     few = len(x) * positions <= MAX_ROWS_KERNEL_GRADIENT * stride
@@ -88,8 +91,14 @@ def _convolve(x, kernel, stride):
 
 def _multiply_patches(x, kernel, stride):
     patches = _patches(x, stride)
-    y = _rows(patches) @ kernel.reshape(-1, kernel.shape[-1])
-    return y.reshape(*patches.shape[:-1], -1)
+    y = _product(_rows(patches), kernel.reshape(-1, kernel.shape[-1]))
+    return y.reshape(*patches.shape[:-1], -1).astype(x.dtype)
+
+
+def _product(a, b):
+    """Multiplies matrices; bfloat16 ones to float32, so that nothing is rounded twice."""
+    dtype = jnp.float32 if a.dtype == jnp.bfloat16 else a.dtype
+    return jnp.matmul(a, b, preferred_element_type=dtype)
 
 
 def _patches(x, stride):
