@@ -73,9 +73,11 @@ class Process:
         return timed
 
     def close(self) -> None:
-        assert self._process.stdin is not None
+        """Ends the process."""
+        assert self._process.stdin is not None and self._process.stdout is not None
         self._process.stdin.close()
         self._process.wait()
+        self._process.stdout.close()
 
     def _read(self) -> dict[str, Any]:
         assert self._process.stdout is not None

@@ -24,6 +24,7 @@ class Settings:
         stem_width: channels of the backbone's stem; 64 is torchvision's.
         data: a folder of images, or None for generated ones.
         min_seconds: a call that is shorter is repeated until this time is over.
+        passes: of single layers, what is timed of each (`layer.PASSES`).
     """
 
     row: str
@@ -33,6 +34,7 @@ class Settings:
     stem_width: int
     data: str | None
     min_seconds: float
+    passes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
