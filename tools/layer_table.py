@@ -23,9 +23,9 @@ from typing import Any
 
 from benchmark_rows.layer import PASSES, Layer, read_layers
 from benchmark_rows.process import HERE, Process, row_command
-from benchmark_rows.report import number, percent, table
 from benchmark_rows.serve import Settings
 from benchmark_rows.summary import compare, summarise
+from benchmark_rows.tables import number, percent, table
 from collect_results import checkout_commit, machine
 
 from rdvar_jax.models.precision import PRECISIONS

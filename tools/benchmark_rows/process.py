@@ -41,6 +41,8 @@ def row_command(python: str, script: str, settings: Settings) -> list[str]:
 class Process:
     """One process, warmed up, that waits until one of its calls is timed.
 
+    Its environment is this process's unless another one is given.
+
     Attributes:
         ready_seconds: from its start to the end of its warm-up.
         about: by call, what `serve.Call` says of it.
@@ -48,13 +50,20 @@ class Process:
         facts: its further facts.
     """
 
-    def __init__(self, python: str, script: str, settings: Settings):
+    def __init__(
+        self,
+        python: str,
+        script: str,
+        settings: Settings,
+        environment: dict[str, str] | None = None,
+    ):
         self.name = f"{script} {settings.row} {settings.batch}"
         self._process = subprocess.Popen(
             row_command(python, script, settings),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            env=environment,
         )
         ready = self._read()
         self.ready_seconds: float = ready["ready_seconds"]
