@@ -94,6 +94,7 @@ def time_layers(
     rounds: int,
     torch_python: str | None,
     max_others: float,
+    environment: dict[str, str] | None = None,
 ) -> dict[str, Any]:
     """Times the layers in turn; each call has its own line in the result.
 
@@ -105,6 +106,7 @@ def time_layers(
         rounds: timed calls of each.
         torch_python: an interpreter with torch, or None.
         max_others: as in `compare`.
+        environment: of the processes; this one's if None.
 
     Returns:
         {"device", "versions_of_torch", "layers"}: of each layer and pass its times, ratios and
@@ -115,8 +117,10 @@ def time_layers(
         path = Path(folder) / "layers.json"
         path.write_text(json.dumps([asdict(layer) for layer in layers]))
         settings = replace(settings, row=row, data=str(path))
-        ours = Process(sys.executable, "layers", settings)
-        theirs = Process(torch_python, "torch_layers", settings) if torch_python else None
+        ours = Process(sys.executable, "layers", settings, environment)
+        theirs = None
+        if torch_python:
+            theirs = Process(torch_python, "torch_layers", settings, environment)
     lines = []
     for layer in layers:
         for name in PASSES:
@@ -189,10 +193,15 @@ def markdown(report: dict[str, Any]) -> str:
         "n: how many the networks have; share: of the time of a step's convolutions here, or of "
         "scoring's."
     )
+    lines = report["layers"]
+    return f"{head}\n\n{markdown_lines(lines)}\n\n{_sums(lines)}\n"
+
+
+def markdown_lines(lines: list[dict[str, Any]]) -> str:
+    """One line for each layer and pass."""
     header = ["Pass", "Layer", "n", "ms here", "ms torch", "here / torch", "by minima"]
     header += ["GFLOP/s here", "torch", "share"]
-    lines = [_cells(line) for line in report["layers"]]
-    return f"{head}\n\n{table(header, lines)}\n\n{_sums(report['layers'])}\n"
+    return table(header, [_cells(line) for line in lines])
 
 
 def _cells(line: dict[str, Any]) -> list[str]:

@@ -1,7 +1,7 @@
 """Speed of products of large matrices on this device: the peak to compare with.
 
 In the precision of the other rows: all bits of float32, tf32, or bfloat16. 2048 x 2048 on a CPU,
-and 8192 x 8192 elsewhere, which fills a GPU.
+and 8192 x 8192 elsewhere, which fills a GPU; or `batch` x `batch`, if that is not 0.
 """
 
 # The clock starts before the large imports.
@@ -26,7 +26,8 @@ REPEATS = 10  # so that starting a call costs nothing beside it
 
 
 def main(settings: Settings) -> None:
-    side = SIDE if jax.local_devices()[0].platform == "cpu" else SIDE_ELSEWHERE
+    usual = SIDE if jax.local_devices()[0].platform == "cpu" else SIDE_ELSEWHERE
+    side = settings.batch or usual
     dtype = compute_dtype(settings.precision)
 
     @jax.jit

@@ -56,7 +56,11 @@ class Process:
         script: str,
         settings: Settings,
         environment: dict[str, str] | None = None,
+        log: Path | None = None,
     ):
+        # What the process says on standard error goes to `log`, if given, and into the error.
+        self._log = log
+        said = log.open("w") if log else None
         self.name = f"{script} {settings.row} {settings.batch}"
         self._process = subprocess.Popen(
             row_command(python, script, settings),
@@ -64,7 +68,10 @@ class Process:
             stdout=subprocess.PIPE,
             text=True,
             env=environment,
+            stderr=said,
         )
+        if said:
+            said.close()
         ready = self._read()
         self.ready_seconds: float = ready["ready_seconds"]
         self.about: dict[str, dict[str, Any]] = ready["calls"]
@@ -92,5 +99,6 @@ class Process:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            raise SystemExit(f"the process of {self.name} ended; see above")
+            said = self._log.read_text()[-1000:] if self._log else "see above"
+            raise SystemExit(f"the process of {self.name} ended: {said}")
         return json.loads(line)
