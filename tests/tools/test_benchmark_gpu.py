@@ -45,7 +45,7 @@ def on_cpu(monkeypatch) -> None:
 
 def test_it_refuses_a_cpu_in_one_sentence(tmp_path, monkeypatch, capsys):
     on_cpu(monkeypatch)
-    assert run(monkeypatch, tmp_path / "r") == 2
+    assert run(monkeypatch, tmp_path / "r", "--time_limit=0") == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "JAX finds no GPU here" in line and "--rehearse" in line
     assert not list(tmp_path.iterdir())
@@ -53,7 +53,7 @@ def test_it_refuses_a_cpu_in_one_sentence(tmp_path, monkeypatch, capsys):
 
 def test_a_jax_that_does_not_start_is_no_gpu(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(device, "CODE", "raise SystemExit(1)")
-    assert run(monkeypatch, tmp_path / "r") == 2
+    assert run(monkeypatch, tmp_path / "r", "--time_limit=0") == 2
     assert "JAX finds no GPU here" in capsys.readouterr().err
 
 
