@@ -95,18 +95,17 @@ def make_kit(folder: Path, settings: Settings, num_photographs: int, photograph_
 
 
 def draw(data: Path, size: int) -> None:
-    """Draws training images, and for each kind of defect and good images some to score."""
-    from rdvar_jax.synthetic.write import generate
+    """Draws training images, and for each kind of defect and good images some to score.
 
-    generate(
-        data,
-        [CATEGORY],
-        size=size,
-        num_train=NUM_TRAIN,
-        num_test_good=6,
-        num_per_defect=2,
-        progress=False,
+    In a process of its own: the peak memory of later ones begins with that of this process.
+    """
+    settings = {"size": size, "num_train": NUM_TRAIN, "num_test_good": 6, "num_per_defect": 2}
+    code = (
+        "import json, sys; from rdvar_jax.synthetic.write import generate; "
+        "generate(sys.argv[1], [sys.argv[2]], **json.loads(sys.argv[3]), progress=False)"
     )
+    command = [sys.executable, "-c", code, str(data), CATEGORY, json.dumps(settings)]
+    subprocess.run(command, check=True)
 
 
 def link_or_copy(source: Path, path: Path) -> None:
