@@ -109,11 +109,11 @@ class WholeCommands:
             slower = slower_part(rows, parts)
             facts["slower part"] = slower
             if ONE in rows:
-                start = rows[ONE]["seconds_median"]
+                start, others = rows[ONE]["seconds_median"], (ANOMALIB, *RUNTIMES.values())
                 facts["without the time of one image, over the slower part"] = {
                     name: (row["seconds_median"] - start) / rows[slower]["seconds_median"]
                     for name, row in rows.items()
-                    if name not in (*parts, ONE)
+                    if name not in (*parts, ONE, *others)
                 }
         return facts
 
