@@ -72,7 +72,7 @@ def checkout_commit() -> str | None:
 
 
 def machine() -> dict[str, Any]:
-    """Processor, its instruction sets and number of cores."""
+    """Processor, its instruction sets, in full and as vector units, and number of cores."""
     name = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
@@ -81,9 +81,17 @@ def machine() -> dict[str, Any]:
     return {
         "processor": name,
         "instruction_sets": instruction_sets(),
+        "vector_units": vector_units(instruction_sets()),
         "cores": os.cpu_count(),
         "system": platform.system(),
     }
+
+
+def vector_units(sets: list[str]) -> list[str]:
+    """Those of AVX2, AVX-512, VNNI and AMX that a processor has, for readers of a result."""
+    marks = {"AVX2": "avx2", "AVX-512": "avx512f", "VNNI": "vnni", "AMX": "amx_tile"}
+    found = [unit for unit, mark in marks.items() if any(mark in name for name in sets)]
+    return found or ["none of AVX2, AVX-512, VNNI, AMX"]
 
 
 def table(runs: list[dict[str, Any]]) -> str:

@@ -12,7 +12,7 @@ import pytest
 from rdvar_jax.scoring.metrics import auroc, pro_rd4ad
 
 TOOLS = Path(__file__).resolve().parents[2] / "tools"
-SMALL = ("--arch=resnet18", "--stem_width=4", "--image_size=32", "--rounds=1", "--min_seconds=0")
+SMALL = ("--arches=resnet18", "--stem_width=4", "--image_sizes=32", "--rounds=1", "--min_seconds=0")
 ANY_LOAD, NO_LOAD = "--max_others_cores=1e9", "--max_others_cores=-1"
 
 # The tools are scripts: what they import lies beside them.
@@ -40,7 +40,15 @@ def measured(output: Path, *options: str) -> dict:
     assert done.returncode == 0, done.stderr
     assert output.with_suffix(".md").read_text().strip() == done.stdout.strip()
     assert output.with_suffix(".png").stat().st_size > 1000
-    return json.loads(output.with_suffix(".json").read_text())
+    report = json.loads(output.with_suffix(".json").read_text())
+    assert report["machine"]["instruction_sets"] and report["machine"]["vector_units"]
+    return report
+
+
+def groups_of(report: dict) -> dict:
+    (cell,) = report["cells"]
+    assert (cell["arch"], cell["image_size"]) == ("resnet18", 32)
+    return cell["groups"]
 
 
 def row(*seconds: float, others: float = 0.0, **about) -> dict:
@@ -120,7 +128,7 @@ def test_the_slow_metrics_are_right():
 
 def test_metrics_and_decoding_end_to_end(tmp_path):
     report = measured(tmp_path / "new" / "r", "--only", "metrics", "decode", ANY_LOAD)
-    metrics, decode = report["groups"]["metrics"], report["groups"]["decode"]
+    metrics, decode = groups_of(report)["metrics"], groups_of(report)["decode"]
     assert metrics["facts"]["aurocs_equal"] is True
     assert 0.5 < metrics["facts"]["exact"]["auroc"] < 1
     assert metrics["facts"]["all_exact"]["aupro"] == metrics["facts"]["exact"]["aupro"]
@@ -134,7 +142,7 @@ def test_metrics_and_decoding_end_to_end(tmp_path):
 @pytest.mark.slow
 def test_data_of_ones_own(tmp_path, toy_root):
     options = (f"--data={toy_root}", "--only", "metrics", "decode", ANY_LOAD)
-    groups = measured(tmp_path / "r", *options)["groups"]
+    groups = groups_of(measured(tmp_path / "r", *options))
     assert groups["metrics"]["facts"]["masks"] == "4 files"
     assert groups["metrics"]["facts"]["aurocs_equal"] is True
     assert groups["decode"]["facts"]["files"] == {".png": 17}  # no masks
@@ -143,7 +151,7 @@ def test_data_of_ones_own(tmp_path, toy_root):
 
 @pytest.mark.slow  # a process that compiles
 def test_nothing_is_compared_where_disturbed(tmp_path):
-    group = measured(tmp_path / "r", "--only", "score_1", NO_LOAD)["groups"]["score_1"]
+    group = groups_of(measured(tmp_path / "r", "--only", "score_1", NO_LOAD))["score_1"]
     assert group["disturbed"] and group["ratios"] is None and group["efficiency"] is None
     (summary,) = group["rows"].values()
     assert summary["gflop_per_second"] > 0 and summary["share_of_peak"] is None
@@ -152,7 +160,7 @@ def test_nothing_is_compared_where_disturbed(tmp_path):
 
 @pytest.mark.slow
 def test_rows_of_networks_end_to_end(tmp_path):
-    groups = measured(tmp_path / "r", "--only", "l_var", "serving_1", ANY_LOAD)["groups"]
+    groups = groups_of(measured(tmp_path / "r", "--only", "l_var", "serving_1", ANY_LOAD))
     assert list(groups["l_var"]["rows"]) == ["lambda 0.1", "lambda 0", "no L_var"]
     assert set(groups["l_var"]["ratios"]) == {"lambda 0.1 / no L_var", "lambda 0.1 / lambda 0"}
     assert set(groups["serving_1"]["ratios"]) == {"bundle 1 / onnx 1"}
@@ -165,15 +173,17 @@ def test_rows_of_networks_end_to_end(tmp_path):
 def test_groups_that_are_left_out_for_lack_of_time(tmp_path):
     done = benchmark(tmp_path / "r", "--only", "metrics", "decode", "--time_limit=0")
     assert done.returncode == 0, done.stderr
-    assert json.loads((tmp_path / "r.json").read_text())["left_out"] == ["metrics", "decode"]
-    assert "Left out, no time: metrics, decode" in done.stdout
+    left_out = json.loads((tmp_path / "r.json").read_text())["left_out"]
+    assert [one["group"] for one in left_out] == ["metrics", "decode"]
+    assert "Left out, no time: metrics of resnet18, 32 px, decode of" in done.stdout
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         (("--data=nowhere",), "--data nowhere is not a folder"),
-        (("--image_size=50",), "--image_size must be a multiple of 32"),
+        (("--image_sizes", "64", "50"), "--image_sizes must be multiples of 32, not 50"),
+        (("--num_photographs=0",), "--num_photographs must be at least 1"),
         (("--rounds=0",), "--rounds must be at least 1"),
         (("--peers", "anomalib"), "give --anomalib_python"),
         (("--only", "anomalib_step"), "give --anomalib_python"),
@@ -189,16 +199,29 @@ def test_bad_arguments_are_one_sentence(options, message, tmp_path, monkeypatch,
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
+def test_each_backbone_and_size_is_a_cell(tmp_path):
+    cells = ("--image_sizes", "32", "64", "--arches", "resnet18", "resnet34")
+    report = measured(tmp_path / "r", *cells, "--only", "decode", ANY_LOAD)
+    keys = [(cell["arch"], cell["image_size"]) for cell in report["cells"]]
+    assert keys == [("resnet18", 32), ("resnet18", 64), ("resnet34", 32), ("resnet34", 64)]
+    arithmetic = [cell["gflop_an_image"]["score"] for cell in report["cells"]]
+    assert arithmetic[0] < arithmetic[1] < arithmetic[3] and arithmetic[0] < arithmetic[2]
+    sizes = [cell["groups"]["decode"]["facts"]["first_size"] for cell in report["cells"]]
+    assert sizes == 2 * [[128, 128], [256, 256]]
+
+
 @pytest.mark.nightly
 def test_all_groups_without_torch(tmp_path):
     names = ("step", "score_1", "serving_1", "modes", "l_var", "devices", "metrics", "decode")
     names += ("start_up",)
     report = measured(tmp_path / "r", "--only", *names, ANY_LOAD)
-    assert tuple(report["groups"]) == names
-    assert {"commit", "machine", "versions", "precision", "gflop_an_image"} <= set(report)
+    groups = groups_of(report)
+    assert tuple(groups) == names
+    assert {"commit", "machine", "versions", "precision"} <= set(report)
     assert report["devices"] == ["cpu"]
     one_row = {"step", "score_1"}
-    for name, group in report["groups"].items():
+    for name, group in groups.items():
         assert not group["disturbed"]
         assert (group["ratios"] is None) == (name in one_row)
         for summary in group["rows"].values():
@@ -206,17 +229,17 @@ def test_all_groups_without_torch(tmp_path):
             assert summary["peak_gb"] > 0
         if name not in ("metrics", "decode", "start_up"):
             assert all(0 < summary["share_of_peak"] < 1 for summary in group["rows"].values())
-    assert set(report["groups"]["l_var"]["ratios"]) == {
+    assert set(groups["l_var"]["ratios"]) == {
         "lambda 0.1 / no L_var",
         "lambda 0.1 / lambda 0",
     }
-    assert set(report["groups"]["serving_1"]["ratios"]) == {"bundle 1 / onnx 1"}
+    assert set(groups["serving_1"]["ratios"]) == {"bundle 1 / onnx 1"}
     assert "onnxruntime" in report["versions"]
-    devices = report["groups"]["devices"]
+    devices = groups["devices"]
     assert [row["devices"] for row in devices["rows"].values()] == [1, 2, 2]
     assert [value["scaling"] for value in devices["efficiency"].values()] == ["strong", "weak"]
     assert "share the same cores" in devices["facts"]["note"]
-    start_up = report["groups"]["start_up"]["rows"]
+    start_up = groups["start_up"]["rows"]
     # Compiling takes longer than reading what was compiled, by more than any load can hide.
     assert (
         start_up["first train: cold"]["cpu_seconds_min"]

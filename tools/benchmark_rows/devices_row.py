@@ -1,4 +1,7 @@
-"""The train step on 1, 2, 4 ... devices: of the same global batch, and of the same batch each."""
+"""The train step on 1, 2, 4 ... devices: of the same global batch, and of the same batch each.
+
+Rows "train", under pmap, and "train+shard_map".
+"""
 
 # The clock starts, and settings of the process are made, before the large imports.
 # ruff: noqa: E402
@@ -27,10 +30,11 @@ from rdvar_jax.training.losses import RDVarLoss
 
 def main(settings: Settings) -> None:
     devices = jax.local_devices()
+    mode = "shard_map" if settings.row == "train+shard_map" else "pmap"
     calls = {}
     number = 1
     while number <= len(devices):
-        parallel = Parallel("pmap", tuple(devices[:number]))
+        parallel = Parallel(mode, tuple(devices[:number]))
         # Strong scaling: the same global batch. Weak scaling: the same batch a device.
         for batch in sorted({settings.batch, settings.batch * number}):
             name = f"{number} device{'s' * (number > 1)}, {batch} images"

@@ -32,8 +32,8 @@ GROUPS = {
     ),
     "modes": (Row("jax", "train+shard_map", 8), Row("jax", "train", 8)),
     "steps_a_call": (
-        Row("jax", "train+cache+four_a_call", 8),
-        Row("jax", "train+cache+four_alone", 8),
+        Row("jax", "train+cache+4_a_call", 8),
+        Row("jax", "train+cache+4_alone", 8),
     ),
     "reductions_step": (Row("jax", "train", 8), Row("jax", "train+ynn_reductions", 8)),
     "reductions_score_1": (Row("jax", "score", 1), Row("jax", "score+ynn_reductions", 1)),

@@ -23,14 +23,13 @@ from rdvar_jax.training.step import (
     make_train_step,
 )
 
-PRECISION = "float32"
-
 
 class Networks:
     """Teacher and student as `rdvar train` holds them, and a batch of random images."""
 
     def __init__(self, settings: Settings, parallel: Parallel, batch: int):
         self.parallel, self.batch, self.size = parallel, batch, settings.image_size
+        self.precision = settings.precision
         arch, width = settings.arch, settings.stem_width
         self.teacher = build_teacher(arch, width)
         self.student = build_student(arch, width, AXIS_NAME)
@@ -43,13 +42,14 @@ class Networks:
         self._tx = build_optimiser(0.005, 0.5, 0.999)
         self._state: TrainState | None = None
 
-    def score(self) -> Callable[[], object]:
-        """Scores the batch; maps and scores arrive on the host."""
+    def score(self, images: np.ndarray | None = None) -> Callable[[], object]:
+        """Scores the batch, or other images, batch by batch; the results arrive on the host."""
         network = (self.teacher, self.student, self.size, self.batch, self.parallel)
-        score = make_score_fn(*network, precision=PRECISION)
-        prepare = make_prepare_fn(*network, precision=PRECISION)
+        score = make_score_fn(*network, precision=self.precision)
+        prepare = make_prepare_fn(*network, precision=self.precision)
         prepared = prepare(self.folded, self.parallel.replicate(self.variables))
-        return lambda: score(*prepared, self.images)
+        chosen = self.images if images is None else images
+        return lambda: score(*prepared, chosen)
 
     def train(
         self, losses: RDVarLoss, cached: bool = False, steps_a_call: int = 1, calls: int = 1
@@ -66,10 +66,10 @@ class Networks:
         data: Any = self._data
         if cached:
             data = teacher_features(
-                self.teacher, self.folded, data, self.batch, self.parallel, PRECISION
+                self.teacher, self.folded, data, self.batch, self.parallel, self.precision
             )
         train_step = make_train_step(
-            None if cached else self.teacher, self.student, losses, self._tx, PRECISION
+            None if cached else self.teacher, self.student, losses, self._tx, self.precision
         )
         indices = self._indices
         if steps_a_call > 1:

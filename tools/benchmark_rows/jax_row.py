@@ -1,8 +1,8 @@
 """This project's train step and scoring: rows "train", "score" and either with "+OPTION".
 
-Options: "cache" for kept teacher features, "shard_map" instead of pmap; "four_alone" and
-"four_a_call" time four steps, of a call each or in one call; "ynn_reductions" lets YNNPACK compute
-reductions, as this project did until jaxlib 0.10.2 got some of them wrong.
+Options: "cache" for kept teacher features, "shard_map" instead of pmap; "K_alone" and "K_a_call",
+such as "4_a_call", time K steps, of a call each or in one call; "ynn_reductions" lets YNNPACK
+compute reductions, as this project did until jaxlib 0.10.2 got some of them wrong.
 """
 
 # The clock starts, and settings of the process are made, before the large imports.
@@ -44,12 +44,24 @@ def main(settings: Settings) -> None:
     else:
         cached = "cache" in options
         kind = "train+cache" if cached else "train"
-        steps_a_call, calls = (4 if o in options else 1 for o in ("four_a_call", "four_alone"))
+        steps_a_call, calls = (count_of(options, ending) for ending in ("_a_call", "_alone"))
         run = networks.train(RDVarLoss(lambda_var=0.1), cached, steps_a_call, calls)
         images *= steps_a_call * calls
     name = f"jax {settings.row} {settings.batch}"
     call = Call(run, images, kind)
-    serve({name: call}, STARTED, settings, facts=lambda: {"device": device.device_kind})
+
+    def facts():
+        memory = (device.memory_stats() or {}).get("peak_bytes_in_use")  # None on CPU
+        of_device = {} if memory is None else {"device_peak_gb": memory / 1e9}
+        return {"device": device.device_kind, **of_device}
+
+    serve({name: call}, STARTED, settings, facts=facts)
+
+
+def count_of(options: list[str], ending: str) -> int:
+    """K of an option "K_..." with this ending; 1 without one."""
+    found = [option.removesuffix(ending) for option in options if option.endswith(ending)]
+    return int(found[0]) if found else 1
 
 
 if __name__ == "__main__":

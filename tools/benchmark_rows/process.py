@@ -41,6 +41,8 @@ def row_command(python: str, script: str, settings: Settings) -> list[str]:
 class Process:
     """One process, warmed up, that waits until one of its calls is timed.
 
+    Its environment is this process's unless another one is given.
+
     Attributes:
         ready_seconds: from its start to the end of its warm-up.
         about: by call, what `serve.Call` says of it.
@@ -48,14 +50,28 @@ class Process:
         facts: its further facts.
     """
 
-    def __init__(self, python: str, script: str, settings: Settings):
+    def __init__(
+        self,
+        python: str,
+        script: str,
+        settings: Settings,
+        environment: dict[str, str] | None = None,
+        log: Path | None = None,
+    ):
+        # What the process says on standard error goes to `log`, if given, and into the error.
+        self._log = log
+        said = log.open("w") if log else None
         self.name = f"{script} {settings.row} {settings.batch}"
         self._process = subprocess.Popen(
             row_command(python, script, settings),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            env=environment,
+            stderr=said,
         )
+        if said:
+            said.close()
         ready = self._read()
         self.ready_seconds: float = ready["ready_seconds"]
         self.about: dict[str, dict[str, Any]] = ready["calls"]
@@ -73,13 +89,16 @@ class Process:
         return timed
 
     def close(self) -> None:
-        assert self._process.stdin is not None
+        """Ends the process."""
+        assert self._process.stdin is not None and self._process.stdout is not None
         self._process.stdin.close()
         self._process.wait()
+        self._process.stdout.close()
 
     def _read(self) -> dict[str, Any]:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            raise SystemExit(f"the process of {self.name} ended; see above")
+            said = self._log.read_text()[-1000:] if self._log else "see above"
+            raise SystemExit(f"the process of {self.name} ended: {said}")
         return json.loads(line)

@@ -1,30 +1,49 @@
 """The report as Markdown and as a picture."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmark_rows.sizes import sizes_markdown
+from benchmark_rows.tables import number, percent, table
+
 
 def markdown(report: dict[str, Any]) -> str:
-    """Formats all measurements as tables."""
+    """Formats all measurements as tables, cell by cell."""
+    machine = report["machine"]
     parts = [
-        f"`{report['arch']}`, {report['image_size']} px, stem width {report['stem_width']}, "
-        f"{report['precision']}, {report['rounds']} rounds; {report['machine']['processor']}, "
-        f"{report['machine']['cores']} cores; devices: {', '.join(report['devices']) or 'none'}; "
+        f"Stem width {report['stem_width']}, {report['precision']}, {report['rounds']} rounds; "
+        f"{machine['processor']}, {machine['cores']} cores, {', '.join(machine['vector_units'])}; "
+        f"devices: {', '.join(report['devices']) or 'none'}; "
         f"no ratio where others took more than {report['max_others_cores']:g} cores. "
         f"Commit {report['commit']}.",
-        times_table(report["groups"]),
-        ratios_table(report["groups"]),
-        *(
-            facts_list(name, group)
-            for name, group in report["groups"].items()
-            if group.get("facts") or group["efficiency"]
-        ),
+        sizes_markdown(report["cells"]),
+        *(cell_markdown(cell) for cell in report["cells"] if cell["groups"]),
         sizes_table(report["installed"]),
     ]
     if report["left_out"]:
-        parts.append(f"Left out, no time: {', '.join(report['left_out'])}.")
+        names = [f"{one['group']} of {cell_name(one)}" for one in report["left_out"]]
+        parts.append(f"Left out, no time: {', '.join(names)}.")
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def cell_markdown(cell: dict[str, Any]) -> str:
+    """Formats the groups of one backbone and image size."""
+    groups = cell["groups"]
+    parts = [
+        f"## {cell_name(cell)}",
+        times_table(groups),
+        ratios_table(groups),
+        *(
+            facts_list(name, group)
+            for name, group in groups.items()
+            if group.get("facts") or group["efficiency"] or group.get("left_out")
+        ),
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def cell_name(cell: dict[str, Any]) -> str:
+    return f"{cell['arch']}, {cell['image_size']} px"
 
 
 def times_table(groups: dict[str, Any]) -> str:
@@ -78,6 +97,8 @@ def facts_list(name: str, group: dict[str, Any]) -> str:
         lines.append(f"- {key.replace('_', ' ')}: {in_words(value)}")
     for row, scaling in (group["efficiency"] or {}).items():
         lines.append(f"- {row}, {scaling['scaling']} scaling: {percent(scaling['efficiency'])}")
+    for row, reason in group.get("left_out", {}).items():
+        lines.append(f"- {row}: left out, {reason}")
     return "\n".join(lines)
 
 
@@ -96,22 +117,6 @@ def sizes_table(installed: dict[str, Any]) -> str:
     return table(header, lines) if lines else ""
 
 
-def table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    rows = [header, ["---"] * len(header), *lines]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
-
-
-def number(value: float | None) -> str:
-    """Three digits that count, and nothing for None."""
-    if value is None:
-        return ""
-    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
-
-
-def percent(value: float | None) -> str:
-    return "" if value is None else f"{100 * value:.0f} %"
-
-
 def in_words(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key} {in_words(inner)}" for key, inner in value.items())
@@ -127,7 +132,11 @@ def draw(report: dict[str, Any], path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    groups = report["groups"]
+    groups = {
+        f"{cell_name(cell)}: {name}": group
+        for cell in report["cells"]
+        for name, group in cell["groups"].items()
+    }
     heights = [len(result["rows"]) + 1.2 for result in groups.values()]
     figure, panels = pyplot.subplots(
         len(groups),

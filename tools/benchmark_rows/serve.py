@@ -22,8 +22,10 @@ class Settings:
         batch: images per call.
         image_size: S.
         stem_width: channels of the backbone's stem; 64 is torchvision's.
-        data: a folder of images, or None for generated ones.
+        data: a folder of images, or None for generated ones; some rows take a file instead.
         min_seconds: a call that is shorter is repeated until this time is over.
+        precision: "float32" with all bits, "tf32" or "bfloat16".
+        passes: of single layers, what is timed of each (`layer.PASSES`).
     """
 
     row: str
@@ -33,6 +35,8 @@ class Settings:
     stem_width: int
     data: str | None
     min_seconds: float
+    precision: str = "float32"
+    passes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

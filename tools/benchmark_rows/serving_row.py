@@ -16,7 +16,7 @@ from rdvar_jax.cli.start import start_jax
 start_jax()  # as `rdvar` does, before JAX is imported
 
 import jax
-from jax_networks import PRECISION, Networks
+from jax_networks import Networks
 from serve import Call, Settings, read_settings, serve
 
 from rdvar_jax.devices.parallel import Parallel
@@ -43,7 +43,7 @@ def bundle(
     """Writes a bundle, loads it, and scores the batch; results arrive on the host."""
     weights = folded_weights(networks.teacher_variables, networks.variables)
     program = export_program(
-        networks.teacher, networks.student, weights, settings.image_size, SIGMA, PRECISION
+        networks.teacher, networks.student, weights, settings.image_size, SIGMA, settings.precision
     )
     size = settings.image_size
     about = {"image": {"geometry": "squash", "height": size, "width": size}, "threshold": None}

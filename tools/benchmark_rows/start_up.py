@@ -63,6 +63,7 @@ def time_process(
     command: Sequence[str],
     environment: dict[str, str],
     seconds_of: Callable[[str], float] | None = None,
+    quiet: bool = False,
 ) -> dict[str, float]:
     """Runs a command to its end.
 
@@ -70,21 +71,30 @@ def time_process(
         command: with no standard input.
         environment: all of it.
         seconds_of: reads the time from what the command printed; by default it is the whole run.
+        quiet: show what it says on standard error only if it fails.
 
     Raises:
         SystemExit: the command failed; it has said why.
     """
-    clock, start = OthersClock(), time.perf_counter()
-    with subprocess.Popen(
-        command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        output = process.stdout.read()
-        _, status, usage = os.wait4(process.pid, 0)  # what this one process has used
-        process.returncode = os.waitstatus_to_exitcode(status)
-    seconds, cpu = time.perf_counter() - start, usage.ru_utime + usage.ru_stime
-    if process.returncode:
-        raise SystemExit(f"exit code {process.returncode} of {' '.join(command)}")
+    with tempfile.TemporaryFile("w+") as said:
+        clock, start = OthersClock(), time.perf_counter()
+        with subprocess.Popen(
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=said if quiet else None,
+            text=True,
+        ) as process:
+            assert process.stdout is not None
+            output = process.stdout.read()
+            _, status, usage = os.wait4(process.pid, 0)  # what this one process has used
+            process.returncode = os.waitstatus_to_exitcode(status)
+        seconds, cpu = time.perf_counter() - start, usage.ru_utime + usage.ru_stime
+        if process.returncode:
+            said.seek(0)
+            code = process.returncode
+            raise SystemExit(f"{said.read()[-2000:]}\nexit code {code} of {' '.join(command)}")
     return {
         "seconds": seconds_of(output) if seconds_of else seconds,
         "cpu_seconds": cpu,

@@ -14,13 +14,18 @@ TRUNCATE = 4.0
 
 def summed_maps(teacher_features: Sequence, student_features: Sequence, size: int) -> np.ndarray:
     """1 - cos over channels, upsampled with aligned corners and summed: [B, size, size]."""
+    return summed_tensor(teacher_features, student_features, size).cpu().numpy()
+
+
+def summed_tensor(teacher_features: Sequence, student_features: Sequence, size: int):
+    """`summed_maps` as a tensor on the features' device."""
     total = 0
     for teacher, student in zip(teacher_features, student_features, strict=True):
         distance = 1 - F.cosine_similarity(teacher, student, dim=1)
         total = total + F.interpolate(
             distance[:, None], size=size, mode="bilinear", align_corners=True
         )
-    return total[:, 0].cpu().numpy()
+    return total[:, 0]
 
 
 def blur(maps: np.ndarray) -> np.ndarray:
@@ -40,6 +45,13 @@ def blur(maps: np.ndarray) -> np.ndarray:
         )
         maps = windows @ kernel
     return maps
+
+
+def blur_matrix(size: int) -> np.ndarray:
+    """The matrix M, float32 [size, size], with which M m Mᵀ is `blur` of a map m."""
+    unit = np.eye(size, dtype=np.float32)[None]
+    # Of a map that is constant along one axis, the blur along that axis changes nothing.
+    return np.stack([blur(np.repeat(row[:, None], size, 1)[None])[0, :, 0] for row in unit[0]], 1)
 
 
 def scores(maps: np.ndarray) -> np.ndarray:

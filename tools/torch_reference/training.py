@@ -21,14 +21,15 @@ class Flavour:
         run_layer4: run the teacher's fourth stage, whose result nobody uses.
         channels_last: keep images and weights in the NHWC memory format.
         autocast: run the networks in bfloat16; losses, statistics and parameters stay in float32.
-        compile: put the forward pass, and so its gradient, through `torch.compile`.
+        compile: backend of `torch.compile`, such as "inductor", through which the forward pass and
+            so its gradient go, or None.
     """
 
     teacher_gradient: bool = False
     run_layer4: bool = False
     channels_last: bool = True
     autocast: bool = False
-    compile: bool = False
+    compile: str | None = None
 
 
 AS_PUBLISHED = Flavour(teacher_gradient=True, run_layer4=True, channels_last=False)
@@ -69,7 +70,7 @@ def make_train_step(
             features = decoder(bn(targets))
         return total_loss(targets, features, settings)
 
-    forward = torch.compile(losses) if flavour.compile else losses
+    forward = torch.compile(losses, backend=flavour.compile) if flavour.compile else losses
 
     def train_step(images):
         loss, loss_model, loss_var = forward(images)

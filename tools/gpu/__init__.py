@@ -1,0 +1,1 @@
+"""Branches of tools/benchmark_gpu.py."""
