@@ -19,7 +19,7 @@ def init_variables(
 
     Convolutions: normal with variance 2 / fan-out (`kaiming_normal_`). Deconvolutions: torch's
     default, U(-b, b) with b = 1 / sqrt(4 * channels out). Batch normalisation: scale 1, bias 0,
-    mean 0, variance 1.
+    mean 0, variance 1. Any other parameter, of a module of your own: normal with variance 1.
 
     Args:
         module: any module of this package.
@@ -38,22 +38,36 @@ def init_variables(
 
 def abstract_variables(module: nn.Module, *example_args: Any, **settings: Any) -> dict[str, Any]:
     """Returns the shapes and dtypes of a module's variables; computes nothing."""
+    _, variables = _abstract_call(module, example_args, settings)
+    return variables
+
+
+def abstract_output(module: nn.Module, *example_args: Any, **settings: Any) -> Any:
+    """Returns the shapes and dtypes of a module's result; computes nothing."""
+    output, _ = _abstract_call(module, example_args, settings)
+    return output
+
+
+def _abstract_call(
+    module: nn.Module, example_args: tuple[Any, ...], settings: dict[str, Any]
+) -> tuple[Any, dict[str, Any]]:
     leaves, structure = jax.tree.flatten(example_args)
     shapes = tuple(jax.ShapeDtypeStruct(x.shape, x.dtype) for x in leaves)
-    found = _abstract_variables(module, structure, shapes, tuple(sorted(settings.items())))
+    found = _traced(module, structure, shapes, tuple(sorted(settings.items())))
     return jax.tree.map(lambda x: x, found)  # new dicts: the caller may change them
 
 
 # Tracing a WideResNet50 takes a second, and a run needs it several times.
 @lru_cache(maxsize=32)
-def _abstract_variables(
+def _traced(
     module: nn.Module,
     structure: Any,  # a PyTreeDef
     shapes: tuple[jax.ShapeDtypeStruct, ...],
     settings: tuple[tuple[str, Any], ...],
-) -> dict[str, Any]:
+) -> tuple[Any, dict[str, Any]]:
     args = jax.tree.unflatten(structure, shapes)
-    return jax.eval_shape(partial(module.init, **dict(settings)), jax.random.key(0), *args)
+    call = partial(module.init_with_output, **dict(settings))
+    return jax.eval_shape(call, jax.random.key(0), *args)
 
 
 def _init_leaf(name: str, shape: tuple[int, ...], seed: int) -> np.ndarray:
@@ -62,6 +76,8 @@ def _init_leaf(name: str, shape: tuple[int, ...], seed: int) -> np.ndarray:
     if name.endswith(("['bias']", "['mean']")):
         return np.zeros(shape, np.float32)
     rng = np.random.default_rng([seed, *name.encode()])
+    if not name.endswith("['kernel']"):
+        return rng.standard_normal(shape, np.float32)
     height, width, _, features = shape
     if (height, width) == (2, 2):  # only the deconvolutions have an even kernel
         bound = (4 * features) ** -0.5
