@@ -38,36 +38,28 @@ def init_variables(
 
 def abstract_variables(module: nn.Module, *example_args: Any, **settings: Any) -> dict[str, Any]:
     """Returns the shapes and dtypes of a module's variables; computes nothing."""
-    _, variables = _abstract_call(module, example_args, settings)
-    return variables
-
-
-def abstract_output(module: nn.Module, *example_args: Any, **settings: Any) -> Any:
-    """Returns the shapes and dtypes of a module's result; computes nothing."""
-    output, _ = _abstract_call(module, example_args, settings)
-    return output
-
-
-def _abstract_call(
-    module: nn.Module, example_args: tuple[Any, ...], settings: dict[str, Any]
-) -> tuple[Any, dict[str, Any]]:
     leaves, structure = jax.tree.flatten(example_args)
     shapes = tuple(jax.ShapeDtypeStruct(x.shape, x.dtype) for x in leaves)
-    found = _traced(module, structure, shapes, tuple(sorted(settings.items())))
+    found = _abstract_variables(module, structure, shapes, tuple(sorted(settings.items())))
     return jax.tree.map(lambda x: x, found)  # new dicts: the caller may change them
 
 
 # Tracing a WideResNet50 takes a second, and a run needs it several times.
 @lru_cache(maxsize=32)
-def _traced(
+def _abstract_variables(
     module: nn.Module,
     structure: Any,  # a PyTreeDef
     shapes: tuple[jax.ShapeDtypeStruct, ...],
     settings: tuple[tuple[str, Any], ...],
-) -> tuple[Any, dict[str, Any]]:
+) -> dict[str, Any]:
     args = jax.tree.unflatten(structure, shapes)
-    call = partial(module.init_with_output, **dict(settings))
-    return jax.eval_shape(call, jax.random.key(0), *args)
+    return jax.eval_shape(partial(module.init, **dict(settings)), jax.random.key(0), *args)
+
+
+def abstract_output(module: nn.Module, *example_args: Any, **settings: Any) -> Any:
+    """Returns the shapes and dtypes of a module's result; traces it each time."""
+    variables = abstract_variables(module, *example_args, **settings)
+    return jax.eval_shape(partial(module.apply, **settings), variables, *example_args)
 
 
 def _init_leaf(name: str, shape: tuple[int, ...], seed: int) -> np.ndarray:
