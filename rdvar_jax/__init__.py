@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from rdvar_jax.data.loading.load_category import load_category as load_category
     from rdvar_jax.models.reverse_distillation import ReverseDistillation as ReverseDistillation
     from rdvar_jax.models.reverse_distillation import load_rd4ad as load_rd4ad
+    from rdvar_jax.models.stfpm import STFPM as STFPM
     from rdvar_jax.runs.fitted import Fitted as Fitted
     from rdvar_jax.runs.fitted import fit as fit
     from rdvar_jax.runs.run import Run as Run
@@ -32,6 +33,7 @@ _HOMES = {
     "load_category": "data.loading.load_category",
     "ReverseDistillation": "models.reverse_distillation",
     "load_rd4ad": "models.reverse_distillation",
+    "STFPM": "models.stfpm",
     "Architecture": "weights.architectures",
     "ARCHITECTURES": "weights.architectures",
     "RDVarLoss": "training.losses",

@@ -2,14 +2,17 @@
 
     python tools/reproduce.py --experiment table1 --data.root MVTEC_AD --seeds 0,1,2 --dry_run
     python tools/reproduce.py --experiment all --data.root MVTEC_AD --output results
+    python tools/reproduce.py report --output results
 
 A run is stored under the hash of its settings, images, teacher and code. Finished runs are never
 repeated, and the same command resumes a stopped or killed one. A run that fails is reported and
-tried again the next time. Exit codes: 0 done, 1 some runs have no result, 2 an error to fix, 130
-stopped by Ctrl-C.
+tried again the next time. The last command writes all tables again from the runs in a folder, with
+neither images nor weights, also while runs are made. Exit codes: 0 done, 1 some runs have no
+result, 2 an error to fix, 130 stopped by Ctrl-C.
 """
 
 import argparse
+import math
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -19,11 +22,21 @@ from collect_results import checkout_commit
 from exit_code import exit_code
 from reproduction import cost
 from reproduction.build import write_experiment
-from reproduction.experiments import EXPERIMENTS
+from reproduction.experiments import EXPERIMENTS, LAMBDAS, PAPERS, Experiment, sweep_of_lambda
 from reproduction.local import find_slots, run_local
 from reproduction.page import write_page
 from reproduction.ray_cluster import connect, num_slots, run_on_ray
-from reproduction.sweep import Plan, Progress, failures, make_plan, outcomes
+from reproduction.sweep import (
+    PLAN,
+    Plan,
+    Progress,
+    WrittenPlan,
+    failures,
+    make_plan,
+    outcomes,
+    read_plan,
+    write_plan,
+)
 
 from rdvar_jax.cli.parser import Parser, Switch
 from rdvar_jax.cli.settings import Setting, read_config, take_settings
@@ -36,17 +49,31 @@ PAPER_CONFIG = "wrn50"
 
 def reproduce(argv: list[str]) -> int:
     """Runs the command and returns the exit code; `argv` starts after the program's name."""
+    if argv[:1] == ["report"]:
+        return report_again(argv[1:])
     settings, words = take_settings(argv)
     args = build_parser().read(words)
     base = base_config(args, settings)
     categories = split(args.categories) or list_categories(Path(base.data.root))
     output = args.output.resolve()
-    names = list(EXPERIMENTS) if args.experiment == "all" else [args.experiment]
-    experiments = [EXPERIMENTS[name] for name in names]
-    plan = make_plan(experiments, base, categories, seeds(args.seeds), output)
-    tell_plan(plan, categories)
-    keep, steps, dry = args.keep_checkpoints, args.probe_steps, args.dry_run
+    names = list(PAPERS) if args.experiment == "all" else [args.experiment]
+    dry, steps = args.dry_run, 0 if args.no_probe else args.probe_steps
+    known = {**EXPERIMENTS, "fig4": sweep_of_lambda(lambdas(args.lambdas))}
+    experiments = [known[name] for name in names]
+    other_epochs = {name: n for name, n in epochs(args.epochs).items() if name}
+    unknown = set(other_epochs) - set(categories)
+    if unknown:
+        raise ConfigError(f"--epochs names {unknown.pop()!r}, which is not among the categories.")
+    plan = make_plan(
+        experiments, base, categories, seeds(args.seeds), output, other_epochs, not dry
+    )
+    tell_plan(plan, experiments, categories)
+    keep = args.keep_checkpoints
     waiting = plan.unfinished
+    commit = checkout_commit()
+    if not dry:
+        make_folder(output)
+        write_plan(plan, base, other_epochs, commit, output)
     if waiting and not (dry and steps == 0):
         make_folder(output)
         slots = find_slots()
@@ -68,7 +95,29 @@ def reproduce(argv: list[str]) -> int:
                 run_local(folders, keep, slots, progress.ended)
     if dry:
         return 0
-    return write_results(plan, names, base, output)
+    for experiment in experiments:
+        write_one(WrittenPlan(experiment, plan, base, other_epochs, commit), output)
+    return finish(plan, names, output)
+
+
+def report_again(argv: list[str]) -> int:
+    """Runs `reproduce.py report` and returns the exit code."""
+    parser = Parser(prog="reproduce.py report", description="Writes all tables again.")
+    parser.add_path(
+        "--output", "directory", default=Path("results"), metavar="FOLDER", help="of the sweep"
+    )
+    output = parser.read(argv).output.resolve()
+    found = [output / name / PLAN for name in EXPERIMENTS if (output / name / PLAN).exists()]
+    if not found:
+        raise ConfigError(
+            f"--output={output} holds no {PLAN} of an experiment; give the folder of a sweep."
+        )
+    code = 0
+    for path in found:
+        written = read_plan(path)
+        write_one(written, output)
+        code = max(code, finish(written.plan, [written.experiment.name], output))
+    return code
 
 
 def build_parser() -> Parser:
@@ -79,7 +128,7 @@ def build_parser() -> Parser:
         choices=[*EXPERIMENTS, "all"],
         required=True,
         metavar="NAME",
-        help=f"{', '.join(EXPERIMENTS)} or all",
+        help=f"{', '.join(EXPERIMENTS)}; or all, which is those of the paper",
     )
     parser.add_path(
         "--data.root",
@@ -101,8 +150,16 @@ def build_parser() -> Parser:
     )
     parser.add_argument(
         "--epochs",
-        type=at_least(1),
-        help="passes over the training images (default: those of the config)",
+        default="",
+        metavar="NUMBERS",
+        help="passes over the training images, also by category, as in 40,leather=200 (default: "
+        "those of the config)",
+    )
+    parser.add_argument(
+        "--lambdas",
+        default=",".join(f"{value:g}" for value in LAMBDAS),
+        metavar="VALUES",
+        help="values of fig4; 0 is always among them",
     )
     parser.add_argument(
         "--config",
@@ -149,7 +206,13 @@ def build_parser() -> Parser:
     parser.add_argument(
         "--dry_run",
         action=Switch,
-        help="print the cost and stop; --probe_steps=0 prints it without measuring",
+        help="print the number of runs and their cost, and stop; with --no_probe also without "
+        "weights",
+    )
+    parser.add_argument(
+        "--no_probe",
+        action="store_true",
+        help="do not measure the cost first",
     )
     parser.add_argument(
         "--probe_steps",
@@ -183,8 +246,7 @@ def base_config(args: argparse.Namespace, settings: Sequence[Setting]) -> Config
         config.data.root = str(args.root)
     if not config.data.root:
         raise ConfigError("--data.root is missing; give the folder of categories.")
-    if args.epochs is not None:
-        config.train.epochs = args.epochs
+    config.train.epochs = epochs(args.epochs).get("", config.train.epochs)
     if args.random_weights:
         config.teacher.weights = RANDOM_WEIGHTS
     config.train.evaluate_every_epochs = args.oracle_every
@@ -197,6 +259,31 @@ def seeds(text: str) -> list[int]:
     if not names or not all(name.isdigit() for name in names) or len(set(names)) < len(names):
         raise ConfigError(f"--seeds={text} must be different whole numbers, as in 0,1,2.")
     return [int(name) for name in names]
+
+
+def epochs(text: str) -> dict[str, int]:
+    """Reads --epochs: numbers by category, "" for all others."""
+    found = {}
+    for part in split(text):
+        name, equals, number = part.rpartition("=")
+        if not number.isdigit() or int(number) < 1 or name in found or bool(name) != bool(equals):
+            raise ConfigError(
+                f"--epochs={text} must be a whole number of at least 1, or one for each category, "
+                "as in 40,leather=200."
+            )
+        found[name] = int(number)
+    return found
+
+
+def lambdas(text: str) -> list[float]:
+    """Reads the values of --lambdas."""
+    try:
+        values = [float(name) for name in split(text)]
+    except ValueError:
+        values = []
+    if not values or not all(0 <= value < math.inf for value in values):
+        raise ConfigError(f"--lambdas={text} must be numbers of at least 0, as in 0.1,0.3,1.")
+    return values
 
 
 def split(text: str) -> list[str]:
@@ -220,10 +307,11 @@ def make_folder(folder: Path) -> None:
         raise ConfigError(f"--output={folder} cannot be written; give another folder.")
 
 
-def tell_plan(plan: Plan, categories: Sequence[str]) -> None:
+def tell_plan(plan: Plan, experiments: Sequence[Experiment], categories: Sequence[str]) -> None:
     """Prints the number of runs, and how many are still to do."""
-    for name, asked in plan.asked.items():
-        variants = len(EXPERIMENTS[name].variants)
+    for experiment in experiments:
+        name, asked = experiment.name, plan.asked[experiment.name]
+        variants = len(experiment.variants)
         num_seeds = len({cell.seed for cell, _ in asked})
         print(
             f"{name}: {len(asked)} runs ({variants} variants x {len(categories)} categories x "
@@ -233,20 +321,27 @@ def tell_plan(plan: Plan, categories: Sequence[str]) -> None:
     print(f"{number} different runs, {number - waiting} finished, {waiting} to do", flush=True)
 
 
-def write_results(plan: Plan, names: Sequence[str], base: Config, output: Path) -> int:
-    """Writes reports and page and returns the exit code."""
-    commit = checkout_commit()
-    missing = set()
-    for name in names:
-        without = failures(plan, name)
-        missing.update(without)
-        report = write_experiment(
-            EXPERIMENTS[name], outcomes(plan, name), without, base, commit, output / name
-        )
-        print(f"\n{report.title}")
-        for text in (*report.warnings, *report.findings):
-            print(f"- {text}")
+def write_one(written: WrittenPlan, output: Path) -> None:
+    """Writes one experiment's folder and prints what was found."""
+    experiment, plan = written.experiment, written.plan
+    report = write_experiment(
+        experiment,
+        outcomes(plan, experiment.name),
+        failures(plan, experiment.name),
+        written.base,
+        written.commit,
+        output / experiment.name,
+        written.epochs,
+    )
+    print(f"\n{report.title}")
+    for text in (*report.warnings, *report.findings):
+        print(f"- {text}")
+
+
+def finish(plan: Plan, names: Sequence[str], output: Path) -> int:
+    """Writes the page, says what is missing, and returns the exit code."""
     print(f"\nresults: {write_page(output)}", flush=True)
+    missing = {sentence for name in names for sentence in failures(plan, name)}
     for sentence in sorted(missing):
         print(f"reproduce: no result of {sentence}", file=sys.stderr)
     return 1 if missing else 0

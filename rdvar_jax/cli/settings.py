@@ -44,7 +44,7 @@ def add_config(parser: Parser, *useful: str, required: bool = True) -> None:
         "--config",
         required=required,
         metavar="PRESET[:CATEGORY]",
-        help="a preset (wrn50, resnet18, demo, smoke) or a config file of your own, and the "
+        help="a preset (wrn50, resnet18, demo, smoke, stfpm) or a config file of your own, and the "
         f"category, a subfolder of data.root{'' if required else ' (default: none)'}",
     )
     action.complete = "file"

@@ -113,6 +113,7 @@ def _write_onnx(recipe: Recipe, run: SavedRun, about: dict[str, Any], output: Pa
         properties,
         config.score.pooling,
         recipe.ignored,
+        recipe.method.network,
     )
     with writing_model(output) as temporary:
         temporary.write_bytes(model)

@@ -11,7 +11,6 @@ import numpy as np
 
 from rdvar_jax.devices.compiler import compiled
 from rdvar_jax.models.image_size import height_width
-from rdvar_jax.models.reverse_distillation import ReverseDistillation
 from rdvar_jax.runs.config import Config
 from rdvar_jax.runs.recipe import Recipe
 from rdvar_jax.training.fit import Trainer, first_state
@@ -57,7 +56,7 @@ def _probe_step(config: Config) -> float:
     height, width = height_width(config.data.image_size)
     images = np.random.default_rng(0).integers(0, 256, (number, height, width, 3), np.uint8)
     teacher = recipe.architecture.name
-    model = ReverseDistillation(teacher, weights="random", stem_width=recipe.stem_width)
+    model = recipe.method(teacher, weights="random", stem_width=recipe.stem_width)
     trainer = Trainer(
         model, images, config.train.batch_size, computation, loss=recipe.loss, tx=recipe.tx
     )

@@ -6,11 +6,12 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from rdvar_jax.errors import CheckpointError
+from rdvar_jax.errors import CheckpointError, ConfigError
 from rdvar_jax.files.locks import is_free
-from rdvar_jax.models.build import build_teacher, feature_shapes, image_shape
+from rdvar_jax.models.build import build_teacher, image_shape, student_shapes
 from rdvar_jax.models.image_size import SIZE_MULTIPLE
 from rdvar_jax.models.initialise import abstract_variables
+from rdvar_jax.models.reverse_distillation import ReverseDistillation
 from rdvar_jax.runs.config import Config, determining_settings
 from rdvar_jax.runs.recipe import Recipe
 from rdvar_jax.runs.run import Run
@@ -50,6 +51,7 @@ def import_rd4ad(config: Config, checkpoint: Path, workdir_path: Path) -> Workdi
             nothing is written.
     """
     recipe = Recipe.for_import(config)
+    _refuse_other_methods(recipe)
     workdir = Workdir(workdir_path.resolve())
     with locked_for_training(workdir):
         if not is_free(workdir.folder):
@@ -60,7 +62,7 @@ def import_rd4ad(config: Config, checkpoint: Path, workdir_path: Path) -> Workdi
 
 def _import_rd4ad(recipe: Recipe, checkpoint: Path, workdir: Workdir) -> None:
     config = recipe.config
-    shapes = feature_shapes(recipe.architecture, recipe.stem_width, config.data.image_size)
+    shapes = student_shapes(recipe.student, config.data.image_size)
     expected = abstract_variables(recipe.student, shapes, train=False)
     found = read_rd4ad(checkpoint, expected)
     run = Run(recipe, workdir)
@@ -98,12 +100,21 @@ def export_rd4ad(
     if output.exists():
         raise CheckpointError(f"{output} already exists; give another --output.")
     run = Run(Recipe.for_prediction(config), workdir)
+    _refuse_other_methods(run.recipe)
     restored = run.checkpoints.restore(run.recipe.abstract_state, checkpoint)
     if restored is None:
         raise CheckpointError(f"{workdir.folder} has no {checkpoint} checkpoint; train first.")
     state, _ = restored
     variables = jax.device_get(student_of(state))
     write_torch_file(output, with_unused(student_to_rd4ad(variables), int(state.step)))
+
+
+def _refuse_other_methods(recipe: Recipe) -> None:
+    if recipe.method is not ReverseDistillation:
+        raise ConfigError(
+            f"model.name={recipe.config.model.name}: RD4AD's checkpoints hold reverse distillation "
+            "only; rdvar export writes a run of any method."
+        )
 
 
 def convert_teacher(arch: str, source: Path, output: Path, licence: str = "") -> None:

@@ -1,10 +1,12 @@
 """Builders of networks from a backbone or its name."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
 from rdvar_jax.models.image_size import ImageSize, height_width
-from rdvar_jax.models.student import Student
+from rdvar_jax.models.student import Student, StudentNetwork
 from rdvar_jax.models.teacher import Teacher
 from rdvar_jax.weights.architectures import Architecture, get_architecture
 
@@ -39,6 +41,13 @@ def feature_shapes(
         )
         for k in range(3)
     ]
+
+
+def student_shapes(student: StudentNetwork, image_size: ImageSize) -> Any:
+    """Returns the shapes of a student's input for one image."""
+    if student.sees_images:
+        return image_shape(image_size)
+    return feature_shapes(student.architecture, student.stem_width, image_size)
 
 
 def image_shape(image_size: ImageSize) -> jax.ShapeDtypeStruct:

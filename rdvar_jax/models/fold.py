@@ -26,7 +26,9 @@ def fold_batch_norm(variables: dict[str, Any]) -> dict[str, Any]:
 def _fold(params: dict[str, Any], stats: dict[str, Any]) -> dict[str, Any]:
     folded = {}
     for name, node in params.items():
-        if "kernel" in node:
+        if not isinstance(node, dict):  # of a module of the user's own
+            folded[name] = node
+        elif "kernel" in node:
             norm = norm_of(name)
             factor = params[norm]["scale"] / (stats[norm]["var"] + EPSILON) ** 0.5
             bias = params[norm]["bias"] - stats[norm]["mean"] * factor

@@ -24,7 +24,7 @@ def init_variables(
 
     Convolutions: normal with variance 2 / fan-out (`kaiming_normal_`). Deconvolutions: torch's
     default, U(-b, b) with b = 1 / sqrt(4 * channels out). Batch normalisation: scale 1, bias 0,
-    mean 0, variance 1.
+    mean 0, variance 1. Any other parameter, of a module of your own: normal with variance 1.
 
     Args:
         module: any module of this package.
@@ -93,12 +93,20 @@ def _as_shapes(tree: Any) -> Any:
     return {name: _as_shapes(node) for name, node in tree.items()}
 
 
+def abstract_output(module: nn.Module, *example_args: Any, **settings: Any) -> Any:
+    """Returns the shapes and dtypes of a module's result; traces it each time."""
+    variables = abstract_variables(module, *example_args, **settings)
+    return jax.eval_shape(partial(module.apply, **settings), variables, *example_args)
+
+
 def _init_leaf(name: str, shape: tuple[int, ...], seed: int) -> np.ndarray:
     if name.endswith(("['scale']", "['var']")):
         return np.ones(shape, np.float32)
     if name.endswith(("['bias']", "['mean']")):
         return np.zeros(shape, np.float32)
     rng = np.random.default_rng([seed, *name.encode()])
+    if not name.endswith("['kernel']"):
+        return rng.standard_normal(shape, np.float32)
     height, width, _, features = shape
     if (height, width) == (2, 2):  # only the deconvolutions have an even kernel
         bound = (4 * features) ** -0.5

@@ -4,18 +4,18 @@ import os
 from collections.abc import Mapping
 from copy import copy
 from functools import cache, cached_property
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import numpy as np
 
 from rdvar_jax.devices.compiler import compiled
 from rdvar_jax.devices.parallel import AXIS_NAME
-from rdvar_jax.models.build import build_student, build_teacher, feature_shapes, image_shape
+from rdvar_jax.models.build import build_teacher, image_shape, student_shapes
 from rdvar_jax.models.image_size import SIZE_MULTIPLE, check_images
 from rdvar_jax.models.initialise import abstract_variables, init_variables
 from rdvar_jax.models.precision import compute_dtype, with_precision
-from rdvar_jax.models.student import Student
+from rdvar_jax.models.student import Student, StudentNetwork, student_input
 from rdvar_jax.models.teacher import Teacher, normalise
 from rdvar_jax.weights.architectures import IMAGENET_WIDTH, Architecture, get_architecture
 from rdvar_jax.weights.demonstration import warn_if_for_demonstrations
@@ -45,7 +45,10 @@ class ReverseDistillation:
 
     Immutable in use: `fit` returns a new model and leaves this one unchanged.
 
+    A subclass with another `network` is another method (`models/stfpm.py`).
+
     Attributes:
+        network: class of the student.
         architecture: the backbone.
         stem_width: channels of the teacher's stem, C.
         teacher: its Flax module.
@@ -64,6 +67,8 @@ class ReverseDistillation:
     References:
         Deng and Li, "Anomaly Detection via Reverse Distillation from One-Class Embedding", 2022.
     """
+
+    network: ClassVar[type[StudentNetwork]] = Student
 
     def __init__(
         self,
@@ -122,7 +127,7 @@ class ReverseDistillation:
         self.architecture = architecture
         self.stem_width = stem_width
         self.teacher: Teacher = build_teacher(architecture, stem_width)
-        self.student: Student = build_student(architecture, stem_width, AXIS_NAME)
+        self.student = self.network(architecture, stem_width, AXIS_NAME)
         self.teacher_variables = teacher_variables
         self.teacher_source = teacher_source
         self._seed = seed
@@ -131,7 +136,8 @@ class ReverseDistillation:
     @cached_property
     def student_variables(self) -> Mapping[str, Any]:
         # Drawn on first use: a resumed or imported run replaces them.
-        shapes = _shapes(self.architecture, self.stem_width)
+        # The variables do not depend on the image size.
+        shapes = student_shapes(self.student, SIZE_MULTIPLE)
         return init_variables(self.student, shapes, seed=self._seed, train=False)
 
     def with_student(self, variables: Mapping[str, Any]) -> "ReverseDistillation":
@@ -174,8 +180,10 @@ def _make_features_fn(teacher: Any, student: Any, precision: str) -> Any:
     dtype = compute_dtype(precision)
 
     def features(teacher_variables, student_variables, images):
-        maps = teacher.apply(teacher_variables, normalise(images, dtype))
-        return maps, student.apply(student_variables, maps, train=False)
+        images = normalise(images, dtype)
+        maps = teacher.apply(teacher_variables, images)
+        seen = student_input(student, images, maps)
+        return maps, student.apply(student_variables, seen, train=False)[: len(maps)]
 
     return compiled(with_precision(precision, features), platform=jax.default_backend())
 
@@ -207,7 +215,7 @@ def load_rd4ad(
         >>> result = evaluate(model, load_category("mvtec/bottle").test)
     """
     model = ReverseDistillation(arch, weights=weights, stem_width=stem_width)
-    shapes = _shapes(model.architecture, model.stem_width)
+    shapes = student_shapes(model.student, SIZE_MULTIPLE)
     expected = abstract_variables(model.student, shapes, train=False)
     return model.with_student(read_rd4ad(path, expected).variables)
 
@@ -238,8 +246,3 @@ def read_teacher(
         abstract_variables(teacher, shape),
     )
     return variables, found.sha256, found.unverified
-
-
-def _shapes(architecture: Architecture, stem_width: int) -> list[jax.ShapeDtypeStruct]:
-    """Shapes of the student's input; its variables do not depend on the image size."""
-    return feature_shapes(architecture, stem_width, SIZE_MULTIPLE)

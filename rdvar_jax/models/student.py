@@ -1,4 +1,6 @@
-"""The trainable student: one-class bottleneck embedding and reversed decoder (RD4AD)."""
+"""Trainable students: the common class, and RD4AD's bottleneck embedding and reversed decoder."""
+
+from typing import Any, ClassVar, Literal
 
 import flax.linen as nn
 import jax
@@ -7,6 +9,37 @@ import jax.numpy as jnp
 from rdvar_jax.models.blocks import Stage
 from rdvar_jax.models.layers import BatchNorm, Conv
 from rdvar_jax.weights.architectures import Architecture
+
+
+class StudentNetwork(nn.Module):
+    """A student of any method: maps like the teacher's, compared with those at each position.
+
+    Attributes:
+        architecture: the teacher's backbone.
+        stem_width: channels of the teacher's stem.
+        axis_name: mapped axis over which batch statistics are computed in training.
+        sees_images: the input is the normalised images, [B, H, W, 3]; else the teacher's maps.
+        merging: how the distances at the three scales make one anomaly map (`scoring/maps.py`).
+    """
+
+    architecture: Architecture
+    stem_width: int
+    axis_name: str | None = None
+
+    sees_images: ClassVar[bool] = False
+    merging: ClassVar[Literal["sum", "product"]] = "sum"
+
+    def __call__(self, x, train: bool) -> Any:
+        """Returns maps of the shapes of the teacher's, from the largest to the smallest.
+
+        Anything after these three is for the loss only.
+        """
+        raise NotImplementedError
+
+
+def student_input(student: StudentNetwork, images: Any, teacher_features: Any) -> Any:
+    """Returns what a student sees, of normalised images and the teacher's maps of them."""
+    return images if student.sees_images else teacher_features
 
 
 class OneClassBottleneck(nn.Module):
@@ -86,16 +119,12 @@ class Decoder(nn.Module):
         return tuple(reversed(features))
 
 
-class Student(nn.Module):
+class Student(StudentNetwork):
     """Bottleneck and decoder as one module, so that one tree holds all trained variables."""
 
-    architecture: Architecture
-    stem_width: int
-    axis_name: str | None = None
-
     @nn.compact
-    def __call__(self, teacher_features, train: bool):
-        """Returns D1, D2, D3, shaped like `teacher_features`."""
+    def __call__(self, x, train: bool):
+        """Returns D1, D2, D3, shaped like the teacher's maps `x`."""
         shape = (self.architecture, self.stem_width, self.axis_name)
-        embedding = OneClassBottleneck(*shape, name="ocbe")(teacher_features, train)
+        embedding = OneClassBottleneck(*shape, name="ocbe")(x, train)
         return Decoder(*shape, name="decoder")(embedding, train)

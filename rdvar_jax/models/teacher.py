@@ -20,10 +20,12 @@ class Teacher(nn.Module):
     Attributes:
         architecture: the backbone.
         stem_width: channels of the stem, 64 in every torchvision net.
+        axis_name: mapped axis over which batch statistics are taken in training.
     """
 
     architecture: Architecture
     stem_width: int
+    axis_name: str | None = None
 
     @nn.compact
     def __call__(self, x, train: bool = False):
@@ -31,8 +33,8 @@ class Teacher(nn.Module):
 
         Args:
             x: normalised images, [B, H, W, 3] float32 or bfloat16, H and W multiples of 32.
-            train: normalise by batch statistics and update the running ones; never used by reverse
-                distillation, whose teacher is frozen.
+            train: normalise by batch statistics and update the running ones; never used by
+                teachers, which are frozen, but by a student of this shape.
 
         Returns:
             Outputs of layer1, layer2, layer3 after the last ReLU of each: [B, H/4, W/4, eC],
@@ -41,7 +43,7 @@ class Teacher(nn.Module):
         """
         arch = self.architecture
         x = Conv(self.stem_width, 7, stride=2, name="conv1")(x)
-        x = max_pool(jax.nn.relu(BatchNorm(name="bn1")(x, train)))
+        x = max_pool(jax.nn.relu(BatchNorm(self.axis_name, name="bn1")(x, train)))
         features = []
         for index, num_blocks in enumerate(arch.stage_blocks):
             planes = self.stem_width * 2**index
@@ -51,6 +53,7 @@ class Teacher(nn.Module):
                 features=planes * arch.expansion,
                 width=planes * arch.width_factor,
                 resample="none" if index == 0 else "down",
+                axis_name=self.axis_name,
                 name=f"layer{index + 1}",
             )(x, train)
             features.append(x)

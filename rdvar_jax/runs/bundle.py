@@ -84,6 +84,7 @@ def describe(
         },
         "threshold": threshold,
         "model": {
+            "name": config.model.name,
             "arch": config.teacher.arch,
             "stem_width": config.teacher.stem_width,
             "precision": config.compute.precision,

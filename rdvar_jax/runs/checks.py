@@ -11,6 +11,7 @@ from rdvar_jax.data.pixels.reading import AUTO_FULL_SCALE
 from rdvar_jax.data.sets.records import Category
 from rdvar_jax.devices.parallel import MODES
 from rdvar_jax.errors import ConfigError
+from rdvar_jax.models.methods import METHODS
 from rdvar_jax.models.precision import PRECISIONS
 from rdvar_jax.runs.config import (
     BEST_METRICS,
@@ -31,7 +32,13 @@ from rdvar_jax.runs.data_checks import (
     one_of,
 )
 from rdvar_jax.scoring.pooling import is_pooling
-from rdvar_jax.training.loss_settings import DISTANCES, DISTILLATIONS, REDUCTIONS, STAGES
+from rdvar_jax.training.loss_settings import (
+    DISTANCES,
+    DISTILLATIONS,
+    OPTIMISERS,
+    REDUCTIONS,
+    STAGES,
+)
 from rdvar_jax.weights.architectures import ARCHITECTURES, find_architecture
 from rdvar_jax.weights.procedural import ARCH, PROCEDURAL, STEM_WIDTH
 
@@ -128,11 +135,11 @@ def _refuse(problems: list[str]) -> None:
 
 
 def teacher_problems(config: Config) -> list[str]:
-    """Checks the section `teacher`, and that a weight file exists."""
+    """Checks the sections `model` and `teacher`, and that a weight file exists."""
     teacher = config.teacher
-    problems = []
+    problems = one_of("model.name", config.model.name, tuple(METHODS))
     if find_architecture(teacher.arch) is None:
-        problems = one_of("teacher.arch", teacher.arch, tuple(ARCHITECTURES))
+        problems += one_of("teacher.arch", teacher.arch, tuple(ARCHITECTURES))
     problems += in_range("teacher.stem_width", teacher.stem_width, 1, MOST_WIDTH)
     weights = teacher.weights
     if weights == PROCEDURAL and (teacher.arch, teacher.stem_width) != (ARCH, STEM_WIDTH):
@@ -189,6 +196,8 @@ def train_problems(config: Config) -> list[str]:
             problems.append(
                 f"train.{name}={train[name]} must be at least 0 and under 1, also in float32."
             )
+    problems += one_of("train.optimiser", train.optimiser, OPTIMISERS)
+    problems += in_range("train.weight_decay", train.weight_decay, 0, 1)
     problems += one_of("train.cache_features", train.cache_features, ("auto", "on", "off"))
     problems += in_range("train.cache_budget_gb", train.cache_budget_gb, 0, MOST_GB)
     if train.best_metric in OLD_BEST_METRICS:

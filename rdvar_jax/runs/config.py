@@ -143,6 +143,11 @@ def default_config() -> Config:
                 # matching weights.
                 "stem_width": 64,
             },
+            "model": {
+                # "reverse_distillation", or a relative: "stfpm", whose student has the teacher's
+                # own shape and sees the image.
+                "name": "reverse_distillation",
+            },
             "loss": {
                 # Weight of the variance loss; 0 is plain reverse distillation.
                 "lambda_var": 0.1,
@@ -162,8 +167,12 @@ def default_config() -> Config:
                 "batch_size": 16,
                 "seed": 0,
                 "learning_rate": 0.005,
+                # "adam", or "sgd" with beta1 as its momentum.
+                "optimiser": "adam",
                 "beta1": 0.5,
                 "beta2": 0.999,
+                # Times the parameters, added to the gradient.
+                "weight_decay": 0.0,
                 # Compute the teacher's features of the training set once and keep them on each
                 # device: "on", "off", or "auto" for on if they fit into the budget, in 10^9 bytes
                 # per device.

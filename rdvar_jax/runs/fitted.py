@@ -17,6 +17,7 @@ from rdvar_jax.devices.parallel import Parallel
 from rdvar_jax.errors import CheckpointError
 from rdvar_jax.files.locks import is_free
 from rdvar_jax.models.image_size import check_images
+from rdvar_jax.models.methods import get_method, name_of
 from rdvar_jax.models.reverse_distillation import IMAGENET, ReverseDistillation
 from rdvar_jax.runs.config import Config, default_config, resolved
 from rdvar_jax.runs.recipe import Recipe
@@ -90,10 +91,12 @@ class Fitted:
 
         Raises:
             CheckpointError: the folder is not empty or cannot be written.
+            ConfigError: the method is of your own, so nothing could read the run.
 
         Example:
             >>> fitted.save("W").model().features(images)
         """
+        get_method(self._config.model.name)
         workdir = Workdir(Path(folder).resolve())
         with locked_for_training(workdir):
             if not is_free(workdir.folder):
@@ -140,6 +143,8 @@ def fit(
     seed: int = 0,
     learning_rate: float = 0.005,
     betas: tuple[float, float] = (0.5, 0.999),
+    optimiser: Literal["adam", "sgd"] = "adam",
+    weight_decay: float = 0.0,
     precision: Literal["float32", "tf32", "bfloat16"] = "tf32",
     devices: Sequence[Any] | None = None,
     mode: Literal["pmap", "shard_map"] = "pmap",
@@ -160,8 +165,10 @@ def fit(
         epochs: passes over the images.
         batch_size: images per step over all devices; a multiple of their number.
         seed: of the student's initial values and the order of the images.
-        learning_rate: Adam's, constant.
-        betas: Adam's.
+        learning_rate: constant.
+        betas: Adam's; the first is SGD's momentum.
+        optimiser: "adam", or "sgd" as in STFPM.
+        weight_decay: times the parameters, added to the gradient.
         precision: of the networks.
         devices: by default all of this process.
         mode: how one function runs on all devices.
@@ -199,6 +206,7 @@ def fit(
     if isinstance(images.images, np.ndarray):  # in memory already, whatever the budget
         needed = images.images.nbytes / 1e9
         config.data.memory_budget_gb = max(config.data.memory_budget_gb, needed)
+    config.model.name = name_of(model)
     config.teacher.arch = model.architecture.name
     config.teacher.stem_width = model.stem_width
     config.teacher.weights = "" if model.weights == IMAGENET else model.weights
@@ -211,6 +219,8 @@ def fit(
         learning_rate=float(learning_rate),
         beta1=float(betas[0]),
         beta2=float(betas[1]),
+        optimiser=optimiser,
+        weight_decay=float(weight_decay),
         cache_features=cache_features,
         cache_budget_gb=float(cache_budget_gb),
         steps_per_call=steps_per_call,
@@ -220,7 +230,7 @@ def fit(
     recipe = Recipe.for_fit(resolved(config), tuple(devices or jax.local_devices()))
     model = model.with_new_student(seed)
     schedule = recipe.schedule(len(images.images))
-    computation = recipe.computation(len(images.images))
+    computation = recipe.computation(len(images.images), model.student)
     state = first_state(model, recipe.tx, loss, recipe.parallel)
     trainer = Trainer(model, images.images, batch_size, computation, loss=loss, tx=recipe.tx)
     state, losses = trainer.fit(state, schedule, progress=progress)

@@ -21,16 +21,13 @@ from rdvar_jax.data.sets.records import Category
 from rdvar_jax.devices.parallel import AXIS_NAME, Parallel
 from rdvar_jax.devices.processes import is_main_process
 from rdvar_jax.errors import ConfigError, DataError
-from rdvar_jax.models.build import (
-    build_student,
-    build_teacher,
-    feature_shapes,
-    image_shape,
-)
+from rdvar_jax.models.build import build_teacher, image_shape, student_shapes
 from rdvar_jax.models.image_size import height_width
 from rdvar_jax.models.initialise import abstract_variables
+from rdvar_jax.models.methods import get_method
 from rdvar_jax.models.precision import compute_dtype
-from rdvar_jax.models.student import Student
+from rdvar_jax.models.reverse_distillation import ReverseDistillation
+from rdvar_jax.models.student import StudentNetwork
 from rdvar_jax.models.teacher import Teacher
 from rdvar_jax.runs.checks import (
     check_evaluation,
@@ -123,9 +120,13 @@ class Recipe:
     def teacher(self) -> Teacher:
         return build_teacher(self.architecture, self.stem_width)
 
+    @property
+    def method(self) -> type[ReverseDistillation]:
+        return get_method(self.config.model.name)
+
     @cached_property
-    def student(self) -> Student:
-        return build_student(self.architecture, self.stem_width, AXIS_NAME)
+    def student(self) -> StudentNetwork:
+        return self.method.network(self.architecture, self.stem_width, AXIS_NAME)
 
     @cached_property
     def loss(self) -> RDVarLoss:
@@ -136,7 +137,11 @@ class Recipe:
     @cached_property
     def tx(self) -> Optimiser:
         train = self.config.train
-        return build_optimiser(train.learning_rate, train.beta1, train.beta2)
+        return build_optimiser(
+            *(train.learning_rate, train.beta1, train.beta2),
+            name=train.optimiser,
+            weight_decay=train.weight_decay,
+        )
 
     @property
     def abstract_teacher(self) -> dict[str, Any]:
@@ -146,7 +151,7 @@ class Recipe:
     @property
     def abstract_student(self) -> dict[str, Any]:
         """Shapes and dtypes of the student's variables."""
-        shapes = feature_shapes(self.architecture, self.stem_width, self.config.data.image_size)
+        shapes = student_shapes(self.student, self.config.data.image_size)
         return abstract_variables(self.student, shapes, train=False)
 
     @property
@@ -216,8 +221,12 @@ class Recipe:
         assert self.category is not None
         return count_inputs(self.category.train, self.geometry)
 
-    def computation(self, num_images: int) -> Computation:
+    def computation(self, num_images: int, student: StudentNetwork | None = None) -> Computation:
         """Decides where and how training is computed, and logs what is kept where.
+
+        Args:
+            num_images: of the training set.
+            student: of a model in memory; None for the settings' own.
 
         Raises:
             ConfigError: `train.cache_features=on`, and the features do not fit.
@@ -226,9 +235,13 @@ class Recipe:
         num_pixels = self.geometry.height * self.geometry.width
         values = self.architecture.num_features(self.stem_width, num_pixels)
         dtype = compute_dtype(config.compute.precision)
+        decoded = image_bytes(num_images, self.geometry)
+        features = num_images * values * np.dtype(dtype).itemsize
+        if (student or self.student).sees_images:  # then the images are kept beside the features
+            features += decoded
         placement = choose_placement(
-            image_bytes(num_images, self.geometry),
-            num_images * values * np.dtype(dtype).itemsize,
+            decoded,
+            features,
             memory_budget_gb=config.data.memory_budget_gb,
             cache_features=train.cache_features,
             cache_budget_gb=train.cache_budget_gb,

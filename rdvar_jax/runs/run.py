@@ -149,7 +149,7 @@ class Run:
         """
         recipe, path = self.recipe, self.workdir.teacher
         found = read_teacher_copy(path, recipe.architecture.name, recipe.abstract_teacher)
-        model = ReverseDistillation.from_teacher(
+        model = recipe.method.from_teacher(
             recipe.architecture,
             recipe.stem_width,
             found.variables,

@@ -14,17 +14,17 @@ from rdvar_jax.devices.parallel import Parallel, made_once
 from rdvar_jax.models.fold import fold_batch_norm
 from rdvar_jax.models.image_size import ImageSize, height_width
 from rdvar_jax.models.precision import compute_dtype, with_precision
-from rdvar_jax.models.student import Student
+from rdvar_jax.models.student import StudentNetwork, student_input
 from rdvar_jax.models.teacher import Teacher, normalise
 from rdvar_jax.models.winograd import with_winograd
-from rdvar_jax.scoring.maps import SIGMA, anomaly_maps, map_matrices
+from rdvar_jax.scoring.maps import SIGMA, make_map_fn
 from rdvar_jax.scoring.pooling import MAX, Pooling, pooled, unpack_pixels
 
 
 @made_once
 def make_score_step(
     teacher: Teacher,
-    student: Student,
+    student: StudentNetwork,
     image_size: ImageSize,
     sigma: float = SIGMA,
     precision: str = "tf32",
@@ -40,17 +40,15 @@ def make_score_step(
     Pixels that are `ignored`, bool [H, W] from `pack_pixels`, do not count, and maps are 0 there.
     """
     height, width = height_width(image_size)
-    rows = map_matrices(height, [height // 4, height // 8, height // 16], sigma)
-    columns = rows
-    if width != height:
-        columns = map_matrices(width, [width // 4, width // 8, width // 16], sigma)
+    map_fn = make_map_fn(student.merging, height, width, sigma)
     dtype = compute_dtype(precision)
     left_out = unpack_pixels(ignored, (height, width))
 
     def score_step(teacher_variables, student_variables, images):
-        targets = teacher.apply(teacher_variables, normalise(images, dtype))
-        features = student.apply(student_variables, targets, train=False)
-        maps = anomaly_maps(targets, features, rows, columns)
+        images = normalise(images, dtype)
+        targets = teacher.apply(teacher_variables, images)
+        seen = student_input(student, images, targets)
+        maps = map_fn(targets, student.apply(student_variables, seen, train=False))
         scores = pooled(maps, pooling, left_out)
         return maps if left_out is None else jnp.where(left_out, 0, maps), scores
 
@@ -60,7 +58,7 @@ def make_score_step(
 @made_once
 def make_prepare_fn(
     teacher: Teacher,
-    student: Student,
+    student: StudentNetwork,
     image_size: ImageSize,
     batch_size: int,
     parallel: Parallel,
@@ -96,9 +94,10 @@ def make_prepare_fn(
         if not on_cpu or dtype != jnp.float32:
             return folded_teacher, folded_student
         features = jax.eval_shape(teacher.apply, folded_teacher, images)
+        seen = student_input(student, images, features)
         return (
             with_winograd(teacher, folded_teacher, images),
-            with_winograd(student, folded_student, features, train=False),
+            with_winograd(student, folded_student, seen, train=False),
         )
 
     networks = teacher, student, image_size, batch_size
@@ -108,7 +107,7 @@ def make_prepare_fn(
 
 def fetch_programs(
     teacher: Teacher,
-    student: Student,
+    student: StudentNetwork,
     image_size: ImageSize,
     batch_size: int,
     parallel: Parallel,
@@ -146,7 +145,7 @@ def fetch_programs(
 
 def make_score_fn(
     teacher: Teacher,
-    student: Student,
+    student: StudentNetwork,
     image_size: ImageSize,
     batch_size: int,
     parallel: Parallel,

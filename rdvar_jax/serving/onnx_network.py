@@ -8,11 +8,14 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from rdvar_jax.errors import ConfigError
 from rdvar_jax.models.cosine import EPSILON
 from rdvar_jax.models.fold import norm_of
 from rdvar_jax.models.image_size import ImageSize, height_width
+from rdvar_jax.models.stfpm import PyramidStudent
+from rdvar_jax.models.student import Student, StudentNetwork
 from rdvar_jax.models.teacher import DEVIATION, MEAN
-from rdvar_jax.scoring.maps import map_matrices
+from rdvar_jax.scoring.maps import blur_matrix, map_matrices, upsampling_matrices
 from rdvar_jax.scoring.pooling import MAX, Pooling, count_pooled, num_counted
 from rdvar_jax.serving.onnx_graph import GraphBuilder
 from rdvar_jax.weights.architectures import Architecture, get_architecture
@@ -28,6 +31,7 @@ def build_onnx(
     properties: Mapping[str, str],
     pooling: Pooling = MAX,
     ignored: np.ndarray | None = None,
+    student: type[StudentNetwork] = Student,
 ) -> bytes:
     """Builds the model of a run.
 
@@ -39,24 +43,31 @@ def build_onnx(
         properties: metadata of the model.
         pooling: as in `make_score_step`.
         ignored: bool [H, W], pixels that do not count, a constant of the model; None if all do.
+        student: the trained network's class.
 
     Returns:
         A serialised model with the input "images", uint8 [B, H, W, 3], and the outputs "maps"
         [B, H, W] and "scores" [B], float32, for any B.
+
+    Raises:
+        ConfigError: the student has no ONNX form.
     """
     network = _Network(get_architecture(arch), weights)
     graph = network.graph
-    targets = network.teacher(_normalised(graph))
-    features = network.decoder(network.bottleneck(targets))
+    images = _normalised(graph)
+    targets = network.pyramid(images, "teacher")
     shape = height_width(image_size)
-    rows, columns = (
-        map_matrices(side, [side // 4, side // 8, side // 16], sigma) for side in shape
-    )
-    parts = [
-        _map_of_scale(graph, k, *of_scale)
-        for k, of_scale in enumerate(zip(targets, features, rows, columns, strict=True), start=1)
-    ]
-    maps = graph.add("Sum", parts, MAP if ignored is None else "maps/all")
+    name = MAP if ignored is None else "maps/all"
+    if student is Student:
+        features = network.decoder(network.bottleneck(targets))
+        maps = _summed(graph, targets, features, shape, sigma, name)
+    elif student is PyramidStudent:
+        features = network.pyramid(images, "student/network")
+        maps = _multiplied(graph, targets, features, shape, sigma, name)
+    else:
+        raise ConfigError(
+            f"{student.__name__} cannot be written as an ONNX model; use --format stablehlo."
+        )
     if ignored is not None:
         left_out = graph.constant("ignored", ignored)
         zero, lowest = (
@@ -92,21 +103,21 @@ def _add_score(graph: GraphBuilder, maps: str, pooling: Pooling, num_pixels: int
 
 
 class _Network:
-    """Teacher, bottleneck and decoder in one graph."""
+    """Teacher and student in one graph."""
 
     def __init__(self, architecture: Architecture, weights: Mapping[str, np.ndarray]):
         self.graph = GraphBuilder()
         self._arch, self._weights = architecture, weights
 
-    def teacher(self, x: str) -> list[str]:
-        """Adds the teacher; returns the outputs of layer1, layer2, layer3."""
-        x = self.graph.relu(self._conv(x, "teacher/conv1", stride=2))
+    def pyramid(self, x: str, path: str) -> list[str]:
+        """Adds the teacher, or a student like it; returns layer1, layer2, layer3."""
+        x = self.graph.relu(self._conv(x, f"{path}/conv1", stride=2))
         x = self.graph.add(
-            "MaxPool", [x], "teacher/pool", kernel_shape=[3, 3], strides=[2, 2], pads=[1] * 4
+            "MaxPool", [x], f"{path}/pool", kernel_shape=[3, 3], strides=[2, 2], pads=[1] * 4
         )
         features = []
         for index, num_blocks in enumerate(self._arch.stage_blocks, start=1):
-            x = self._stage(x, f"teacher/layer{index}", num_blocks, 1 if index == 1 else 2)
+            x = self._stage(x, f"{path}/layer{index}", num_blocks, 1 if index == 1 else 2)
             features.append(x)
         return features
 
@@ -167,17 +178,56 @@ def _normalised(graph: GraphBuilder) -> str:
     return x
 
 
-def _map_of_scale(
+def _summed(
     graph: GraphBuilder,
-    index: int,
-    teacher: str,
-    student: str,
-    rows_matrix: np.ndarray,
-    columns_matrix: np.ndarray,
+    targets: list[str],
+    features: list[str],
+    shape: tuple[int, int],
+    sigma: float,
+    output: str,
 ) -> str:
-    """Adds B (1 - cos) C^T of one scale; returns [B, H, W]."""
-    name = f"scale{index}"
+    """Adds the sum of B (1 - cos) C^T over the scales (`anomaly_maps`); returns [B, H, W]."""
+    rows, columns = (
+        map_matrices(side, [side // 4, side // 8, side // 16], sigma) for side in shape
+    )
+    parts = []
+    for index, of_scale in enumerate(zip(targets, features, rows, columns, strict=True), start=1):
+        teacher, student, left, right = of_scale
+        name = f"scale{index}"
+        distance = _cosine_distance(graph, name, teacher, student)
+        parts.append(_from_both_sides(graph, name, distance, left, right, f"{name}/map"))
+    return graph.add("Sum", parts, output)
 
+
+def _multiplied(
+    graph: GraphBuilder,
+    targets: list[str],
+    features: list[str],
+    shape: tuple[int, int],
+    sigma: float,
+    output: str,
+) -> str:
+    """Adds the blurred product over the scales (`product_maps`); returns [B, H, W]."""
+    rows, columns = (
+        upsampling_matrices(side, [side // 4, side // 8, side // 16]) for side in shape
+    )
+    parts = []
+    for index, of_scale in enumerate(zip(targets, features, rows, columns, strict=True), start=1):
+        teacher, student, left, right = of_scale
+        name = f"scale{index}"
+        distance = _unit_distance(graph, name, teacher, student)
+        parts.append(_from_both_sides(graph, name, distance, left, right, f"{name}/map"))
+    two = graph.add("Mul", parts[:2], "scales/two")
+    product = output if sigma == 0 else "scales/all"
+    product = graph.add("Mul", [two, parts[2]], product)
+    if sigma == 0:
+        return product
+    left, right = (blur_matrix(side, sigma).astype(np.float32) for side in shape)
+    return _from_both_sides(graph, "blur", product, left, right, output)
+
+
+def _cosine_distance(graph: GraphBuilder, name: str, teacher: str, student: str) -> str:
+    """Adds 1 - cos over the channels; returns [B, h, w]."""
     channels = graph.constant(f"{name}/channels", np.array([1], np.int64))
     least = graph.constant(f"{name}/least", np.array(EPSILON, np.float32))
     one = graph.constant(f"{name}/one", np.array(1, np.float32))
@@ -187,8 +237,35 @@ def _map_of_scale(
         norm = graph.add("ReduceL2", [features], f"{name}/{what}/norm", axes=[1], keepdims=0)
         norm = graph.add("Max", [norm, least], f"{name}/{what}/clamped")
         cosine = graph.add("Div", [cosine, norm], f"{name}/cosine/{what}")
-    distance = graph.add("Sub", [one, cosine], f"{name}/distance")
+    return graph.add("Sub", [one, cosine], f"{name}/distance")
+
+
+def _unit_distance(graph: GraphBuilder, name: str, teacher: str, student: str) -> str:
+    """Adds half the squared distance of unit vectors of channels; returns [B, h, w]."""
+    channels = graph.constant(f"{name}/channels", np.array([1], np.int64))
+    least = graph.constant(f"{name}/least", np.array(EPSILON, np.float32))
+    half = graph.constant(f"{name}/half", np.array(0.5, np.float32))
+    units = []
+    for features, what in ((teacher, "teacher"), (student, "student")):
+        norm = graph.add("ReduceL2", [features], f"{name}/{what}/norm", axes=[1], keepdims=1)
+        norm = graph.add("Max", [norm, least], f"{name}/{what}/clamped")
+        units.append(graph.add("Div", [features, norm], f"{name}/{what}/unit"))
+    difference = graph.add("Sub", units, f"{name}/difference")
+    squared = graph.add("Mul", [difference, difference], f"{name}/squared")
+    total = graph.add("ReduceSum", [squared, channels], f"{name}/total", keepdims=0)
+    return graph.add("Mul", [total, half], f"{name}/distance")
+
+
+def _from_both_sides(
+    graph: GraphBuilder,
+    name: str,
+    maps: str,
+    rows_matrix: np.ndarray,
+    columns_matrix: np.ndarray,
+    output: str,
+) -> str:
+    """Adds L m R^T of maps [B, h, w]; returns [B, H, W]."""
     left = graph.constant(f"{name}/rows", rows_matrix)
     right = graph.constant(f"{name}/columns", columns_matrix.T)
-    rows = graph.add("MatMul", [left, distance], f"{name}/rows/product")
-    return graph.add("MatMul", [rows, right], f"{name}/map")
+    rows = graph.add("MatMul", [left, maps], f"{name}/rows/product")
+    return graph.add("MatMul", [rows, right], output)

@@ -11,7 +11,7 @@ from jax import export
 
 from rdvar_jax.models.fold import fold_batch_norm
 from rdvar_jax.models.image_size import ImageSize, height_width
-from rdvar_jax.models.student import Student
+from rdvar_jax.models.student import StudentNetwork
 from rdvar_jax.models.teacher import Teacher
 from rdvar_jax.scoring.pooling import MAX, Pooling, pack_pixels
 from rdvar_jax.scoring.scores import make_score_step
@@ -40,7 +40,7 @@ def folded_weights(teacher_variables: Any, student_variables: Any) -> dict[str, 
 
 def export_program(
     teacher: Teacher,
-    student: Student,
+    student: StudentNetwork,
     weights: Mapping[str, np.ndarray],
     image_size: ImageSize,
     sigma: float,

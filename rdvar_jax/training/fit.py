@@ -15,9 +15,11 @@ import numpy as np
 
 from rdvar_jax.data.loading.arrays import Inputs
 from rdvar_jax.devices.parallel import Parallel
-from rdvar_jax.models.build import feature_shapes
+from rdvar_jax.models.build import feature_shapes, student_shapes
 from rdvar_jax.models.fold import fold_batch_norm
 from rdvar_jax.models.image_size import SIZE_MULTIPLE
+from rdvar_jax.models.initialise import abstract_output
+from rdvar_jax.models.methods import METHODS
 from rdvar_jax.models.reverse_distillation import ReverseDistillation
 from rdvar_jax.training.features import teacher_features
 from rdvar_jax.training.feed import streamed_feed
@@ -67,7 +69,11 @@ def first_state(
         ConfigError: see `metric_names`.
     """
     shapes = feature_shapes(model.architecture, model.stem_width, SIZE_MULTIPLE)
-    state = init_state(dict(model.student_variables), tx, metric_names(loss, shapes))
+    returned = shapes
+    if type(model) not in METHODS.values():  # a student of the user's own may return more
+        seen = student_shapes(model.student, SIZE_MULTIPLE)
+        returned = abstract_output(model.student, seen, train=False)
+    state = init_state(dict(model.student_variables), tx, metric_names(loss, shapes, returned))
     return parallel.replicate(state)
 
 
@@ -198,7 +204,8 @@ def _make_step(
     features = teacher_features(
         model.teacher, teacher_variables, data, batch_size, parallel, precision
     )
-    return make_train_step(None, model.student, loss, tx, precision), ({}, features)
+    kept = (data, features) if model.student.sees_images else features
+    return make_train_step(None, model.student, loss, tx, precision), ({}, kept)
 
 
 def _open_feed(

@@ -26,7 +26,8 @@ class Loss(Protocol):
 
     Args:
         teacher_features: three maps [B, H, W, C], from the largest to the smallest.
-        student_features: D1, D2, D3 of the same shapes.
+        student_features: D1, D2, D3 of the same shapes, and what else a student of your own
+            returns after them.
         axis_name: mapped axis over the devices.
 
     Returns:
@@ -58,7 +59,7 @@ class RDVarLoss:
         reduction: of the "l1" and "l2" distances over the feature dimensions.
         stop_gradient_mean: treat the mean vector as a constant.
         distillation: "flat" compares one vector per image and scale, as in RD4AD's code; "pixel"
-          compares at each position and averages, as in its paper.
+          compares at each position and averages, as in its paper and in STFPM.
 
     Example:
         >>> shapes = (2, 16, 16, 4), (2, 8, 8, 8), (2, 4, 4, 16)
@@ -93,7 +94,7 @@ def distillation_loss(teacher_features: Sequence, student_features: Sequence, di
 
     Args:
         teacher_features: maps [B, H, W, C], one per scale.
-        student_features: maps of the same shapes.
+        student_features: maps of the same shapes; anything after them is ignored.
         distillation: "flat" or "pixel"; see `RDVarLoss`.
 
     Returns:
@@ -104,7 +105,8 @@ def distillation_loss(teacher_features: Sequence, student_features: Sequence, di
         equations 1 and 2.
     """
     total = jnp.zeros((), jnp.float32)
-    for teacher, student in zip(teacher_features, student_features, strict=True):
+    student_maps = student_features[: len(teacher_features)]
+    for teacher, student in zip(teacher_features, student_maps, strict=True):
         if distillation == "flat":
             teacher, student = _flatten(teacher), _flatten(student)
         total += jnp.mean(1 - cosine_similarity(teacher, student, axis=-1))

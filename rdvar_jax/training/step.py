@@ -12,7 +12,7 @@ from jax import lax
 from rdvar_jax.devices.parallel import AXIS_NAME, as_varying, made_once
 from rdvar_jax.errors import ConfigError
 from rdvar_jax.models.precision import compute_dtype, with_precision
-from rdvar_jax.models.student import Student
+from rdvar_jax.models.student import StudentNetwork, student_input
 from rdvar_jax.models.teacher import Teacher, normalise
 from rdvar_jax.training.losses import Loss
 
@@ -34,7 +34,7 @@ class TrainState:
         step: number of completed steps, int32 scalar.
         params: the student's parameters.
         batch_stats: the student's running batch statistics.
-        opt_state: Adam's moments.
+        opt_state: the optimiser's: Adam's moments, or SGD's momentum.
         epoch_sums: sum of each metric over the steps of the current epoch, and "count".
     """
 
@@ -46,11 +46,27 @@ class TrainState:
 
 
 @made_once
-def build_optimiser(learning_rate: float, b1: float, b2: float) -> Optimiser:
-    """Returns Adam with a constant learning rate (RD4AD: 0.005, 0.5, 0.999)."""
+def build_optimiser(
+    learning_rate: float, b1: float, b2: float, name: str = "adam", weight_decay: float = 0.0
+) -> Optimiser:
+    """Returns an optimiser with a constant learning rate.
+
+    Args:
+        learning_rate: RD4AD: 0.005.
+        b1: Adam's, 0.5 in RD4AD; SGD's momentum.
+        b2: Adam's, 0.999 in RD4AD.
+        name: "adam" or "sgd", as in torch.
+        weight_decay: times the parameters, added to the gradient, as in torch.
+    """
     import optax
 
-    return optax.adam(learning_rate, b1=b1, b2=b2, eps=1e-8)
+    if name == "adam":
+        optimiser = optax.adam(learning_rate, b1=b1, b2=b2, eps=1e-8)
+    else:
+        optimiser = optax.sgd(learning_rate, momentum=b1)
+    if weight_decay == 0:
+        return optimiser
+    return optax.chain(optax.add_decayed_weights(weight_decay), optimiser)
 
 
 def init_state(
@@ -78,22 +94,30 @@ def zero_sums(metrics: Iterable[str] = METRICS) -> dict[str, jax.Array]:
     return {name: jnp.zeros((), jnp.float32) for name in (*metrics, "count")}
 
 
-def metric_names(loss: Loss, feature_shapes: Sequence[jax.ShapeDtypeStruct]) -> tuple[str, ...]:
+def metric_names(
+    loss: Loss,
+    feature_shapes: Sequence[jax.ShapeDtypeStruct],
+    student_shapes: Sequence[jax.ShapeDtypeStruct],
+) -> tuple[str, ...]:
     """Returns the names of the metrics of a step with this loss.
 
     Args:
         loss: the training loss.
         feature_shapes: the teacher's three maps of any number of images, [B, H, W, C].
+        student_shapes: what the student returns for them.
 
     Raises:
         ConfigError: the loss does not return a scalar and named scalars.
     """
 
-    def batch_loss(features):
-        return loss(features, features, AXIS_NAME)
+    def batch_loss(teacher_features, student_features):
+        return loss(teacher_features, student_features, AXIS_NAME)
 
-    maps = [jax.ShapeDtypeStruct((1, *shape.shape), shape.dtype) for shape in feature_shapes]
-    returned = jax.eval_shape(jax.vmap(batch_loss, axis_name=AXIS_NAME), maps)
+    maps = [
+        [jax.ShapeDtypeStruct((1, *shape.shape), shape.dtype) for shape in shapes]
+        for shapes in (feature_shapes, student_shapes)
+    ]
+    returned = jax.eval_shape(jax.vmap(batch_loss, axis_name=AXIS_NAME), *maps)
     name = getattr(loss, "__name__", repr(loss))
     is_pair = isinstance(returned, tuple) and len(returned) == 2 and isinstance(returned[1], dict)
     if not is_pair or any(getattr(x, "shape", None) != (1,) for x in jax.tree.leaves(returned)):
@@ -111,12 +135,13 @@ def metric_names(loss: Loss, feature_shapes: Sequence[jax.ShapeDtypeStruct]) -> 
 
 @made_once
 def make_gradient_fn(
-    teacher: Teacher | None, student: Student, loss: Loss, precision: str = "tf32"
+    teacher: Teacher | None, student: StudentNetwork, loss: Loss, precision: str = "tf32"
 ) -> Callable:
     """Makes (params, batch_stats, teacher_variables, images) -> (gradients, batch_stats, metrics).
 
-    `images` is one device's shard, uint8 [b, H, W, 3]; where `teacher` is None, it is the teacher's
-    three maps of the shard, and `teacher_variables` are ignored. Gradients, statistics and metrics
+    `images` is one device's shard, uint8 [b, H, W, 3]. Where `teacher` is None, it is the teacher's
+    three maps of the shard, or for a student that sees images both, (images, maps), and
+    `teacher_variables` are ignored. Gradients, statistics and metrics
     are those of the global batch and equal on every device. The teacher's variables are constants:
     no gradient is computed with respect to them or to its activations.
     """
@@ -124,13 +149,20 @@ def make_gradient_fn(
 
     def gradient_fn(params, batch_stats, teacher_variables, images):
         if teacher is not None:
-            images = teacher.apply(teacher_variables, normalise(images, dtype))
-        targets = lax.stop_gradient(images)
+            images = normalise(images, dtype)
+            maps = teacher.apply(teacher_variables, images)
+        elif student.sees_images:
+            pixels, maps = images
+            images = normalise(pixels, dtype)
+        else:
+            maps = images
+        targets = lax.stop_gradient(maps)
+        seen = student_input(student, images, targets)
 
         def loss_fn(params):
             features, updates = student.apply(
                 {"params": params, "batch_stats": batch_stats},
-                targets,
+                seen,
                 train=True,
                 mutable=["batch_stats"],
             )
@@ -156,17 +188,17 @@ def _norm(tree):
 @made_once
 def make_train_step(
     teacher: Teacher | None,
-    student: Student,
+    student: StudentNetwork,
     loss: Loss,
     tx: Optimiser,
     precision: str = "tf32",
 ) -> Callable:
     """Makes (state, teacher_variables, data, indices) -> (state, metrics).
 
-    `data` is the whole training set, uint8 [N, H, W, 3], on every device, or its features from
-    `teacher_features` where `teacher` is None; `indices` is one device's shard of the batch, int32
-    [b]. Wrapped, the state is donated: the input state must not be used again. `metrics` has one
-    scalar for each of `metric_names`.
+    `data` is the whole training set, uint8 [N, H, W, 3], on every device, or where `teacher` is
+    None its features from `teacher_features`, or both (`make_gradient_fn`); `indices` is one
+    device's shard of the batch, int32 [b]. Wrapped, the state is donated: the input state must not
+    be used again. `metrics` has one scalar for each of `metric_names`.
     """
     update = make_streamed_step(teacher, student, loss, tx, precision)
 
@@ -180,7 +212,7 @@ def make_train_step(
 @made_once
 def make_streamed_step(
     teacher: Teacher | None,
-    student: Student,
+    student: StudentNetwork,
     loss: Loss,
     tx: Optimiser,
     precision: str = "tf32",

@@ -27,7 +27,7 @@ def test_all_experiments_can_be_read(open_page, too_wide, results_page, width):
     assert ids == list(EXPERIMENTS)
     pictures = page.locator("img")
     # Two for each table and figure, but none for Table II and one a category for Fig. 3.
-    assert pictures.count() == 2 * 5 + len(CATEGORIES)
+    assert pictures.count() == 2 * 8 + 1 + len(CATEGORIES)
     assert all(pictures.evaluate_all("images => images.map(i => i.naturalWidth > 100)"))
     # Wide tables scroll by themselves.
     assert too_wide(page) == []

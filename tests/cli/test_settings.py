@@ -183,7 +183,7 @@ def test_a_file_with_the_name_of_a_preset_is_named_with_its_folder(tmp_path, mon
     ("text", "way_out"),
     [
         ("resnet", "did you mean resnet18?"),
-        ("nowhere.py:tile", "the presets are wrn50, resnet18, demo, smoke."),
+        ("nowhere.py:tile", "the presets are wrn50, resnet18, demo, smoke, stfpm."),
     ],
 )
 def test_a_config_that_does_not_exist_suggests_presets(text, way_out):

@@ -88,6 +88,17 @@ def test_the_own_loss_is_five_lines_and_changes_the_result(guide):
     assert not np.array_equal(names["own_result"].scores, names["result"].scores)
 
 
+def test_the_own_student_learns_its_centre(guide):
+    _, names = guide
+    centred = names["centred"]
+    assert set(centred.losses[0]) >= {"loss_model", "loss_var", "loss_centre"}
+    before, after = (
+        model.student_variables["params"]["centre"]
+        for model in (names["centred_model"].with_new_student(0), centred.model)
+    )
+    assert before.shape == after.shape and not np.allclose(before, after, atol=1e-4)
+
+
 def test_three_lambdas_are_swept(guide):
     _, names = guide
     lambdas, aurocs, variances = zip(*names["sweep"], strict=True)

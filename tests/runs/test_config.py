@@ -82,6 +82,9 @@ def test_defaults_are_the_papers_setting(config):
         ("teacher.arch", "vgg16", "teacher.arch=vgg16 is not one of resnet18"),
         ("teacher.weights", "no.pth", "teacher.weights=no.pth is not a file"),
         ("teacher.stem_width", 0, "teacher.stem_width=0 must be at least 1"),
+        ("model.name", "rd", "model.name=rd is not one of reverse_distillation, stfpm"),
+        ("train.optimiser", "adamw", "train.optimiser=adamw is not one of adam, sgd"),
+        ("train.weight_decay", -0.1, "train.weight_decay=-0.1 must be at least 0"),
         ("loss.lambda_var", -0.1, "loss.lambda_var=-0.1 must be at least 0"),
         ("loss.lambda_var", float("nan"), "loss.lambda_var=nan"),
         ("loss.stages", ("d4",), "loss.stages=d4 is not one of d1, d2, d3"),
@@ -217,6 +220,7 @@ def test_all_that_changes_a_step_is_part_of_what_a_run_is(config):
         "teacher.arch",
         "teacher.weights",
         "teacher.stem_width",
+        "model.name",
         "loss.lambda_var",
         "loss.stages",
         "loss.distance",
@@ -228,6 +232,8 @@ def test_all_that_changes_a_step_is_part_of_what_a_run_is(config):
         "train.learning_rate",
         "train.beta1",
         "train.beta2",
+        "train.optimiser",
+        "train.weight_decay",
         "compute.precision",
     }
 
@@ -323,5 +329,5 @@ def test_presets_say_how_they_are_run(name):
 
 
 def test_an_unknown_preset_names_those_that_exist():
-    with pytest.raises(ValueError, match="'wrn'; there are wrn50, resnet18, demo, smoke"):
+    with pytest.raises(ValueError, match="'wrn'; there are wrn50, resnet18, demo, smoke, stfpm"):
         preset("wrn")

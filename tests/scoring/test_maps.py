@@ -1,5 +1,6 @@
 """The map's constant matrices against scipy and against torch's definition of upsampling."""
 
+import jax
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
@@ -7,6 +8,7 @@ from scipy.ndimage import gaussian_filter
 from rdvar_jax.scoring.maps import (
     anomaly_maps,
     blur_matrix,
+    make_map_fn,
     map_matrices,
     upsampling_matrix,
 )
@@ -46,6 +48,15 @@ def test_upsampling_of_one_pixel_is_constant():
     np.testing.assert_array_equal(upsampling_matrix(32, 1), np.ones((32, 1)))
 
 
+@pytest.mark.parametrize("sizes", [(64, 16), (32, 2), (33, 8), (8, 8), (32, 1)])
+def test_upsampling_without_aligned_corners_is_jaxs_resize(sizes):
+    size, h = sizes
+    m = np.random.default_rng(0).random((h, h)).astype(np.float32)
+    matrix = upsampling_matrix(size, h, align_corners=False)
+    expected = jax.image.resize(m, (size, size), "linear")
+    np.testing.assert_allclose(matrix @ m @ matrix.T, expected, atol=1e-6)
+
+
 @pytest.mark.parametrize("size", [256, 64, 17, 5])  # 5: the kernel is mirrored several times
 @pytest.mark.parametrize("sigma", [4.0, 1.3, 0.0])
 def test_blur_is_scipys(size, sigma):
@@ -80,6 +91,34 @@ def test_maps_are_rd4ads(shape):
     for image in range(2):
         expected[image] = gaussian_filter(expected[image], 4)
     np.testing.assert_allclose(maps, expected, atol=2e-6)
+
+
+@pytest.mark.parametrize(("shape", "sigma"), [((64, 64), 0.0), ((32, 64), 2.0)])
+def test_product_maps_are_stfpms(shape, sigma):
+    rng = np.random.default_rng(0)
+    sizes = [(shape[0] // n, shape[1] // n) for n in (4, 8, 16)]
+    teacher, student = (
+        [rng.random((2, h, w, 5)).astype(np.float32) for h, w in sizes] for _ in range(2)
+    )
+    # What a student of one's own returns after its maps is for its loss only.
+    maps = make_map_fn("product", *shape, sigma)(teacher, [*student, np.zeros(3)])
+
+    expected = np.ones((2, *shape), np.float32)
+    for t, s in zip(teacher, student, strict=True):
+        t, s = (x / np.linalg.norm(x, axis=-1, keepdims=True) for x in (t, s))
+        distance = ((t - s) ** 2).sum(-1) / 2
+        expected *= jax.image.resize(distance, (2, *shape), "linear")
+    if sigma:
+        expected = np.stack([gaussian_filter(one, sigma) for one in expected])
+    np.testing.assert_allclose(maps, expected, rtol=2e-5)
+
+
+def test_small_products_keep_their_digits():
+    rng = np.random.default_rng(0)
+    teacher = [rng.random((1, n, n, 4)).astype(np.float32) for n in (8, 4, 2)]
+    student = [x * (1 + 1e-4 * rng.standard_normal(x.shape).astype(np.float32)) for x in teacher]
+    maps = np.asarray(make_map_fn("product", 32, 32, 0.0)(teacher, student))
+    assert 0 < maps.min() and maps.max() < 1e-22
 
 
 def test_equal_features_give_an_empty_map():

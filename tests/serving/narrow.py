@@ -4,9 +4,12 @@ import jax
 import numpy as np
 
 from rdvar_jax.devices.parallel import Parallel
-from rdvar_jax.models.build import build_student, build_teacher, feature_shapes, image_shape
+from rdvar_jax.models.build import build_teacher, image_shape, student_shapes
 from rdvar_jax.models.initialise import init_variables
+from rdvar_jax.models.student import Student, StudentNetwork
+from rdvar_jax.scoring.maps import SIGMA
 from rdvar_jax.scoring.scores import make_score_fn
+from rdvar_jax.weights.architectures import get_architecture
 
 THRESHOLD = 0.5
 
@@ -24,10 +27,15 @@ def with_statistics(variables: dict, seed: int) -> dict:
     return jax.tree_util.tree_map_with_path(draw, variables)
 
 
-def narrow(arch: str, width: int, size: int | tuple[int, int]):
+def narrow(
+    arch: str,
+    width: int,
+    size: int | tuple[int, int],
+    network: type[StudentNetwork] = Student,
+):
     """Teacher, student and their variables, of one of the five backbones."""
-    teacher, student = build_teacher(arch, width), build_student(arch, width)
-    shapes = feature_shapes(arch, width, size)
+    teacher, student = build_teacher(arch, width), network(get_architecture(arch), width)
+    shapes = student_shapes(student, size)
     return (
         teacher,
         student,
@@ -36,8 +44,8 @@ def narrow(arch: str, width: int, size: int | tuple[int, int]):
     )
 
 
-def scored(teacher, student, teacher_variables, student_variables, images):
+def scored(teacher, student, teacher_variables, student_variables, images, sigma=SIGMA):
     """Maps and scores as evaluation computes them."""
     parallel = Parallel("pmap", (jax.local_devices()[0],))
-    score = make_score_fn(teacher, student, images.shape[1:3], len(images), parallel)
+    score = make_score_fn(teacher, student, images.shape[1:3], len(images), parallel, sigma)
     return score(teacher_variables, student_variables, images)

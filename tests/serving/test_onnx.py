@@ -8,7 +8,10 @@ import onnxruntime
 import pytest
 from narrow import narrow, scored
 
+from rdvar_jax.errors import ConfigError
 from rdvar_jax.models.image_size import height_width
+from rdvar_jax.models.stfpm import PyramidStudent
+from rdvar_jax.models.student import Student
 from rdvar_jax.scoring.maps import SIGMA
 from rdvar_jax.scoring.pooling import pooled_on_host
 from rdvar_jax.serving.onnx_graph import IR_VERSION, OPSET
@@ -43,6 +46,31 @@ def test_both_kinds_of_block(arch):
 
 def test_images_that_are_not_square():
     check_backbone("resnet18", width=4, size=(32, 64), count=2)
+
+
+@pytest.mark.parametrize(
+    ("size", "sigma"), [((32, 64), 0.0), pytest.param(32, 2.0, marks=pytest.mark.slow)]
+)
+def test_stfpms_product_of_maps(size, sigma):
+    teacher, student, *variables = narrow("resnet18", 4, size, PyramidStudent)
+    shape = (3, *height_width(size), 3)
+    images = np.random.default_rng(6).integers(0, 256, shape, dtype=np.uint8)
+    weights = folded_weights(*variables)
+    model = build_onnx("resnet18", weights, size, sigma, {}, student=PyramidStudent)
+    maps, scores = run(model, images)
+    expected_maps, expected_scores = scored(teacher, student, *variables, images, sigma)
+    np.testing.assert_allclose(maps, expected_maps, rtol=1e-4)
+    np.testing.assert_allclose(scores, expected_scores, rtol=1e-5)
+    assert np.ptp(scores) > 1e-3 * scores.max()
+
+
+def test_a_student_without_onnx_form_is_refused():
+    class Own(Student):
+        pass
+
+    _, _, *variables = narrow("resnet18", 4, 32)
+    with pytest.raises(ConfigError, match="Own cannot be written as an ONNX model; use --format"):
+        build_onnx("resnet18", folded_weights(*variables), 32, SIGMA, {}, student=Own)
 
 
 @pytest.mark.parametrize("pooling", [0.01, pytest.param(1.0, marks=pytest.mark.slow)])

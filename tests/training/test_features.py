@@ -5,8 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rdvar_jax.devices.parallel import Parallel
+from rdvar_jax.devices.parallel import AXIS_NAME, Parallel
+from rdvar_jax.models.build import image_shape
 from rdvar_jax.models.fold import fold_batch_norm
+from rdvar_jax.models.initialise import init_variables
+from rdvar_jax.models.stfpm import PyramidStudent
 from rdvar_jax.models.teacher import normalise
 from rdvar_jax.training.features import teacher_features
 from rdvar_jax.training.losses import RDVarLoss
@@ -52,20 +55,32 @@ def test_bfloat16_features_take_half_the_memory(tiny):
     ],
 )
 def test_losses_with_kept_features_are_those_without(tiny, mode, num_devices):
+    check_kept_features(tiny, tiny.student, tiny.student_variables, mode, num_devices)
+
+
+def test_a_student_that_sees_images_has_them_beside_the_features(tiny):
+    student = PyramidStudent(tiny.student.architecture, tiny.WIDTH, AXIS_NAME)
+    variables = init_variables(student, image_shape(tiny.SIZE), seed=2, train=False)
+    check_kept_features(tiny, student, variables, "pmap", 1)
+
+
+def check_kept_features(tiny, student, student_variables, mode, num_devices):
     parallel = Parallel(mode, tuple(jax.local_devices()[:num_devices]))
     variables, data = parallel.replicate((fold_batch_norm(tiny.teacher_variables), tiny.images))
     features = teacher_features(tiny.teacher, variables, data, 3, parallel)
+    if student.sees_images:
+        features = (data, features)
     # Not in stored order, and one image twice.
     indices = parallel.shard_batch(np.array([5, 1, 0, 7, 7, 2, 3, 6], np.int32))
 
     def metrics_of(teacher, variables, data):
         step = parallel.wrap(
-            make_train_step(teacher, tiny.student, RDVarLoss(), TX),
+            make_train_step(teacher, student, RDVarLoss(), TX),
             split=(False, False, False, True),
             split_output=False,
             donate_argnums=(0,),
         )
-        state = parallel.replicate(init_state(tiny.student_variables, TX))
+        state = parallel.replicate(init_state(student_variables, TX))
         return jax.device_get(step(state, variables, data, indices)[1])
 
     without = metrics_of(tiny.teacher, variables, data)

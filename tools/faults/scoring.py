@@ -31,6 +31,13 @@ FAULTS = (
         (MAPS,),
     ),
     Fault(
+        "STFPM's maps added instead of multiplied",
+        "rdvar_jax/scoring/maps.py",
+        "product *= _from_both_sides(distance, left, right)",
+        "product += _from_both_sides(distance, left, right)",
+        (MAPS,),
+    ),
+    Fault(
         "score is the map's mean",
         "rdvar_jax/scoring/scores.py",
         "scores = pooled(maps, pooling, left_out)",

@@ -52,8 +52,8 @@ FAULTS = (
     Fault(
         "gradient flows into the teacher",
         "rdvar_jax/training/step.py",
-        "targets = lax.stop_gradient(images)",
-        "targets = images",
+        "targets = lax.stop_gradient(maps)",
+        "targets = maps",
         (f"{STEP}::test_no_gradient_flows_into_the_teacher",),
     ),
     Fault(

@@ -9,6 +9,7 @@ import json
 import os
 from functools import cache
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +17,29 @@ import rdvar_jax
 from rdvar_jax.data.sets.folder import find_category
 from rdvar_jax.errors import DataError
 from rdvar_jax.runs.config import RANDOM_WEIGHTS, Config, flatten, good_names
-from rdvar_jax.weights.catalogue import fetch
+from rdvar_jax.weights.catalogue import fetch, weights_at_hand
 from rdvar_jax.weights.file_hash import sha256_of
 from rdvar_jax.weights.procedural import PROCEDURAL, procedural_path
 
 # Paths, figures and logging, none of which changes a result.
 WITHOUT_EFFECT = ("data.root", "teacher.weights")
 SECTIONS_WITHOUT_EFFECT = ("report", "logging", "distributed")
+# Modules of this folder that train and score in place of `rdvar`.
+OTHER_PROGRAMS = ("torch_program", "centre_program")
 # The libraries whose arithmetic is in the result.
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "scipy", "pillow")
 DIGITS = 12
+NOT_AT_HAND = "not at hand"
 
 
-def identity(config: Config) -> dict[str, Any]:
+def identity(config: Config, program: str = "rdvar", weights_needed: bool = True) -> dict[str, Any]:
     """Everything that the result of a run depends on, except the machine.
+
+    Args:
+        config: of the run.
+        program: that trains and scores it.
+        weights_needed: else ImageNet weights that are not on this machine are neither downloaded
+            nor missed. The address is then that of no run.
 
     Raises:
         DataError, WeightsError: images or weights are not there.
@@ -40,12 +50,17 @@ def identity(config: Config) -> dict[str, Any]:
         if name not in WITHOUT_EFFECT and name.split(".")[0] not in SECTIONS_WITHOUT_EFFECT
     }
     data = config.data
+    versions = {name: version(name) for name in PACKAGES}
+    other = {"program": program, "tools": tools_hash()} if program != "rdvar" else {}
+    if program == "torch":
+        versions["torch"] = version("torch") if find_spec("torch") else "not installed"
     return {
+        **other,
         "settings": settings,
         "data": data_hash(data.root, data.category, data.layout, good_names(config)),
-        "teacher": weights_hash(config.teacher.arch, config.teacher.weights),
+        "teacher": weights_hash(config.teacher.arch, config.teacher.weights, weights_needed),
         "code": code_hash(),
-        "versions": {name: version(name) for name in PACKAGES},
+        "versions": versions,
     }
 
 
@@ -85,8 +100,10 @@ def data_hash(root: str, category: str, layout: str, names: tuple[str, ...]) -> 
 
 
 @cache
-def weights_hash(arch: str, weights: str) -> str:
+def weights_hash(arch: str, weights: str, needed: bool = True) -> str:
     """sha256 of the teacher's file; torchvision's is looked for in the caches, or downloaded.
+
+    Where it is not needed, it is not downloaded: "not at hand".
 
     Raises:
         WeightsError: there is no such file.
@@ -95,13 +112,28 @@ def weights_hash(arch: str, weights: str) -> str:
         return RANDOM_WEIGHTS
     if weights == PROCEDURAL:
         return sha256_of(procedural_path())
+    if not needed:
+        found = Path(weights).expanduser() if weights else weights_at_hand(arch)
+        return sha256_of(found) if found and found.is_file() else NOT_AT_HAND
     return sha256_of(Path(weights).expanduser() if weights else fetch(arch).path)
 
 
 @cache
 def code_hash() -> str:
     """sha256 over the package's source: any change of it may change a result."""
-    folder = Path(rdvar_jax.__file__).parent
+    return _hash_of_source(Path(rdvar_jax.__file__).parent)
+
+
+@cache
+def tools_hash() -> str:
+    """sha256 over the programs beside the package: the reference in PyTorch and their trainings."""
+    tools = Path(__file__).resolve().parents[1]
+    parts = [_hash_of_source(tools / "torch_reference")]
+    parts += [sha256_of(tools / "reproduction" / f"{name}.py") for name in OTHER_PROGRAMS]
+    return hashlib.sha256("".join(parts).encode()).hexdigest()
+
+
+def _hash_of_source(folder: Path) -> str:
     digest = hashlib.sha256()
     for path in sorted(folder.rglob("*.py")):
         digest.update(path.relative_to(folder).as_posix().encode() + b"\0")

@@ -2,8 +2,9 @@
 
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from collect_results import machine
@@ -13,9 +14,17 @@ from rdvar_jax.runs.config import RANDOM_WEIGHTS, Config, flatten
 from rdvar_jax.version import __version__
 from reproduction import by_category, by_time, by_variant, heat_maps, paper, plots
 from reproduction.addresses import PACKAGES, SECTIONS_WITHOUT_EFFECT, WITHOUT_EFFECT
-from reproduction.experiments import LAMBDAS, Experiment
+from reproduction.experiments import Experiment
 from reproduction.paired import SIGNIFICANT
-from reproduction.report import Picture, Report, Table, markdown, runs_csv, tables_csv
+from reproduction.report import (
+    Picture,
+    Report,
+    Table,
+    markdown,
+    runs_csv,
+    runs_jsonl,
+    tables_csv,
+)
 from reproduction.sweep import Outcome
 
 PAPER_SETTING = {
@@ -26,9 +35,10 @@ PAPER_SETTING = {
 }
 STATISTICS = (
     "Values are of the last epoch: mean ± standard deviation over the seeds. Differences are of "
-    "runs with the same category and seed, with a bootstrap interval over the seeds and an exact "
-    f"two-sided sign test over the pairs. A difference exceeds seed noise where the interval "
-    f"excludes 0 and p < {SIGNIFICANT}; n pairs cannot reach less than p = 2 / 2^n, 0.25 for three."
+    "runs with the same category and seed, with a paired t interval, a bootstrap interval over the "
+    "seeds and an exact two-sided sign test over the pairs. A difference exceeds seed noise where "
+    f"the interval of the bootstrap excludes 0 and p < {SIGNIFICANT}; n pairs cannot reach less "
+    "than p = 2 / 2^n, 0.25 for three."
 )
 
 
@@ -39,6 +49,7 @@ def write_experiment(
     base: Config,
     commit: str | None,
     folder: Path,
+    epochs: Mapping[str, int] = MappingProxyType({}),
 ) -> Report:
     """Writes everything that there is to say of an experiment.
 
@@ -49,6 +60,7 @@ def write_experiment(
         base: the config that the variants were put on.
         commit: of the checkout, or None.
         folder: made if missing; files of an earlier report are replaced.
+        epochs: of categories that have other ones than the base config.
 
     Returns:
         What `report.json` holds.
@@ -61,7 +73,7 @@ def write_experiment(
         name=experiment.name,
         title=experiment.title,
         warnings=_warnings(base, outcomes, missing),
-        setting=_setting(base, outcomes),
+        setting=_setting(base, outcomes, epochs),
         findings=findings,
         tables=tables,
         pictures=pictures,
@@ -70,6 +82,7 @@ def write_experiment(
     write_text(folder / "table.md", markdown(report))
     write_text(folder / "table.csv", tables_csv(report))
     write_text(folder / "runs.csv", runs_csv(outcomes))
+    write_text(folder / "runs.jsonl", runs_jsonl(outcomes))
     write_json(folder / "environment.json", environment(base, outcomes, commit))
     write_text(folder / "report.json", report.to_json())
     return report
@@ -90,7 +103,8 @@ def _parts(
         case "fig3":
             return [heat_maps.NOTE], [], heat_maps.draw_panels(outcomes, folder)
         case "fig4":
-            pictures = [plots.curve_of_lambda(experiment, LAMBDAS, outcomes, folder)]
+            pictures = [plots.curve_of_lambda(experiment, outcomes, folder)]
+            pictures += plots.collapse_curve(experiment, outcomes, folder)
         case _:
             pictures = [plots.bars_by_variant(experiment, outcomes, folder)]
     pictures.append(plots.loss_curves(experiment, outcomes, folder))
@@ -131,14 +145,16 @@ def _warnings(base: Config, outcomes: Sequence[Outcome], missing: Sequence[str])
     return warnings
 
 
-def _setting(base: Config, outcomes: Sequence[Outcome]) -> str:
+def _setting(base: Config, outcomes: Sequence[Outcome], epochs: Mapping[str, int]) -> str:
     categories = list(dict.fromkeys(outcome.category for outcome in outcomes))
     seeds = sorted({outcome.seed for outcome in outcomes})
     devices = sorted({outcome.result["device"] for outcome in outcomes})
+    other_epochs = "".join(f" ({name}: {epochs[name]})" for name in categories if name in epochs)
     return (
         f"{base.teacher.arch}, {base.data.image_size} px, batch {base.train.batch_size}, "
-        f"{base.train.epochs} epochs, λ = {base.loss.lambda_var:g}, unless a variant says "
-        f"otherwise; categories: {', '.join(categories)}; seeds: {', '.join(map(str, seeds))}; "
+        f"{base.train.epochs} epochs{other_epochs}, λ = {base.loss.lambda_var:g}, unless a variant "
+        f"says otherwise; categories: {', '.join(categories)}; "
+        f"seeds: {', '.join(map(str, seeds))}; "
         f"{base.compute.precision} on {', '.join(devices) or 'nothing yet'}. {STATISTICS}"
     )
 

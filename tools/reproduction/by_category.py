@@ -6,7 +6,13 @@ import numpy as np
 
 from reproduction import paper
 from reproduction.experiments import RD, RD_L_VAR
-from reproduction.findings import METRICS, PAIRED_HEADER, paired_cells, verdict
+from reproduction.findings import (
+    METRICS,
+    PAIRED_HEADER,
+    paired_cells,
+    registered_verdict,
+    verdict,
+)
 from reproduction.paired import count_categories, mean_and_deviation, paired_difference
 from reproduction.report import Table, percents, plus_minus, signed
 from reproduction.sweep import Outcome
@@ -87,7 +93,8 @@ def paper_means(metric: str) -> tuple[float | None, float | None]:
 
 def findings(outcomes: Sequence[Outcome]) -> list[str]:
     """Sentences on whether L_var helps beyond seed noise, and in how many categories."""
-    sentences = []
+    image = [percents(outcomes, name, "image_auroc") for name in NAMES]
+    sentences = [registered_verdict(paired_difference(*image))]
     for metric, name in METRICS.items():
         first, second = (percents(outcomes, variant, metric) for variant in NAMES)
         sentences.append(verdict(name, *NAMES, paired_difference(first, second), first))

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 
-from reproduction import paper
+from reproduction import collapse, paper
+from reproduction.by_time import seconds
 from reproduction.experiments import Experiment
 from reproduction.findings import METRICS, PAIRED_HEADER, paired_cells, verdict
 from reproduction.paired import mean_and_deviation, paired_difference
-from reproduction.report import Table, percents, plus_minus, signed
+from reproduction.report import Table, percents, plus_minus, signed, spread
 from reproduction.sweep import Outcome
 
 PAPER = {"table3": paper.TABLE3, "table4": paper.TABLE4, "table5": paper.TABLE5}
@@ -15,8 +16,21 @@ IN_PAPER = ("image_auroc", "pixel_auroc")
 
 
 def tables(experiment: Experiment, outcomes: Sequence[Outcome]) -> list[Table]:
-    """One table for each metric; differences are from the experiment's reference."""
-    return [_table(experiment, outcomes, metric) for metric in METRICS]
+    """One table for each metric, with differences from the reference; collapse; seconds."""
+    return [
+        *(_table(experiment, outcomes, metric) for metric in METRICS),
+        *collapse.tables(experiment, outcomes),
+        _seconds(experiment, outcomes),
+    ]
+
+
+def _seconds(experiment: Experiment, outcomes: Sequence[Outcome]) -> Table:
+    categories = list(dict.fromkeys(outcome.category for outcome in outcomes))
+    rows = []
+    for variant in experiment.variants:
+        found = seconds(outcomes, variant.name, "train_seconds")
+        rows.append([variant.name, *(spread(found.get(category, {})) for category in categories)])
+    return Table("Seconds of training from start to end", ["variant", *categories], rows)
 
 
 def _table(experiment: Experiment, outcomes: Sequence[Outcome], metric: str) -> Table:
@@ -32,7 +46,9 @@ def _table(experiment: Experiment, outcomes: Sequence[Outcome], metric: str) -> 
         is_reference = variant.name == experiment.reference
         pair = None if is_reference else paired_difference(reference, values)
         row = [variant.name, plus_minus(mean, deviation) if number else ""]
-        row += ["reference", "", "", ""] if is_reference else paired_cells(pair)
+        row += (
+            ["reference", *[""] * (len(PAIRED_HEADER) - 1)] if is_reference else paired_cells(pair)
+        )
         if printed:
             value = printed[variant.name][IN_PAPER.index(metric)]
             row += [f"{value:.2f}", signed(mean - value if number else None)]

@@ -6,7 +6,9 @@ from reproduction.paired import SIGNIFICANT, Difference, mean_and_deviation
 from reproduction.report import signed
 
 METRICS = {"image_auroc": "Image AUROC", "pixel_auroc": "Pixel AUROC", "aupro": "AUPRO"}
-PAIRED_HEADER = ["difference", "95 % interval", "more / same / less", "p"]
+PAIRED_HEADER = ["difference", "95 % t interval", "bootstrap", "more / same / less", "p"]
+# Of image AUROC, in points (docs/evidence.md).
+OF_INTEREST = 0.3
 POINTS = "percentage points"
 
 
@@ -16,6 +18,7 @@ def paired_cells(difference: Difference | None) -> list[str]:
         return [""] * len(PAIRED_HEADER)
     return [
         signed(difference.mean),
+        t_interval_in_words(difference),
         interval(difference),
         f"{difference.wins} / {difference.ties} / {difference.losses}",
         f"{difference.p:.2g}",
@@ -27,6 +30,37 @@ def interval(difference: Difference) -> str:
     if difference.low is None or difference.high is None:
         return "one seed: none"
     return f"{signed(difference.low)} to {signed(difference.high)}"
+
+
+def t_interval_in_words(difference: Difference) -> str:
+    """The t interval; one seed has none."""
+    if difference.t_low is None or difference.t_high is None:
+        return "one seed: none"
+    return f"{signed(difference.t_low)} to {signed(difference.t_high)}"
+
+
+def registered_verdict(difference: Difference | None) -> str:
+    """Says what docs/evidence.md concludes from the difference in image AUROC over the sets."""
+    if difference is None or difference.t_low is None or difference.t_high is None:
+        return "Registered conclusion: none, since each set needs pairs of two seeds or more."
+    low, high = difference.t_low, difference.t_high
+    if low > OF_INTEREST:
+        said = "L_var helps, by more than the smallest effect of interest"
+    elif low > 0:
+        said = "L_var helps; whether by as much as the smallest effect of interest is open"
+    elif high < -OF_INTEREST:
+        said = "L_var harms, by more than the smallest effect of interest"
+    elif high < 0:
+        said = "L_var harms; whether by as much as the smallest effect of interest is open"
+    elif low > -OF_INTEREST and high < OF_INTEREST:
+        said = "L_var changes nothing of interest"
+    else:
+        said = "undecided: an effect of interest is neither shown nor excluded"
+    return (
+        f"Registered conclusion (image AUROC, RD + L_var less RD: {signed(difference.mean)} "
+        f"{POINTS}, 95 % t interval {t_interval_in_words(difference)}; of interest: "
+        f"{OF_INTEREST:g}): {said}."
+    )
 
 
 def verdict(

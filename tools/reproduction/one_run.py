@@ -6,15 +6,14 @@ Whoever starts it holds the other end of its standard input. When that closes, b
 was stopped or killed, the run saves its state and ends.
 """
 
-import json
 import os
 import resource
 import signal
-import statistics
 import sys
 import threading
 import time
 import traceback
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +24,12 @@ from rdvar_jax.cli.start import start_jax, start_logging
 from rdvar_jax.errors import UserError
 from rdvar_jax.files.replacing import replacing, write_json
 from rdvar_jax.runs.config import Config
-from rdvar_jax.runs.workdir import Workdir
 from rdvar_jax.training.stop import Stopped
+from reproduction import collapse
 from reproduction.run_folder import RunFolder
 
+# Modules with `train(config, folder) -> Trained`, by what an identity calls them.
+PROGRAMS = {"rdvar": "rdvar_program", "torch": "torch_program", "centre": "centre_program"}
 EXAMPLES = 4
 ORACLE_METRICS = ("image_auroc", "pixel_auroc", "aupro")
 
@@ -60,7 +61,8 @@ def _attempt(run: RunFolder) -> int:
     try:
         identity, config = run.read_request()
         start_jax()
-        result, timing, examples = run_config(config, run.workdir)
+        program = identity.get("program", "rdvar")
+        result, timing, examples = run_config(config, run.workdir, program)
     except Stopped as stopped:
         print(stopped, file=sys.stderr)
         return 128 + stopped.signal_number
@@ -83,13 +85,14 @@ def _num_starts(run: RunFolder) -> int:
 
 
 def run_config(
-    config: Config, folder: Path
+    config: Config, folder: Path, program: str = "rdvar"
 ) -> tuple[dict[str, Any], dict[str, Any], dict[str, np.ndarray]]:
     """Trains and evaluates one config.
 
     Args:
         config: of `rdvar train`.
-        folder: the workdir; a stopped run there is resumed.
+        folder: the workdir; a stopped run there is resumed, where the program can.
+        program: one of `PROGRAMS`.
 
     Returns:
         The result, in which nothing depends on time; how long it took; and examples: `names`,
@@ -97,49 +100,43 @@ def run_config(
     """
     import jax
 
-    from rdvar_jax.commands.train import train
     from rdvar_jax.runs.recipe import Recipe
-    from rdvar_jax.runs.run import Run
     from rdvar_jax.scoring.all_metrics import evaluate_maps
 
+    train = import_module(f"reproduction.{PROGRAMS[program]}").train
     others = OthersClock() if Path("/proc/stat").exists() else None  # Linux has it
     start = time.perf_counter()
-    train(config, folder)
+    trained = train(config, folder)
     trained_at = time.perf_counter()
-    workdir = Workdir(folder.resolve())
-    recipe = Recipe.for_evaluation(config)
-    trained = Run(recipe, workdir).load_scorer()
-    test_set = recipe.load_test()
+    test_set = Recipe.for_evaluation(config).load_test()
     maps, scores = trained.score(test_set.images)
     metrics = evaluate_maps(maps, scores, test_set.masks, test_set.labels, test_set.valid_mask)
     end = time.perf_counter()
 
-    lines = [json.loads(line) for line in workdir.metrics.read_text().splitlines()]
-    epochs = [line for line in lines if line["kind"] == "epoch"]
     result = {
         "category": config.data.category,
         "seed": config.train.seed,
         "metrics": metrics,
         "undefined": test_set.undefined,
-        "oracle": _oracle([line for line in lines if line["kind"] == "evaluation"]),
-        "step": trained.saved.step,
-        "epoch": trained.saved.epoch,
+        "oracle": _oracle(trained.evaluations),
+        "collapse": _collapse(trained, test_set.images, test_set.labels, scores),
+        "step": trained.step,
+        "epoch": trained.epoch,
         "epochs": [
             {name: line[name] for name in ("epoch", "loss", "loss_model", "loss_var")}
-            for line in epochs
+            for line in trained.epochs
         ],
         "num_good": int(np.sum(test_set.labels == 0)),
         "num_defective": int(np.sum(test_set.labels == 1)),
         "device": jax.local_devices()[0].device_kind,
     }
-    rates = [line["images_per_second"] for line in lines if line["kind"] == "train"]
-    rates = [rate for rate in rates if rate > 0]  # the first step has none: it compiles
     usage = resource.getrusage(resource.RUSAGE_SELF)
     timing = {
-        "seconds_per_step": config.train.batch_size / statistics.median(rates) if rates else None,
-        "steps": trained.saved.step,
+        "seconds_per_step": trained.seconds_per_step,
+        "steps": trained.step,
         "train_seconds": trained_at - start,
         "evaluate_seconds": end - trained_at,
+        "cpu_seconds": usage.ru_utime + usage.ru_stime,
         "others_cores": others.cores(usage.ru_utime + usage.ru_stime) if others else None,
     }
     chosen = _choose_examples([record.defect for record in test_set.records], test_set.labels)
@@ -150,6 +147,23 @@ def run_config(
         "maps": maps[chosen],
     }
     return result, timing, examples
+
+
+def _collapse(
+    trained: Any, images: Any, labels: np.ndarray, scores: np.ndarray
+) -> dict[str, Any] | None:
+    """The measures of `collapse.py` at the last epoch; None where there are no maps of images."""
+    good = np.flatnonzero(labels == 0)[: collapse.MOST_IMAGES]
+    if trained.first_features is None or len(good) < 2:
+        return None
+    measures = collapse.measure(*trained.first_features(np.asarray(images[good])))
+    last = trained.epochs[-1]
+    return {
+        "loss_model": last["loss_model"],
+        "loss_var": last["loss_var"],
+        **measures,
+        "separation": collapse.separation(scores, labels),
+    }
 
 
 def _oracle(evaluations: list[dict[str, Any]]) -> dict[str, Any] | None:

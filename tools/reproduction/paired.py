@@ -27,6 +27,7 @@ class Difference:
         wins, ties, losses: pairs in which the second is larger, equal, smaller.
         p: of the exact sign test, two-sided, over the pairs that are not tied.
         smallest_p: what it can be at best with so many pairs.
+        t_low, t_high: 95 % t interval of the mean; None where a category has but one seed.
     """
 
     mean: float
@@ -37,6 +38,8 @@ class Difference:
     losses: int
     p: float
     smallest_p: float
+    t_low: float | None = None
+    t_high: float | None = None
 
     @property
     def num_pairs(self) -> int:
@@ -80,9 +83,10 @@ def paired_difference(
     if not pairs:
         return None
     samples = tuple(pairs.values())
-    low = high = None
+    low = high = t_low = t_high = None
     if min(len(sample) for sample in samples) > 1:
         low, high = _bootstrap(samples)
+        t_low, t_high = t_interval(samples)
     every = np.concatenate(samples)
     wins, losses = int(np.sum(every > TIE)), int(np.sum(every < -TIE))
     decided = wins + losses
@@ -95,7 +99,29 @@ def paired_difference(
         losses=losses,
         p=float(stats.binomtest(wins, decided).pvalue) if decided else 1.0,
         smallest_p=min(1.0, 2.0 * 0.5 ** len(every)),
+        t_low=t_low,
+        t_high=t_high,
     )
+
+
+def t_interval(samples: Sequence[np.ndarray]) -> tuple[float, float]:
+    """Returns the 95 % interval of the mean of the categories' means of paired differences.
+
+    Of one category it is the paired t interval over its seeds. Over several, which are fixed, the
+    variances of their means add up, and the degrees of freedom are Welch and Satterthwaite's.
+
+    Args:
+        samples: differences by seed of each category, two or more each.
+    """
+    number = len(samples)
+    variances = np.array([sample.var(ddof=1) / len(sample) for sample in samples]) / number**2
+    mean, variance = float(_mean_of_means(*samples)), float(variances.sum())
+    if variance == 0:
+        return mean, mean
+    lengths = np.array([len(sample) for sample in samples])
+    freedom = variance**2 / float((variances**2 / (lengths - 1)).sum())
+    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)) * variance**0.5
+    return mean - half, mean + half
 
 
 def _mean_of_means(*samples: np.ndarray, axis: int = -1):

@@ -30,7 +30,9 @@ TABLE1_WORDS = {"image_auroc": "14 of 15", "pixel_auroc": "12 of 15"}
 TABLE2_SECONDS = (3308.5, 3358.4)
 TABLE2_OVERHEAD = 1.5
 
+# Which reduction the paper's L1 and L2 have is not said.
 TABLE3 = {"cosine": (99.19, 97.98), "L1": (56.44, 63.63), "L2": (52.93, 61.62)}
+TABLE3 |= {f"{name}, sum": TABLE3[name] for name in ("L1", "L2")}
 
 TABLE4 = {
     "batch 4": (97.87, 97.21),

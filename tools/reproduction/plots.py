@@ -7,6 +7,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 
+from reproduction import collapse
 from reproduction.experiments import Experiment
 from reproduction.paired import mean_and_deviation
 from reproduction.report import Picture, percents
@@ -56,13 +57,11 @@ def bars_by_variant(experiment: Experiment, outcomes: Sequence[Outcome], folder:
     return _save(figure, folder / "variants.png", text)
 
 
-def curve_of_lambda(
-    experiment: Experiment, lambdas: Sequence[float], outcomes: Sequence[Outcome], folder: Path
-) -> Picture:
+def curve_of_lambda(experiment: Experiment, outcomes: Sequence[Outcome], folder: Path) -> Picture:
     """`lambda.png`: AUROC against λ, with error bars."""
     figure, panels = pyplot.subplots(1, len(SHOWN), figsize=(WIDTH, 3.6), layout="constrained")
     # At even distances: 0 has no place on an axis of logarithms, and the values grow by factors.
-    places = range(len(lambdas))
+    places, lambdas = range(len(experiment.variants)), lambdas_of(experiment)
     for axes, (metric, label) in zip(panels, SHOWN.items(), strict=True):
         means, errors = _means(experiment, outcomes, metric)
         axes.errorbar(places, means, yerr=errors, marker="o", capsize=4, color=COLORS[0])
@@ -72,6 +71,47 @@ def curve_of_lambda(
         axes.set_ylabel(label)
     text = "AUROC against λ, one standard deviation over seeds; the dashed line is λ = 0"
     return _save(figure, folder / "lambda.png", text)
+
+
+def lambdas_of(experiment: Experiment) -> list[float]:
+    """The values of a sweep of λ."""
+    return [variant.settings["loss.lambda_var"] for variant in experiment.variants]
+
+
+def collapse_curve(
+    experiment: Experiment, outcomes: Sequence[Outcome], folder: Path
+) -> list[Picture]:
+    """`collapse.png`: each measure of `collapse.py` against λ, a line a category."""
+    categories = list(dict.fromkeys(outcome.category for outcome in outcomes))
+    if not any(outcome.result.get("collapse") for outcome in outcomes):
+        return []
+    lambdas, names = lambdas_of(experiment), collapse.MEASURES
+    figure, panels = pyplot.subplots(
+        len(names), 1, figsize=(WIDTH, 1.9 * len(names)), layout="constrained", sharex=True
+    )
+    for axes, (name, label) in zip(panels, names.items(), strict=True):
+        for index, category in enumerate(categories):
+            found = [
+                collapse.values(outcomes, variant.name, category, name)
+                for variant in experiment.variants
+            ]
+            places = [place for place, of_seeds in enumerate(found) if of_seeds]
+            color = COLORS[index % len(COLORS)]
+            for place in places:
+                axes.plot([place] * len(found[place]), found[place], ".", color=color, alpha=0.4)
+            means = [float(np.mean(found[place])) for place in places]
+            axes.plot(places, means, marker="o", color=color, label=category)
+        if name in ("loss_model", "loss_var", "spread"):
+            axes.set_yscale("log")
+        axes.set_title(label, fontsize=10, loc="left")
+    panels[-1].set_xticks(range(len(lambdas)), [f"{value:g}" for value in lambdas])
+    panels[-1].set_xlabel("λ")
+    panels[0].legend(frameon=False, fontsize=9)
+    text = (
+        "Collapse against λ at the last epoch: losses of training, spread and effective rank of D1 "
+        "over good test images, and the separation of good and defective scores; dots are runs"
+    )
+    return [_save(figure, folder / "collapse.png", text)]
 
 
 def loss_curves(experiment: Experiment, outcomes: Sequence[Outcome], folder: Path) -> Picture:

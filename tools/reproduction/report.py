@@ -99,20 +99,35 @@ def runs_csv(outcomes: Sequence[Outcome]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     names = list(outcomes[0].result["metrics"]) if outcomes else []
-    writer.writerow(["variant", "category", "seed", *names, "oracle_image_auroc", "run"])
+    of_run = ["train_seconds", "cpu_seconds", "resumed"]
+    measures = sorted({name for o in outcomes for name in o.result.get("collapse") or ()})
+    header = ["variant", "category", "seed", *names, *measures, "oracle_image_auroc", *of_run]
+    writer.writerow([*header, "run"])
     for outcome in outcomes:
         metrics, oracle = outcome.result["metrics"], outcome.result["oracle"] or {}
+        collapse = outcome.result.get("collapse") or {}
         writer.writerow(
             [
                 outcome.variant,
                 outcome.category,
                 outcome.seed,
                 *(metrics[name] for name in names),
+                *(collapse.get(name, "") for name in measures),
                 oracle.get("image_auroc", ""),
+                *(outcome.timing.get(name, "") for name in of_run),
                 outcome.result["address"],
             ]
         )
     return text.getvalue()
+
+
+def runs_jsonl(outcomes: Sequence[Outcome]) -> str:
+    """One line a run: its whole result with the losses of every epoch, and its times."""
+    return "".join(
+        json.dumps({"variant": o.variant, **o.result, "timing": o.timing}, ensure_ascii=False)
+        + "\n"
+        for o in outcomes
+    )
 
 
 def percents(

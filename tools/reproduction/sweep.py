@@ -2,15 +2,19 @@
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-from rdvar_jax.runs.config import Config
+from rdvar_jax.files.replacing import write_json
+from rdvar_jax.runs.config import Config, config_from_json
 from reproduction.addresses import address, identity
-from reproduction.experiments import Cell, Experiment, cells
+from reproduction.experiments import EXPERIMENTS, Cell, Experiment, cells, sweep_of_lambda
 from reproduction.run_folder import RunFolder
+
+PLAN = "plan.json"
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,8 @@ def make_plan(
     categories: Sequence[str],
     seeds: Sequence[int],
     output: Path,
+    epochs: Mapping[str, int] = MappingProxyType({}),
+    weights_needed: bool = True,
 ) -> Plan:
     """Determines the address of every run; nothing is written.
 
@@ -66,6 +72,8 @@ def make_plan(
         categories: of `data.root`.
         seeds: values of `train.seed`.
         output: the folder that has the folder `runs`.
+        epochs: of categories that have other ones than the base config.
+        weights_needed: else weights that are not at hand are not missed; see `identity`.
 
     Raises:
         UserError: images, masks or weights are not there, or the experiment makes no sense.
@@ -74,8 +82,8 @@ def make_plan(
     requests: dict[str, Request] = {}
     for experiment in experiments:
         asked[experiment.name] = []
-        for cell in cells(experiment, base, categories, seeds):
-            of = identity(cell.config)
+        for cell in cells(experiment, base, categories, seeds, epochs):
+            of = identity(cell.config, cell.program, weights_needed)
             name = address(of)
             requests[name] = Request(RunFolder(output / "runs" / name), of, cell.config)
             asked[experiment.name].append((cell, name))
@@ -108,6 +116,62 @@ def failures(plan: Plan, experiment: str) -> list[str]:
             where = f"{cell.variant}, {cell.category}, seed {cell.seed} (runs/{name})"
             sentences.append(f"{where}: {reason}")
     return sentences
+
+
+def write_plan(plan: Plan, base: Config, epochs: Mapping[str, int], commit: str | None, to: Path):
+    """Writes what each experiment asks for into its folder, from which `read_plan` reports.
+
+    So a report needs neither images nor weights, nor the code that made the runs.
+    """
+    for name, asked in plan.asked.items():
+        runs = [
+            {
+                "variant": cell.variant,
+                "category": cell.category,
+                "seed": cell.seed,
+                "settings": {"loss.lambda_var": cell.config.loss.lambda_var},
+                "run": address_,
+            }
+            for cell, address_ in asked
+        ]
+        (to / name).mkdir(parents=True, exist_ok=True)
+        content = {
+            "config": json.loads(base.to_json()),
+            "epochs": dict(epochs),
+            "commit": commit,
+            "runs": runs,
+        }
+        write_json(to / name / PLAN, content)
+
+
+@dataclass(frozen=True)
+class WrittenPlan:
+    """What `write_plan` wrote of one experiment."""
+
+    experiment: Experiment
+    plan: Plan
+    base: Config
+    epochs: dict[str, int]
+    commit: str | None
+
+
+def read_plan(path: Path) -> WrittenPlan:
+    """Reads one experiment's file of `write_plan`."""
+    content = json.loads(path.read_text())
+    base = config_from_json(json.dumps(content["config"]))
+    name, output = path.parent.name, path.parents[1]
+    experiment = EXPERIMENTS[name]
+    if name == "fig4":
+        experiment = sweep_of_lambda(
+            [run["settings"]["loss.lambda_var"] for run in content["runs"]]
+        )
+    asked = [
+        (Cell(run["variant"], run["category"], run["seed"], base), run["run"])
+        for run in content["runs"]
+    ]
+    requests = {name: Request(RunFolder(output / "runs" / name), {}, base) for _, name in asked}
+    plan = Plan({experiment.name: asked}, requests)
+    return WrittenPlan(experiment, plan, base, content["epochs"], content["commit"])
 
 
 class Progress:

@@ -3,14 +3,16 @@
     python tools/torch_reference/make_golden.py --output tests/parity/golden
 
 Needs torch and numpy only. Two files a block type: one of a published backbone, and one of a
-shallow network of the same blocks, which compiles in a third of the time. Each has four arrays:
+shallow network of the same blocks, which compiles in a third of the time; and `stfpm`, a shallow
+pair of `stfpm.py`. Each has four arrays:
 
 - `settings`: JSON text with the network's name, the losses, the batches, and the names and shapes
   of the arrays that are laid end to end in `weights` and `values`;
 - `images`: uint8 [N, S, S, 3];
-- `weights`: the start, float16, under `teacher.`, `bn.` and `decoder.` and torch's names;
-- `values`: the quantities of `quantities.py`, computed in float64, kept in float32. Of a gradient
-  or an update with more than `NUM_SAMPLES` elements, that many evenly spaced ones.
+- `weights`: the start, float16, under `teacher.`, `bn.` and `decoder.`, or `student.`, and torch's
+  names;
+- `values`: the quantities of `quantities.py` or `stfpm.py`, computed in float64, kept in float32.
+  Of a gradient or an update with more than `NUM_SAMPLES` elements, that many evenly spaced ones.
 """
 
 # torch is not among this project's dependencies, so it is absent where pyright runs.
@@ -19,7 +21,8 @@ shallow network of the same blocks, which compiles in a third of the time. Each 
 import argparse
 import json
 import sys
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,8 +30,9 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from torch_reference import stfpm  # noqa: E402
 from torch_reference.losses import STAGES, LossSettings  # noqa: E402
-from torch_reference.network import BACKBONES, Backbone, Networks, build_networks  # noqa: E402
+from torch_reference.network import BACKBONES, Backbone, build_networks  # noqa: E402
 from torch_reference.quantities import (  # noqa: E402
     forward_quantities,
     loss_quantities,
@@ -55,6 +59,9 @@ NETWORKS = {
     "resnet50": (2, 0),
     "wide_resnet50_2": (2, 2),
 }
+# STFPM is of the shallow network "basic". No feature vector is 0 here: of such a one the cosine and
+# the distance of unit vectors make different constants.
+STFPM, STFPM_NETWORK = "stfpm", (4, 0)
 IMAGE_SIZE = 64
 NUM_IMAGES = 6
 BATCHES = ((0, 1, 2, 3), (4, 2, 5, 1), (3, 5, 0, 4))
@@ -96,10 +103,7 @@ def make_images() -> np.ndarray:
 def golden(arch: str, stem_width: int, seed: int) -> dict[str, np.ndarray]:
     """The arrays of one golden file."""
     networks = build_networks({**BACKBONES, **SHALLOW}[arch], stem_width)
-    randomise(networks, seed)
-    weights = _used_weights(networks)
-    for network in networks:
-        network.double()
+    weights = _randomised(networks, seed)
     images = make_images()
     batches = [images[list(batch)] for batch in BATCHES]
     quantities = {
@@ -107,6 +111,28 @@ def golden(arch: str, stem_width: int, seed: int) -> dict[str, np.ndarray]:
         **loss_quantities(networks, batches[0], LOSSES),
         **step_quantities(networks, batches, STEPS),
     }
+    return _packed(arch, stem_width, images, weights, quantities, LOSSES)
+
+
+def golden_stfpm(stem_width: int, seed: int) -> dict[str, np.ndarray]:
+    """The arrays of the golden file of STFPM."""
+    networks = stfpm.build_pyramids(SHALLOW["basic"], stem_width)
+    weights = _randomised(networks, seed)
+    images = make_images()
+    batches = [images[list(batch)] for batch in BATCHES]
+    quantities = stfpm.quantities(networks, batches, STEPS)
+    pixel = {label: replace(loss, distillation="pixel") for label, loss in STEPS.items()}
+    return _packed("basic", stem_width, images, weights, quantities, pixel)
+
+
+def _packed(
+    arch: str,
+    stem_width: int,
+    images: np.ndarray,
+    weights: Mapping[str, np.ndarray],
+    quantities: dict[str, np.ndarray],
+    losses: Mapping[str, LossSettings],
+) -> dict[str, np.ndarray]:
     for name in quantities:
         if name.startswith(SAMPLED):
             quantities[name] = sample(quantities[name], NUM_SAMPLES)
@@ -114,7 +140,7 @@ def golden(arch: str, stem_width: int, seed: int) -> dict[str, np.ndarray]:
         "arch": arch,
         "stem_width": stem_width,
         "batches": BATCHES,
-        "losses": {label: asdict(loss) for label, loss in LOSSES.items()},
+        "losses": {label: asdict(loss) for label, loss in losses.items()},
         "steps": list(STEPS),
         "weights": {name: array.shape for name, array in weights.items()},
         "values": {name: array.shape for name, array in quantities.items()},
@@ -129,7 +155,9 @@ def golden(arch: str, stem_width: int, seed: int) -> dict[str, np.ndarray]:
     }
 
 
-def _used_weights(networks: Networks) -> dict[str, np.ndarray]:
+def _randomised(networks, seed: int) -> dict[str, np.ndarray]:
+    """Fills the networks, returns the weights that are used, and goes on in float64."""
+    randomise(networks, seed)
     arrays = {}
     for prefix, network in networks._asdict().items():
         for name, array in state_arrays(network).items():
@@ -137,19 +165,26 @@ def _used_weights(networks: Networks) -> dict[str, np.ndarray]:
                 half = array.astype(np.float16)
                 assert (half == array).all(), f"{name} is not exact in float16"
                 arrays[f"{prefix}.{name}"] = half
+    for network in networks:
+        network.double()
     return arrays
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, required=True, help="folder of the golden files")
-    parser.add_argument("--only", nargs="+", choices=NETWORKS, default=NETWORKS, help="these files")
+    names = [*NETWORKS, STFPM]
+    parser.add_argument("--only", nargs="+", choices=names, default=names, help="these files")
     args = parser.parse_args()
     args.output.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)  # sums in one order
     for arch in args.only:
         path = args.output / f"{arch}.npz"
-        np.savez_compressed(path, **golden(arch, *NETWORKS[arch]))
+        if arch == STFPM:
+            arrays = golden_stfpm(*STFPM_NETWORK)
+        else:
+            arrays = golden(arch, *NETWORKS[arch])
+        np.savez_compressed(path, **arrays)
         print(f"{path}: {path.stat().st_size / 1e3:.0f} kB")
 
 

@@ -4,7 +4,7 @@ from importlib import import_module
 
 from rdvar_jax.runs.config import Config
 
-PRESETS = ("wrn50", "resnet18", "demo", "smoke")
+PRESETS = ("wrn50", "resnet18", "demo", "smoke", "stfpm")
 
 
 def preset(name: str, category: str = "") -> Config:

@@ -46,6 +46,13 @@ def made_up(cell: Cell, rng: np.random.Generator, run: RunFolder) -> Outcome:
         "versions": {"jax": "0"},
         "device": "cpu",
         "metrics": {"image_auroc": image, "pixel_auroc": pixel, "aupro": aupro},
+        "collapse": {
+            "loss_model": falling[-1] * rng.uniform(0.9, 1.1),
+            "loss_var": falling[-1] * rng.uniform(0.1, 0.2),
+            "spread": rng.uniform(0.01, 0.02),
+            "effective_rank": rng.uniform(10, 20),
+            "separation": rng.uniform(1, 2),
+        },
         "oracle": {"image_auroc": 1.0, "pixel_auroc": 1.0},
         "epochs": [
             {"epoch": index + 1, "loss": value, "loss_model": value, "loss_var": value / 5}

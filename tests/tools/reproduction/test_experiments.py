@@ -39,7 +39,13 @@ def changed(experiment: str, base) -> dict[str, dict]:
         ("fig3", {"RD": {"loss.lambda_var": 0.0}, "RD + L_var": {}}),
         (
             "table3",
-            {"cosine": {}, "L1": {"loss.distance": "l1"}, "L2": {"loss.distance": "l2"}},
+            {
+                "cosine": {},
+                "L1": {"loss.distance": "l1"},
+                "L2": {"loss.distance": "l2"},
+                "L1, sum": {"loss.distance": "l1", "loss.reduction": "sum"},
+                "L2, sum": {"loss.distance": "l2", "loss.reduction": "sum"},
+            },
         ),
         (
             "table4",
@@ -92,7 +98,7 @@ def test_the_papers_means_follow_from_its_rows():
 def test_a_grid_is_every_combination_with_pairs_side_by_side():
     grid = list(cells(EXPERIMENTS["table1"], config(), ["a", "b"], [3, 4]))
     seen = [(cell.category, cell.seed, cell.variant) for cell in grid]
-    assert seen == [(c, s, v) for c in ("a", "b") for s in (3, 4) for v in ("RD", "RD + L_var")]
+    assert seen == [(c, s, v) for s in (3, 4) for c in ("a", "b") for v in ("RD", "RD + L_var")]
     assert all(cell.config.train.seed == cell.seed for cell in grid)
     assert all(cell.config.data.category == cell.category for cell in grid)
 
@@ -105,9 +111,10 @@ def test_an_experiment_about_l_var_needs_one():
 
 def test_experiments_share_runs(toy_root, tmp_path):
     plan = make_plan(list(EXPERIMENTS.values()), config(toy_root), ["tile"], [0, 1], tmp_path)
-    assert sum(map(len, plan.asked.values())) == 2 * (2 + 2 + 3 + 4 + 4 + 2 + 7)
-    # λ: 7; distance, batch and stages add 2, 3 and 3 to the one that all have.
-    assert len(plan.requests) == 2 * (7 + 2 + 3 + 3)
+    assert sum(map(len, plan.asked.values())) == 2 * (2 + 2 + 5 + 4 + 4 + 2 + 7 + 2 + 2 + 3)
+    # λ: 7; distance, batch and stages add 4, 3 and 3 to the one that all have; PyTorch one, STFPM
+    # and the centre two each.
+    assert len(plan.requests) == 2 * (7 + 4 + 3 + 3 + 1 + 2 + 2)
     assert not list(tmp_path.iterdir())
 
 

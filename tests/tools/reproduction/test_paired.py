@@ -1,16 +1,19 @@
 """Statistics against brute force."""
 
 import itertools
+from dataclasses import replace
 from math import comb
 
 import numpy as np
 import pytest
-from reproduction.findings import verdict
+from reproduction.findings import registered_verdict, verdict
 from reproduction.paired import (
+    Difference,
     count_categories,
     mean_and_deviation,
     paired_difference,
 )
+from scipy.stats import ttest_1samp, ttest_ind
 
 
 def runs(*categories) -> dict:
@@ -60,6 +63,39 @@ def test_the_bootstrap_interval_is_that_of_all_resamples():
     assert difference.mean == pytest.approx(np.mean(samples))
     assert difference.low == pytest.approx(low, abs=0.03)
     assert difference.high == pytest.approx(high, abs=0.03)
+
+
+def test_the_t_interval_of_one_category_is_scipys():
+    found = paired_difference(runs([0.0, 0.0, 0.0, 0.0]), runs([1.0, 2.0, 4.0, -1.0]))
+    expected = ttest_1samp([1.0, 2.0, 4.0, -1.0], 0).confidence_interval(0.95)
+    np.testing.assert_allclose((found.t_low, found.t_high), expected)
+
+
+def test_the_t_interval_over_categories_is_welchs():
+    # Welch's interval of a difference of means is that of half of it for the mean of two.
+    first, second = [1.0, 2.0, 4.0, -1.0, 0.5], [3.0, 3.5, 2.0]
+    zeros = runs([0.0] * 5, [0.0] * 3)
+    found = paired_difference(zeros, runs(first, second))
+    other = ttest_ind(first, [-x for x in second], equal_var=False).confidence_interval(0.95)
+    np.testing.assert_allclose((2 * found.t_low, 2 * found.t_high), other)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [
+        (0.4, 0.9, "L_var helps, by more than"),
+        (0.1, 0.9, "L_var helps; whether"),
+        (-0.9, -0.4, "L_var harms, by more than"),
+        (-0.9, -0.1, "L_var harms; whether"),
+        (-0.2, 0.2, "changes nothing of interest"),
+        (-0.2, 0.4, "undecided"),
+        (-0.4, 0.2, "undecided"),
+    ],
+)
+def test_the_registered_conclusion(low, high, said):
+    difference = Difference((low + high) / 2, low, high, 3, 0, 3, 1.0, 0.03, low, high)
+    assert said in registered_verdict(difference)
+    assert "none, since each set" in registered_verdict(replace(difference, t_low=None))
 
 
 def test_the_interval_does_not_change_from_call_to_call():

@@ -1,10 +1,13 @@
 """Plots and panels show the values that they are given."""
 
+import json
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from made_up import CATEGORIES, SEEDS, made_up, write_all
 from PIL import Image
-from reproduction import heat_maps, plots
+from reproduction import collapse, heat_maps, plots
 from reproduction.experiments import EXPERIMENTS, LAMBDAS, cells
 from reproduction.report import percents
 from reproduction.run_folder import RunFolder
@@ -18,7 +21,10 @@ EXPECTED = {
     "table4": {"variants.png", "losses.png"},
     "table5": {"variants.png", "losses.png"},
     "fig3": {"screw.png", "metal_nut.png", "my own part.png"},
-    "fig4": {"lambda.png", "losses.png"},
+    "fig4": {"lambda.png", "collapse.png", "losses.png"},
+    "torch": {"variants.png", "losses.png"},
+    "stfpm": {"variants.png", "losses.png"},
+    "centre": {"variants.png", "losses.png"},
 }
 
 
@@ -32,11 +38,14 @@ def written(tmp_path_factory):
 def test_every_experiment_has_its_files(written):
     for name, pictures in EXPECTED.items():
         files = {path.name for path in (written / name).iterdir()}
-        data = {"table.md", "table.csv", "runs.csv", "report.json", "environment.json"}
+        data = {"table.md", "table.csv", "runs.csv", "runs.jsonl", "report.json"}
+        data |= {"environment.json"}
         assert files == pictures | data
         runs = (written / name / "runs.csv").read_text().splitlines()
         number = len(EXPERIMENTS[name].variants) * len(CATEGORIES) * len(SEEDS)
         assert len(runs) == 1 + number
+        lines = (written / name / "runs.jsonl").read_text().splitlines()
+        assert len(lines) == number and len(json.loads(lines[0])["epochs"]) == 8
 
 
 def drawn(monkeypatch, draw):
@@ -58,7 +67,7 @@ def outcomes(name):
 def test_the_curve_of_lambda_goes_through_the_means(monkeypatch, tmp_path):
     made = outcomes("fig4")
     fig4 = EXPERIMENTS["fig4"]
-    image, pixel = drawn(monkeypatch, lambda: plots.curve_of_lambda(fig4, LAMBDAS, made, tmp_path))
+    image, pixel = drawn(monkeypatch, lambda: plots.curve_of_lambda(fig4, made, tmp_path))
     for axes, metric in ((image, "image_auroc"), (pixel, "pixel_auroc")):
         line = axes.containers[0][0]
         labels = [label.get_text() for label in axes.get_xticklabels()]
@@ -75,6 +84,20 @@ def test_the_curve_of_lambda_goes_through_the_means(monkeypatch, tmp_path):
         lengths = [segment[1][1] - segment[0][1] for segment in bars.get_segments()]
         over_seeds = values.reshape(len(LAMBDAS), len(CATEGORIES), len(SEEDS)).mean(axis=1)
         np.testing.assert_allclose(np.array(lengths, float), 2 * over_seeds.std(axis=1, ddof=1))
+
+
+def test_the_collapse_curve_has_a_line_a_category(monkeypatch, tmp_path):
+    made, fig4 = outcomes("fig4"), EXPERIMENTS["fig4"]
+    panels = drawn(monkeypatch, lambda: plots.collapse_curve(fig4, made, tmp_path)[0])
+    for axes, measure in zip(panels, collapse.MEASURES, strict=True):
+        lines = [line for line in axes.get_lines() if line.get_label() in CATEGORIES]
+        for line, category in zip(lines, CATEGORIES, strict=True):
+            means = [
+                np.mean(collapse.values(made, v.name, category, measure)) for v in fig4.variants
+            ]
+            np.testing.assert_allclose(np.array(line.get_ydata(), float), means)
+    without = [replace(one, result={**one.result, "collapse": None}) for one in made]
+    assert plots.collapse_curve(fig4, without, tmp_path) == []
 
 
 def test_bars_are_the_means_of_each_category(monkeypatch, tmp_path):

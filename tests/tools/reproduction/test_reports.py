@@ -107,8 +107,8 @@ def test_variants_are_compared_with_the_reference():
     assert (l1["difference"], l1["more / same / less"]) == ("-1.00", "0 / 0 / 2")
     assert (l1["paper"], l1["ours - paper"]) == ("56.44", "+40.06")
     assert row(table, "L2")["Image AUROC, %"] == ""
-    # 2 metrics x 2 variants beside the reference.
-    assert len(by_variant.findings(EXPERIMENTS["table3"], runs)) == 4
+    # 2 metrics x 4 variants beside the reference.
+    assert len(by_variant.findings(EXPERIMENTS["table3"], runs)) == 8
 
 
 def test_time_is_paired_and_leaves_resumed_runs_out():

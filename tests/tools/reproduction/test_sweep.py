@@ -51,8 +51,10 @@ def test_a_sweep_writes_everything(whole):
         "categories.png",
         "environment.json",
         "losses.png",
+        "plan.json",
         "report.json",
         "runs.csv",
+        "runs.jsonl",
         "table.csv",
         "table.md",
     ]
@@ -65,6 +67,10 @@ def test_a_sweep_writes_everything(whole):
         result = json.loads((run / "result.json").read_text())
         assert result["address"] == run.name and result["teacher"] == "random"
         assert result["oracle"]["num_evaluations"] == 3
+        collapse = result["collapse"]
+        assert collapse["loss_var"] == result["epochs"][-1]["loss_var"] and collapse["spread"] > 0
+        assert collapse["num_images"] == 3 and 1 <= collapse["effective_rank"] <= 2
+        assert collapse["teacher_spread"] > 0
         assert result["oracle"]["image_auroc"] >= result["metrics"]["image_auroc"]
         assert [line["epoch"] for line in result["epochs"]] == [1, 2, 3]
         assert json.loads((run / "timing.json").read_text())["seconds_per_step"] > 0
@@ -200,13 +206,52 @@ def test_a_dry_run_leaves_nothing(reproduce, tmp_path, monkeypatch, capsys):
         (root / name).parent.mkdir(exist_ok=True)
         (root / name).symlink_to(reproduce.root / "tile")
     output = tmp_path / "results"
-    options = ("--random_weights", "--dry_run", "--probe_steps=0", f"--data.root={root}")
+    # Neither the weights of the paper's teacher are at hand, nor a probe possible.
+    options = ("--dry_run", "--no_probe", f"--data.root={root}")
     words = ("--experiment=table1", f"--output={output}", *options)
     assert exit_code("reproduce", tool.reproduce, list(words)) == 0
     said = capsys.readouterr().out
     assert "table1: 90 runs (2 variants x 15 categories x 3 seeds)" in said
     assert "90 different runs, 0 finished, 90 to do" in said
     assert not output.exists()
+
+
+@pytest.mark.slow
+def test_a_report_needs_nothing_but_the_runs(whole, tmp_path):
+    output = tmp_path / "results"
+    shutil.copytree(whole[0], output)
+    before = (output / "table1" / "table.md").read_text()
+    (output / "table1" / "table.md").unlink()
+    for run in run_folders(output)[:1]:
+        (run / "result.json").unlink()
+    import reproduce as tool
+
+    assert tool.reproduce(["report", f"--output={output}"]) == 1
+    after = (output / "table1" / "table.md").read_text()
+    assert "Incomplete: 1 run(s) have no result" in after and "Incomplete" not in before
+    shutil.copytree(whole[0], output, dirs_exist_ok=True)
+    assert tool.reproduce(["report", f"--output={output}"]) == 0
+    assert (output / "table1" / "table.md").read_text() == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("experiment", ["centre", "stfpm"])
+def test_relatives_are_trained_with_and_without_l_var(reproduce, tmp_path, experiment):
+    output = tmp_path / "results"
+    options = ("--random_weights", "--seeds=0", "--epochs=30,tile=2", "--no_probe")
+    batch = "--config.train.batch_size=4"
+    if experiment == "stfpm":  # its batch of 32 takes the ten images several times
+        batch = "--config.loss.lambda_var=1"
+    done = reproduce.run(output, f"--experiment={experiment}", *options, batch)
+    assert done.returncode == 0, done.stderr
+    results = [json.loads((run / "result.json").read_text()) for run in run_folders(output)]
+    assert len(results) == {"centre": 3, "stfpm": 2}[experiment]
+    assert all(0 <= r["metrics"]["image_auroc"] <= 1 and r["collapse"] for r in results)
+    programs = sorted(r.get("program", "rdvar") for r in results)
+    assert programs == {"centre": ["centre", "centre", "rdvar"], "stfpm": ["rdvar"] * 2}[experiment]
+    scores = {r["metrics"]["pixel_auroc"] for r in results}
+    assert len(scores) == len(results)  # L_var and the centre change something
+    assert "(tile: 2)" in (output / experiment / "table.md").read_text()
 
 
 @pytest.mark.slow
@@ -225,6 +270,9 @@ def test_the_probe_measures_and_is_removed(reproduce, tmp_path):
     ("options", "message"),
     [
         (("--experiment=fig4", "--seeds=0,0"), "--seeds=0,0 must be different whole numbers"),
+        (("--experiment=table1", "--epochs=tile"), "--epochs=tile must be a whole number of at"),
+        (("--experiment=table1", "--epochs=3,screw=4"), "--epochs names 'screw', which is not"),
+        (("--experiment=fig4", "--lambdas=0.1,-1"), "--lambdas=0.1,-1 must be numbers of at least"),
         (("--experiment=table9",), "invalid choice: 'table9'"),
         ((), "--experiment is missing"),
         (("--experiment=table1", "--categories=nothing"), "no category 'nothing'"),
