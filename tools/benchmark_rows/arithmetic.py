@@ -43,6 +43,8 @@ def _equations(closed: Any):
     """All equations of a traced function, those of functions that it calls included."""
     for equation in closed.jaxpr.eqns:
         inner = [value for value in equation.params.values() if hasattr(value, "jaxpr")]
+        # One of several forms of the same arithmetic, by platform.
+        inner += equation.params.get("branches", ())[-1:]
         if inner:
             for value in inner:
                 yield from _equations(value)
