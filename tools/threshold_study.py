@@ -213,17 +213,18 @@ def _sum_up(files: Sequence[Path], output: Path) -> None:
     sets = {}
     for file in files:
         lines = [json.loads(line) for line in file.read_text().splitlines()]
-        sets[lines[0]["set"]] = summary(lines)
+        about = lines[0]
+        sets[f"{about['set']}, {about['epochs']} epochs"] = summary(lines)
     document = {"machine": machine(), "arch": "resnet18", "batch_size": BATCH_SIZE, "sets": sets}
     output.write_text(json.dumps(document, indent=2) + "\n")
     columns = ("AUROC", 8), ("- max", 17), ("alarms", 15), ("recall", 8), ("/oracle", 9)
-    print(f"{'set':16s}{'pooling':>8s}" + "".join(f"{name:>{width}s}" for name, width in columns))
+    print(f"{'set':26s}{'pooling':>8s}" + "".join(f"{name:>{width}s}" for name, width in columns))
     for name, found in sets.items():
         for pooling in map(str, POOLINGS):
             at = found[pooling]
             more, alarms = at["auroc_minus_max"], at["false_alarms"]
             print(
-                f"{name:16s}{pooling:>8s}{at['auroc']['mean']:8.4f}"
+                f"{name:26s}{pooling:>8s}{at['auroc']['mean']:8.4f}"
                 f"{more['mean']:+9.4f} ±{more['standard_error']:.4f}"
                 f"{alarms['mean']:8.3f} ±{alarms['standard_error']:.3f}"
                 f"{at['recall']['mean']:8.3f}{at['recall_by_oracle']:9.2f}"
