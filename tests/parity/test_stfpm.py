@@ -78,11 +78,10 @@ def steps(dtype: type) -> dict:
     rate, momentum = train.learning_rate, train.beta1
     tx = build_optimiser(rate, momentum, train.beta2, train.optimiser, train.weight_decay)
     found = {}
+    start = variables()  # float32 modules
     with double_precision() if dtype == np.float64 else nullcontext():
         parallel = Parallel("pmap", tuple(jax.local_devices()[:1]))
-        teacher, student = parallel.replicate(
-            jax.tree.map(lambda x: np.asarray(x, dtype), variables())
-        )
+        teacher, student = parallel.replicate(jax.tree.map(lambda x: np.asarray(x, dtype), start))
         settings = next(iter(GOLDEN.losses.values()))
 
         def step_fn(state, teacher_variables, data, indices, lambda_var):
