@@ -3,10 +3,18 @@
 # By import name; all others come with the extra "train".
 EXTRAS = {
     "array_record": "tfds",
+    "asyncua": "opcua",
     "grain": "stream",
     "onnx": "onnx",
+    "onnxruntime": "onnxruntime",
+    "openvino": "openvino",
+    "paho": "mqtt",
+    "prometheus_client": "serve",
+    "python_multipart": "serve",
+    "starlette": "serve",
     "tensorboardX": "tensorboard",
     "tensorflow_datasets": "tfds",
+    "uvicorn": "serve",
 }
 
 
