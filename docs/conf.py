@@ -19,7 +19,7 @@ extensions = [
     "sphinx.ext.autosummary",
     "sphinx.ext.napoleon",
 ]
-exclude_patterns = ["_build", "_templates", "benchmarks"]
+exclude_patterns = ["_build", "_templates", "benchmarks", "examples"]
 templates_path = ["_templates"]
 # The tables of docs/results are linked from reproduction.md.
 suppress_warnings = ["toc.not_included"]

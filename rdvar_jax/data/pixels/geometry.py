@@ -1,7 +1,8 @@
 """Geometry: resizes an image of any size to H x W pixels, and a map back to the image's size.
 
 One rule serves images, masks and maps: a box of the image is resized onto a box of the result. To
-H x W the resize is Pillow's bilinear one, antialiased and rounded to uint8, as in RD4AD.
+H x W the resize is Pillow's bilinear one, antialiased, as in RD4AD: first the width and then the
+height, each rounded to uint8.
 """
 
 from dataclasses import dataclass
@@ -135,7 +136,13 @@ class Geometry:
         source, target = self.boxes(image.size)
         height, width = self.shape_of(image.size)
         if source != (0, 0, *target.size_wh) or image.size != target.size_wh:
-            image = image.resize(target.size_wh, Image.Resampling.BILINEAR, box=source)
+            # Two calls: in one, Pillow 13 takes the height of tall images first, and since each pass
+            # rounds, the pixels would depend on its version.
+            wide = (source.left, 0, source.right, image.height)
+            size_wh = (target.size_wh[0], image.height)
+            image = image.resize(size_wh, Image.Resampling.BILINEAR, box=wide)
+            high = (0, source.top, image.width, source.bottom)
+            image = image.resize(target.size_wh, Image.Resampling.BILINEAR, box=high)
         if image.size != (width, height):
             canvas = Image.new(image.mode, (width, height), border)
             canvas.paste(image, (target.left, target.top))
