@@ -23,6 +23,7 @@ from rdvar_jax.runs.recipe import Recipe
 from rdvar_jax.runs.run import Run
 from rdvar_jax.runs.threshold_file import RULE, score_settings
 from rdvar_jax.runs.workdir import Workdir, locked_for_results
+from rdvar_jax.scoring.drift import kept_scores
 from rdvar_jax.scoring.pooling import MAX
 from rdvar_jax.scoring.thresholds import (
     METHODS,
@@ -189,6 +190,8 @@ def _make_threshold(
         "excluded": list(good.excluded),
         # Images that score far above the others, and count all the same.
         "outliers": outliers,
+        # Of the images that counted, sorted: what later scores are compared with (scoring/drift.py).
+        "good_scores": None if is_seen else kept_scores(scores),
         "scores_sha256": _hash(good.names, scores),
         "checkpoint": checkpoint,
         "step": good.saved.step,

@@ -123,6 +123,22 @@ def read_pixel_threshold(manifest: Mapping[str, Any]) -> float | None:
     )
 
 
+def read_good_scores(manifest: Mapping[str, Any]) -> list[float] | None:
+    """Returns scores of the good images that the threshold came from, or None if they are unknown.
+
+    Raises:
+        BadContent: the entry is not a list of finite numbers; see `read_threshold`.
+    """
+    read_threshold(manifest)
+    scores = (manifest["threshold"] or {}).get("good_scores")
+    if not scores:  # earlier versions kept none
+        return None
+    numbers = [_finite(one) for one in scores] if isinstance(scores, list) else [None]
+    if None in numbers:
+        raise BadContent("threshold.good_scores in its manifest must be finite numbers")
+    return [number for number in numbers if number is not None]
+
+
 def read_pooling(manifest: Mapping[str, Any]) -> Pooling:
     """Returns how the program makes scores of maps; bundles of earlier versions take the maximum.
 

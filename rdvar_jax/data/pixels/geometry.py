@@ -136,8 +136,8 @@ class Geometry:
         source, target = self.boxes(image.size)
         height, width = self.shape_of(image.size)
         if source != (0, 0, *target.size_wh) or image.size != target.size_wh:
-            # Two calls: in one, Pillow 13 takes the height of tall images first. Each pass rounds, so
-            # the pixels would depend on its version.
+            # Two calls: in one, Pillow 13 takes the height of tall images first. Each pass rounds,
+            # so the pixels would depend on its version.
             wide = (source.left, 0, source.right, image.height)
             size_wh = (target.size_wh[0], image.height)
             image = image.resize(size_wh, Image.Resampling.BILINEAR, box=wide)
