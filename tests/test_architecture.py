@@ -272,13 +272,14 @@ def test_scoring_loads_no_training_and_no_plotting():
     assert not loaded & set(heavy)
 
 
-def test_a_bundle_scores_without_the_packages_of_training():
-    places = read_rule(r"`rdvar predict --bundle` needs .*?; these load none of")[1:]
-    heavy = read_rule(r"`commands/bundle_scorer\.py`; these load none of\s.*?\.\n")[1:]
+def test_a_bundle_scores_and_is_served_without_the_packages_of_training():
+    places = read_rule(r"`rdvar predict --bundle` needs .*?; these load none of")
+    heavy = read_rule(r"needs `commands/serve\.py`, `server/`; these load none of\s.*?\.\n")[2:]
+    places = [place for place in places if not place.startswith("rdvar ")]
     names = [name for name, path in MODULES.items() if lies_in(place_of(path), places)]
-    assert "rdvar_jax.commands.bundle_scorer" in names
+    assert {"rdvar_jax.commands.bundle_scorer", "rdvar_jax.server.app"} <= set(names)
     loaded = loaded_by(names)
-    assert "jax" in loaded
+    assert {"jax", "starlette"} <= loaded
     assert "flax" in heavy and not loaded & set(heavy)
 
 

@@ -4,13 +4,13 @@ import hashlib
 import logging
 from pathlib import Path
 
-from rdvar_jax.commands.image_writer import Thresholds
 from rdvar_jax.commands.scorer import Load, Scorer
 from rdvar_jax.commands.threshold_words import threshold_words
 from rdvar_jax.data.pixels.set_remarks import SetRemarks
-from rdvar_jax.scoring.pooling import MAX
 from rdvar_jax.serving.detector import Detector
-from rdvar_jax.serving.manifest import read_aspects, read_pooling
+from rdvar_jax.serving.detector_thresholds import complete_by
+from rdvar_jax.serving.judgement import Thresholds
+from rdvar_jax.serving.manifest import read_aspects
 
 logger = logging.getLogger("rdvar_jax")
 
@@ -31,13 +31,8 @@ def bundle_scorer(
     def load(given: Thresholds) -> Scorer:
         detector = Detector.load(path, batch_size=batch_size)
         geometry, manifest = detector.geometry, detector.manifest
-        image, pixel = given.image, given.pixel
-        if image is None:
-            image = detector.threshold
-            pixel = detector.pixel_threshold if pixel is None else pixel
-        elif pixel is None and read_pooling(manifest) == MAX:
-            pixel = image
-        if image is None:
+        thresholds = complete_by(detector, given)
+        if thresholds.image is None:
             logger.info("no verdicts: %s has no threshold; %s", path, _WAY_OUT)
         with path.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
@@ -45,7 +40,7 @@ def bundle_scorer(
             geometry,
             batch_size,
             detector.score,
-            Thresholds(image, pixel, detector.ignore, detector.min_area),
+            thresholds,
             scale,
             SetRemarks("images", geometry, read_aspects(manifest)),
             {"bundle": path.name, "bundle_sha256": sha256, "run": manifest.get("run", {})},

@@ -1,6 +1,5 @@
 """Verdict of one image, its regions above the threshold, and the files that show them."""
 
-import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,11 +10,11 @@ import numpy as np
 from rdvar_jax.commands.output_part import inside
 from rdvar_jax.data.pixels.decode import decode_original
 from rdvar_jax.data.pixels.geometry import Geometry
-from rdvar_jax.data.pixels.ignore_mask import IgnoreMask, map_on_image
+from rdvar_jax.data.pixels.ignore_mask import map_on_image
 from rdvar_jax.data.pixels.image_file import image_dimensions
 from rdvar_jax.data.pixels.kept_pictures import KeptPicture, KeptPictures
 from rdvar_jax.data.sets.inputs import InputImage
-from rdvar_jax.errors import ConfigError, DataError
+from rdvar_jax.errors import DataError
 from rdvar_jax.files.replacing import replacing
 from rdvar_jax.report.caption import Caption
 from rdvar_jax.report.prediction import (
@@ -25,37 +24,12 @@ from rdvar_jax.report.prediction import (
     save_overlay,
     save_thumbnails,
 )
-from rdvar_jax.report.prediction_files import DEFECTIVE, GOOD, ImageResult, exact
-from rdvar_jax.scoring.defects import Defect, above_threshold, find_defects
+from rdvar_jax.report.prediction_files import ImageResult
+from rdvar_jax.serving.judgement import Thresholds, judge
 
 HEAT_MAPS, OVERLAYS, MASKS, MAPS = "heat_maps", "overlays", "masks", "maps"
 THUMBNAILS, PLAIN, HEAT = "thumbnails", "plain", "heat"  # two folders in the first
 FOLDERS = (HEAT_MAPS, OVERLAYS, MASKS, MAPS, THUMBNAILS)
-MAX_REGIONS = 100  # listed, highest first; all are counted, and all are in the mask
-
-
-@dataclass(frozen=True)
-class Thresholds:
-    """What decides about images and pixels: raw values; None means no verdict, or no regions.
-
-    Attributes:
-        image: an image is defective if its score is above it.
-        pixel: a pixel is defective if the map, at the image's size, is above it.
-        ignore: pixels of every image that are in no region; None if there are none.
-        min_area: pixels of a region, at the image's size; smaller ones do not count, and an image
-            without any other is good. 0 takes the image's score alone.
-    """
-
-    image: float | None = None
-    pixel: float | None = None
-    ignore: IgnoreMask | None = None
-    min_area: int = 0
-
-    def check(self) -> None:
-        """Raises a ConfigError for a value that is not finite."""
-        for flag, value in (("threshold", self.image), ("pixel_threshold", self.pixel)):
-            if value is not None and not math.isfinite(value):
-                raise ConfigError(f"--{flag} {value} must be a finite number.")
 
 
 @dataclass(frozen=True)
@@ -80,7 +54,7 @@ class Outputs:
         return self.overlays or self.page
 
 
-NO_THRESHOLDS, PICTURES = Thresholds(), Outputs()
+PICTURES = Outputs()
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,8 +63,6 @@ class _FullSize:
 
     picture: np.ndarray | None = None  # uint8 [H, W, 3]
     anomaly_map: np.ndarray | None = None  # float32 [H, W], -inf where nothing counts
-    above: np.ndarray | None = None  # bool [H, W], true in the regions
-    defects: list[Defect] | None = None
 
 
 @dataclass(frozen=True)
@@ -127,13 +99,8 @@ class ImageWriter:
         """
         kept = None if self.kept is None else self.kept.take(image.path)
         seen = self._at_full_size(image, pixels, anomaly_map, kept)
-        limit = self.thresholds.image
-        verdict = None
-        if limit is not None:
-            # Not `score > limit`: whatever is not a number must never be called good.
-            verdict = GOOD if score <= np.float32(limit) else DEFECTIVE
-            if self.thresholds.min_area > 0 and seen.defects == [] and np.isfinite(score):
-                verdict = GOOD
+        found = judge(anomaly_map, seen.anomaly_map, float(score), self.thresholds)
+        verdict, limit = found.verdict, self.thresholds.image
         caption = Caption(float(score), limit, verdict)
         if self.wanted.heat_maps and self.scale is not None:
             with self._writing(HEAT_MAPS, image, ".png") as path:
@@ -141,17 +108,12 @@ class ImageWriter:
         if self.wanted.maps:
             with self._writing(MAPS, image, ".npy") as path:
                 save_map(path, self._map_to_save(image, anomaly_map, kept))
-        if self.wanted.masks and seen.above is not None:
+        if self.wanted.masks and found.above is not None:
             with self._writing(MASKS, image, ".png") as path:
-                save_mask(path, seen.above)
-        self._draw(image, seen, caption)
-        if seen.defects is None:
-            return ImageResult(image.name, float(score), limit, verdict)
-        regions = [
-            {"box": d.box, "area": d.area, "score": float(exact(d.score))}
-            for d in seen.defects[:MAX_REGIONS]
-        ]
-        return ImageResult(image.name, float(score), limit, verdict, len(seen.defects), regions)
+                save_mask(path, found.above)
+        self._draw(image, seen, found.above, caption)
+        counted = found.num_regions, found.regions
+        return ImageResult(image.name, float(score), limit, verdict, *counted)
 
     def _at_full_size(
         self,
@@ -162,8 +124,7 @@ class ImageWriter:
     ) -> _FullSize:
         """Brings the map to the image's own size where a file or the regions need it."""
         draw = self.wanted.at_own_size and self.scale is not None
-        limit = self.thresholds.pixel
-        if limit is None and not draw:
+        if self.thresholds.pixel is None and not draw:
             return _FullSize()
         if draw:
             picture = pixels if self.geometry.is_tiled else kept and kept.pixels
@@ -174,15 +135,13 @@ class ImageWriter:
             picture, (width, height) = None, self._size_wh(image, kept)
         # Cropped-away and ignored pixels are below every threshold, and have no colour.
         ignore = self.thresholds.ignore
-        full = map_on_image(anomaly_map, self.geometry, (height, width), ignore)
-        if limit is None:
-            return _FullSize(picture, full)
-        above = above_threshold(full, limit, float(anomaly_map.max()), self.thresholds.min_area)
-        return _FullSize(picture, full, above, find_defects(above, full))
+        return _FullSize(picture, map_on_image(anomaly_map, self.geometry, (height, width), ignore))
 
-    def _draw(self, image: InputImage, seen: _FullSize, caption: Caption) -> None:
+    def _draw(
+        self, image: InputImage, seen: _FullSize, above: np.ndarray | None, caption: Caption
+    ) -> None:
         """Writes the pictures that are made at the image's own size."""
-        scale, picture, full, above = self.scale, seen.picture, seen.anomaly_map, seen.above
+        scale, picture, full = self.scale, seen.picture, seen.anomaly_map
         if scale is None or picture is None or full is None:
             return
         if self.wanted.overlays:

@@ -9,13 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rdvar_jax.commands.image_writer import (
-    NO_THRESHOLDS,
-    PICTURES,
-    ImageWriter,
-    Outputs,
-    Thresholds,
-)
+from rdvar_jax.commands.image_writer import PICTURES, ImageWriter, Outputs
 from rdvar_jax.commands.output_part import (
     Part,
     locked_output,
@@ -47,6 +41,7 @@ from rdvar_jax.files.sealed import write_sealed
 from rdvar_jax.report.prediction_files import SKIPPED, ImageResult, add_skipped, new_scores
 from rdvar_jax.report.scale import RunningScale
 from rdvar_jax.scoring.finite import refuse_not_finite
+from rdvar_jax.serving.judgement import NO_THRESHOLDS, Thresholds
 
 logger = logging.getLogger("rdvar_jax")
 

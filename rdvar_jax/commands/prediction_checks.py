@@ -8,12 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from rdvar_jax.commands.image_writer import FOLDERS, Outputs, Thresholds
+from rdvar_jax.commands.image_writer import FOLDERS, Outputs
 from rdvar_jax.data.pixels.set_remarks import SetRemarks
 from rdvar_jax.data.sets.inputs import InputImage, literal_folder
 from rdvar_jax.errors import ConfigError, DataError
 from rdvar_jax.report.prediction_files import DEFECTIVE
 from rdvar_jax.scoring.defects import needs_pixel_threshold
+from rdvar_jax.serving.judgement import Thresholds
 
 logger = logging.getLogger("rdvar_jax")
 

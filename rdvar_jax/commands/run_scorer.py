@@ -1,6 +1,5 @@
 """Scores images with a run's state."""
 
-from rdvar_jax.commands.image_writer import Thresholds
 from rdvar_jax.commands.scorer import Load, Scorer
 from rdvar_jax.commands.scoring_setup import complete_thresholds, find_scale, origin, remarks_on
 from rdvar_jax.commands.threshold_words import threshold_words
@@ -9,6 +8,7 @@ from rdvar_jax.runs.recipe import Recipe
 from rdvar_jax.runs.run import Run
 from rdvar_jax.runs.threshold_file import read_threshold
 from rdvar_jax.runs.workdir import Workdir
+from rdvar_jax.serving.judgement import Thresholds
 
 
 def run_scorer(

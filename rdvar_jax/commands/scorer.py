@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from rdvar_jax.commands.image_writer import Thresholds
 from rdvar_jax.data.pixels.geometry import Geometry
 from rdvar_jax.data.pixels.ignore_mask import counted_values
 from rdvar_jax.data.pixels.set_remarks import SetRemarks
+from rdvar_jax.serving.judgement import Thresholds
 
 
 @dataclass(frozen=True, eq=False)

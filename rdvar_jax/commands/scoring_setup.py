@@ -4,7 +4,6 @@ import logging
 from dataclasses import replace
 from typing import Any
 
-from rdvar_jax.commands.image_writer import Thresholds
 from rdvar_jax.data.pixels.geometry import Geometry
 from rdvar_jax.data.pixels.set_remarks import SetRemarks
 from rdvar_jax.files.sealed import DamagedFile, read_sealed, refuse_unsealed
@@ -14,6 +13,7 @@ from rdvar_jax.runs.result_files import RESULTS
 from rdvar_jax.runs.threshold_file import read_threshold, score_settings
 from rdvar_jax.runs.workdir import Workdir
 from rdvar_jax.scoring.pooling import MAX
+from rdvar_jax.serving.judgement import Thresholds
 from rdvar_jax.training.manifest import SavedStep
 
 logger = logging.getLogger("rdvar_jax")

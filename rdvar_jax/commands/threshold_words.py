@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from rdvar_jax.commands.image_writer import Thresholds
 from rdvar_jax.report.page.threshold_words import origin, promise
+from rdvar_jax.serving.judgement import Thresholds
 
 
 def threshold_words(given: Thresholds, stored: Mapping[str, Any] | None, way_out: str) -> str:

@@ -11,13 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from rdvar_jax.commands.image_writer import (
-    NO_THRESHOLDS,
-    PICTURES,
-    ImageWriter,
-    Outputs,
-    Thresholds,
-)
+from rdvar_jax.commands.image_writer import PICTURES, ImageWriter, Outputs
 from rdvar_jax.commands.output_part import locked_output, name_key, refuse_filled
 from rdvar_jax.commands.prediction_checks import (
     Counts,
@@ -40,6 +34,7 @@ from rdvar_jax.runs.run import Run
 from rdvar_jax.runs.saved_run import TrainedRun
 from rdvar_jax.runs.workdir import Workdir
 from rdvar_jax.scoring.finite import not_finite
+from rdvar_jax.serving.judgement import NO_THRESHOLDS, Thresholds
 from rdvar_jax.training.stop import StopRequest
 
 logger = logging.getLogger("rdvar_jax")

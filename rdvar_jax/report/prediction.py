@@ -49,29 +49,27 @@ def save_heat_map(
     _save_png(np.asarray(draw_panel(example, scale)), path)
 
 
-def save_overlay(
-    path: Path,
+def draw_overlay(
     picture: np.ndarray,
     anomaly_map: np.ndarray,
     scale: tuple[float, float],
     above: np.ndarray | None,
     caption: Caption,
-) -> None:
-    """Writes an image at its own size under its heat, with outlines, and a strip below it.
+) -> np.ndarray:
+    """Draws an image at its own size under its heat, with outlines, and a strip below it.
 
-    The upper left corner is the image's, so a box of `scores.csv` is at the same pixels. The file
+    The upper left corner is the image's, so a box of `scores.csv` is at the same pixels. The result
     is higher than the image by the strip, and wider only where the image is too narrow for text.
 
     Args:
-        path: the PNG; its folder is created if missing.
         picture: uint8 [H, W, 3].
         anomaly_map: float [H, W], raw, at the picture's size.
         scale: the raw values of no heat and of full heat.
         above: bool [H, W], true in the regions to outline, or None.
         caption: text of the strip.
 
-    Raises:
-        OSError: the file cannot be written.
+    Returns:
+        uint8 [h, w, 3].
     """
     height, width = picture.shape[:2]
     below = draw_strip(caption, width, height)
@@ -82,7 +80,27 @@ def save_overlay(
     if above is not None:
         line = max(1, round(max(height, width) / SIDE_PER_LINE))
         draw_outline(hot[:height, :width], above, line, line)
-    _save_png(hot, path)
+    return hot
+
+
+def save_overlay(
+    path: Path,
+    picture: np.ndarray,
+    anomaly_map: np.ndarray,
+    scale: tuple[float, float],
+    above: np.ndarray | None,
+    caption: Caption,
+) -> None:
+    """Writes the picture of `draw_overlay` as a PNG.
+
+    Args:
+        path: the PNG; its folder is created if missing.
+        picture, anomaly_map, scale, above, caption: see `draw_overlay`.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    _save_png(draw_overlay(picture, anomaly_map, scale, above, caption), path)
 
 
 def save_thumbnails(
@@ -97,7 +115,7 @@ def save_thumbnails(
 
     Args:
         plain, heat: the files; their folders are created if missing.
-        picture, anomaly_map, scale, above: see `save_overlay`.
+        picture, anomaly_map, scale, above: see `draw_overlay`.
 
     Raises:
         OSError: a file cannot be written.

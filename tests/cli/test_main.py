@@ -48,7 +48,7 @@ def test_help_of_a_command_has_every_flag_its_default_and_examples(command, caps
     assert main(["help", command]) == 0
     assert capsys.readouterr().out == text
     assert text.startswith(f"usage: rdvar {command} ")
-    without_settings = ("report", "prepare", "weights", "settings")
+    without_settings = ("report", "prepare", "serve", "weights", "settings")
     assert ("\nsettings:\n" in text) == (command not in without_settings)
     assert "examples:\n  rdvar " in text
     _, parsers = build_parsers()

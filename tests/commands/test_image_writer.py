@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rdvar_jax.commands.image_writer import ImageWriter, Outputs, Thresholds
+from rdvar_jax.commands.image_writer import ImageWriter, Outputs
 from rdvar_jax.data.pixels.decode import decode_image, decode_original
 from rdvar_jax.data.pixels.geometry import Geometry
 from rdvar_jax.data.pixels.ignore_mask import IgnoreMask
 from rdvar_jax.data.sets.inputs import InputImage
 from rdvar_jax.report.caption import Caption, draw_strip
+from rdvar_jax.serving.judgement import Thresholds
 
 HEIGHT, WIDTH = 40, 100
 

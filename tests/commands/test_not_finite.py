@@ -9,12 +9,13 @@ import pytest
 from rdvar_process import assert_one_sentence
 from run_files import read_rows
 
-from rdvar_jax.commands.image_writer import ImageWriter, Outputs, Thresholds
+from rdvar_jax.commands.image_writer import ImageWriter, Outputs
 from rdvar_jax.data.pixels.geometry import Geometry
 from rdvar_jax.data.sets.inputs import InputImage
 from rdvar_jax.errors import DataError
 from rdvar_jax.runs.saved_run import TrainedRun
 from rdvar_jax.scoring.finite import refuse_not_finite
+from rdvar_jax.serving.judgement import Thresholds
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import logging
 
 import pytest
 
-from rdvar_jax.commands.image_writer import NO_THRESHOLDS, PICTURES, Outputs, Thresholds
+from rdvar_jax.commands.image_writer import PICTURES, Outputs
 from rdvar_jax.commands.output_part import locked_output, refuse_filled
 from rdvar_jax.commands.prediction_checks import Counts, check_output, check_thresholds, writing
 from rdvar_jax.commands.scoring_setup import complete_thresholds, find_scale
@@ -16,6 +16,7 @@ from rdvar_jax.files.sealed import write_sealed
 from rdvar_jax.runs.config import default_config
 from rdvar_jax.runs.threshold_file import score_settings
 from rdvar_jax.runs.workdir import Workdir
+from rdvar_jax.serving.judgement import NO_THRESHOLDS, Thresholds
 from rdvar_jax.training.checkpoint import SavedStep
 
 SAVED = SavedStep(7, 1.0, {}, {}, {"a": "0"})

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rdvar_jax.commands.image_writer import MAX_REGIONS, ImageWriter, Outputs, Thresholds
+from rdvar_jax.commands.image_writer import ImageWriter, Outputs
 from rdvar_jax.data.pixels.geometry import Geometry
 from rdvar_jax.data.sets.inputs import InputImage
 from rdvar_jax.errors import ConfigError
 from rdvar_jax.report.outline import rings
+from rdvar_jax.serving.judgement import MAX_REGIONS, Thresholds
 
 NOTHING = Outputs(heat_maps=False, overlays=False)
 

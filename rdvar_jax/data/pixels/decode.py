@@ -55,7 +55,7 @@ def decode_image(path: ImageFile, size: Size) -> np.ndarray:
     return decode_file(path, as_geometry(size))[0]
 
 
-def decode_original(path: Path, reading: Reading = _DEFAULT) -> np.ndarray:
+def decode_original(path: ImageFile, reading: Reading = _DEFAULT) -> np.ndarray:
     """Decodes one image at its own size, upright, to RGB, uint8 [H, W, 3]; see `decode_image`.
 
     Raises:

@@ -1,0 +1,1 @@
+"""HTTP server of `rdvar serve`: images in, verdicts out, by bundles."""

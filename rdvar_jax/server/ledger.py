@@ -1,0 +1,142 @@
+"""Gives verdicts their ids, keeps them, and tells the listeners: one thread, in order.
+
+What arrives while the disk is busy is kept together, with one write for all of it.
+"""
+
+import logging
+import queue
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from rdvar_jax.server.examined import Pictures
+from rdvar_jax.server.verdict import Verdict
+
+_logger = logging.getLogger("rdvar_jax")
+
+Listener = Callable[[Verdict, Pictures], None]
+"""Called with each verdict once it is kept and before it is answered, in the order of ids.
+
+All requests wait for it, so it must return at once and leave slow work to a thread of its own. An
+exception is logged and changes nothing else.
+"""
+
+
+@dataclass(frozen=True, eq=False)
+class Draft:
+    """A verdict without an id.
+
+    Attributes:
+        verdict: its `id` is 0.
+        pictures: of its image.
+        watched: of a file of the watched folder its path, else None.
+    """
+
+    verdict: Verdict
+    pictures: Pictures
+    watched: str | None = None
+
+
+class Log(Protocol):
+    """Where verdicts are kept."""
+
+    def append(self, drafts: Sequence[Draft]) -> list[Verdict]:
+        """Returns the verdicts with their ids once they are safe; all or none."""
+        ...
+
+    def close(self) -> None:
+        """Ends writing."""
+        ...
+
+
+class NoLog:
+    """Numbers verdicts and keeps none."""
+
+    def __init__(self):
+        self._last = 0
+
+    def append(self, drafts: Sequence[Draft]) -> list[Verdict]:
+        """Returns the verdicts with their ids."""
+        first = self._last + 1
+        self._last += len(drafts)
+        return [replace(one.verdict, id=id) for id, one in enumerate(drafts, start=first)]
+
+    def close(self) -> None:
+        """Does nothing."""
+
+
+_Job = tuple[Sequence[Draft], Future[list[Verdict]]]
+
+
+class Ledger:
+    """Keeps verdicts in a log, in one thread.
+
+    Args:
+        log: where.
+        listeners: called with each verdict.
+    """
+
+    def __init__(self, log: Log, listeners: Iterable[Listener] = ()):
+        self._log, self._listeners = log, list(listeners)
+        self._jobs = queue.SimpleQueue[_Job | None]()
+        self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
+        self._thread.start()
+
+    def keep(self, drafts: Sequence[Draft]) -> Future[list[Verdict]]:
+        """Returns the verdicts with their ids, once they are kept and the listeners know them.
+
+        The future raises what the log raises: then nothing was kept.
+        """
+        future = Future[list[Verdict]]()
+        future.set_running_or_notify_cancel()  # whoever waits may go away, but not cancel it
+        self._jobs.put((drafts, future))
+        return future
+
+    def close(self) -> None:
+        """Keeps what was given before, and closes the log."""
+        self._jobs.put(None)
+        self._thread.join()
+        self._log.close()
+
+    def _run(self) -> None:
+        while True:
+            jobs, is_last = self._next_jobs()
+            if jobs:
+                self._keep(jobs)
+            if is_last:
+                return
+
+    def _next_jobs(self) -> tuple[list[_Job], bool]:
+        """Waits for a job, and takes all that there are."""
+        jobs, job = list[_Job](), self._jobs.get()
+        while job is not None:
+            jobs.append(job)
+            try:
+                job = self._jobs.get_nowait()
+            except queue.Empty:
+                return jobs, False
+        return jobs, True
+
+    def _keep(self, jobs: list[_Job]) -> None:
+        drafts = [draft for of_job, _ in jobs for draft in of_job]
+        try:
+            verdicts = self._log.append(drafts)
+        except Exception as error:
+            for _, future in jobs:
+                future.set_exception(error)
+            return
+        for draft, verdict in zip(drafts, verdicts, strict=True):
+            self._tell(verdict, draft.pictures)
+        start = 0
+        for of_job, future in jobs:
+            future.set_result(verdicts[start : start + len(of_job)])
+            start += len(of_job)
+
+    def _tell(self, verdict: Verdict, pictures: Pictures) -> None:
+        for listener in self._listeners:
+            try:
+                listener(verdict, pictures)
+            except Exception:
+                _logger.exception("a listener failed on verdict %d; it is kept", verdict.id)
