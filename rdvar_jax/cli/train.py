@@ -37,6 +37,7 @@ section distributed: docs/multihost.md.
 EXAMPLES = """\
 rdvar train GOOD_PHOTOS --workdir W
 rdvar train GOOD_PHOTOS --bad KNOWN_DEFECTS --workdir W --minutes 60
+rdvar train GOOD_PHOTOS --from_feedback FEEDBACK/part --workdir W2
 rdvar train --config wrn50:screw --config.data.root=MVTEC_AD --workdir W
 rdvar train --config demo:nut --config.data.root=parts --config.train.epochs=20 \\
     --workdir W
@@ -62,6 +63,15 @@ def add_arguments(parser: Parser) -> None:
         default=[],
         metavar="PATH",
         help="known defects, only to test with; folders are kinds of defects (default: none)",
+    )
+    parser.add_path(
+        "--from_feedback",
+        action="extend",
+        nargs="+",
+        default=[],
+        metavar="FOLDER",
+        help="images that were labelled on the page of rdvar serve, such as FEEDBACK/PART: good "
+        "ones to train on, defective ones as with --bad (default: none)",
     )
     add_config(
         parser,
@@ -115,6 +125,10 @@ def run(args: argparse.Namespace, settings: Sequence[Setting]) -> int:
     """Runs the command and returns the exit code."""
     started = time.perf_counter()
     settings = with_short_flags(args, settings)
+    if args.from_feedback:
+        from rdvar_jax.commands.photographs import with_feedback
+
+        args.good, args.bad = with_feedback(args.good, args.bad, args.from_feedback)
     if args.config is not None:
         if args.good or args.bad:
             raise ConfigError(

@@ -10,6 +10,7 @@ from rdvar_jax.data.loading.scan import ImageStats, examine_all
 from rdvar_jax.data.pixels.aspect import MAX_SQUASH, aspect_change
 from rdvar_jax.data.pixels.geometry import Geometry
 from rdvar_jax.data.pixels.reading import as_reading
+from rdvar_jax.data.sets.feedback import find_feedback
 from rdvar_jax.data.sets.listing import some_names
 from rdvar_jax.data.sets.photos import labelled_folder
 from rdvar_jax.data.sets.records import Category
@@ -45,6 +46,21 @@ def with_photographs(config: Config, good: Sequence[Path], bad: Sequence[Path]) 
         config.data.good = tuple(map(str, good))
         config.data.bad = tuple(map(str, bad))
     return resolved(config)
+
+
+def with_feedback(
+    good: Sequence[Path], bad: Sequence[Path], folders: Sequence[Path]
+) -> tuple[list[Path], list[Path]]:
+    """Adds images that were labelled while a run was in use; see `find_feedback`.
+
+    Raises:
+        DataError: a folder has no labelled images.
+    """
+    found = [find_feedback(folder) for folder in folders]
+    return (
+        [*good, *(path for folder, _ in found for path in folder)],
+        [*bad, *(path for _, folder in found for path in folder)],
+    )
 
 
 def look_at(config: Config) -> tuple[Photographs, list[str]]:

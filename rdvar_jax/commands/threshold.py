@@ -190,7 +190,7 @@ def _make_threshold(
         "excluded": list(good.excluded),
         # Images that score far above the others, and count all the same.
         "outliers": outliers,
-        # Of the images that counted, sorted: what later scores are compared with (scoring/drift.py).
+        # Of the images that counted, sorted: later scores are compared with them.
         "good_scores": None if is_seen else kept_scores(scores),
         "scores_sha256": _hash(good.names, scores),
         "checkpoint": checkpoint,

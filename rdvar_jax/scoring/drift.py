@@ -5,6 +5,7 @@ or parts moves the scores of all images, good ones too; a two-sample test sees t
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -76,7 +77,7 @@ def find_drift(then: npt.ArrayLike, now: npt.ArrayLike) -> Drift:
     old, new = (np.asarray(scores, np.float64) for scores in (then, now))
     if not (old.size and new.size and np.isfinite(old).all() and np.isfinite(new).all()):
         raise ValueError("both samples must be finite and not empty")
-    found = stats.ks_2samp(old, new, method="auto")
+    found: Any = stats.ks_2samp(old, new, method="auto")
     enough = min(old.size, new.size) >= MIN_SCORES
     return Drift(
         old.size,
@@ -89,7 +90,7 @@ def find_drift(then: npt.ArrayLike, now: npt.ArrayLike) -> Drift:
 
 
 def kept_scores(scores: npt.ArrayLike) -> list[float]:
-    """Returns scores to keep with a threshold: sorted, of more than `MAX_KEPT` so many quantiles."""
+    """Returns scores to keep with a threshold, sorted: at most `MAX_KEPT`, evenly chosen."""
     ordered = np.sort(np.asarray(scores, np.float32))
     if len(ordered) > MAX_KEPT:
         ordered = ordered[np.linspace(0, len(ordered) - 1, MAX_KEPT).round().astype(int)]

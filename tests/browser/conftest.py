@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from served import bundle, detector, make_bundle, parts, pictures  # noqa: F401
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 # As root Chromium starts only without its sandbox. The rest keeps it from calling home.

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,11 @@ from PIL import Image
 
 from rdvar_jax.server.app import Routes, make_app
 from rdvar_jax.server.bodies import Bodies
+from rdvar_jax.server.drift_watch import DriftWatch
+from rdvar_jax.server.feedback import Feedback
 from rdvar_jax.server.http_server import HttpServer, take_port
 from rdvar_jax.server.metrics import Metrics
+from rdvar_jax.server.operator_page import OperatorPage
 from rdvar_jax.server.part import Part
 from rdvar_jax.server.recent import Recent
 from rdvar_jax.server.station import Station
@@ -86,15 +90,16 @@ def running(
     tokens: tuple[str, ...] = (),
     bodies: Bodies | None = None,
     listeners=(),
+    more=lambda routes, station: (),
     **station_options: Any,
 ) -> Iterator[Running]:
-    """Starts a server and drains it at the end."""
+    """Starts a server and drains it at the end; `more` makes routes of others."""
     recent, metrics = Recent(parts), Metrics(parts.values())
     station = Station(parts, listeners=[recent, metrics, *listeners], **station_options)
     metrics.watch(station.queue)
     routes = Routes(station, recent, metrics, bodies or Bodies())
     with take_port("127.0.0.1", 0) as taken:
-        server = HttpServer(make_app(routes, tokens=tokens), taken)
+        server = HttpServer(make_app(routes, tokens=tokens, more=more(routes, station)), taken)
         server.start()
         try:
             yield Running(server.address[1], station, recent, metrics, server)
@@ -102,6 +107,19 @@ def running(
             server.stop()
             station.close()
             logging.getLogger("uvicorn.error").setLevel(logging.NOTSET)
+
+
+@contextmanager
+def running_with_page(parts: dict[str, Part], feedback: Path | None) -> Iterator[Running]:
+    """Starts a server with the operator's page."""
+    drift = DriftWatch(parts.values())
+    keeper = None if feedback is None else Feedback(feedback)
+
+    def page(routes, station):
+        return OperatorPage(routes, station, drift, keeper).all()
+
+    with running(parts, listeners=[drift], more=page) as found:
+        yield found
 
 
 def png(pixels: np.ndarray) -> bytes:
