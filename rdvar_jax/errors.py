@@ -53,6 +53,11 @@ def one_line(text: str) -> str:
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
+def first_line(error: Exception) -> str:
+    """Returns the beginning of an exception's message as one printable line."""
+    return one_line((str(error).splitlines() or [type(error).__name__])[0])[:300]
+
+
 class OneLineFormatter(logging.Formatter):
     """Formats each log message as one printable line."""
 

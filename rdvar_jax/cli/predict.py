@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rdvar_jax.cli.parser import Parser, Switch
 from rdvar_jax.cli.quick_imports import quick_imports
 from rdvar_jax.cli.settings import Setting, add_ignore, add_min_area, add_run, load_run
-from rdvar_jax.cli.start import start_jax
+from rdvar_jax.cli.start import prepare_memory, start_jax
 from rdvar_jax.errors import ConfigError, one_line
 
 if TYPE_CHECKING:  # importing it would slow down --help
@@ -26,7 +26,7 @@ and maps/ (raw, .npy). All images share one colour scale: that of rdvar evaluate
 images.
 
 With --bundle instead of --workdir, a file of rdvar export scores them, without a run's folder and
-without the packages of training.
+without the packages of training: a bundle, or an ONNX model in ONNX Runtime or OpenVINO.
 
 With --watch, images are scored as they are dropped into one folder, until Ctrl-C or SIGTERM, rows
 are appended, and there is no index.html. The exit code is 1 if --fail_on_defect found a defective
@@ -48,7 +48,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_path(
         "--bundle",
         metavar="FILE",
-        help="a bundle of rdvar export, instead of --workdir (default: none)",
+        help="a bundle or an ONNX model of rdvar export, instead of --workdir (default: none)",
     )
     parser.add_path(
         "--input",
@@ -166,7 +166,10 @@ def _predict(
         load = run_scorer(config, workdir, checkpoint, scale=args.color_scale, colored=colored)
         folder, ending = workdir.predictions, ""
     else:
-        start_jax()
+        if args.bundle.suffix.lower() == ".onnx":
+            prepare_memory()
+        else:
+            start_jax()
         with quick_imports():
             from rdvar_jax.commands.bundle_scorer import bundle_scorer
 

@@ -22,13 +22,18 @@ def start_logging() -> None:
     logging.getLogger("absl").setLevel(logging.ERROR)  # orbax logs each of its options
 
 
-def start_jax() -> None:
-    """Sets up the compilation cache; `JAX_COMPILATION_CACHE_DIR` overrides its folder."""
+def prepare_memory() -> None:
+    """Refuses limits on memory that are too low, and sets up malloc."""
     from rdvar_jax.devices.malloc import keep_freed_memory
     from rdvar_jax.files.exhausted import check_address_space
 
     check_address_space()
-    keep_freed_memory()  # before JAX starts its threads
+    keep_freed_memory()
+
+
+def start_jax() -> None:
+    """Sets up the compilation cache; `JAX_COMPILATION_CACHE_DIR` overrides its folder."""
+    prepare_memory()  # before JAX starts its threads
     with quick_imports():
         import jax
 

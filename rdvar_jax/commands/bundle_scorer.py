@@ -1,4 +1,4 @@
-"""Scores images with a bundle of `rdvar export`, without the packages of training."""
+"""Scores images with a file of `rdvar export`, without the packages of training."""
 
 import hashlib
 import logging
@@ -20,7 +20,7 @@ _WAY_OUT = "give --threshold, or export the run again after rdvar threshold"
 def bundle_scorer(
     path: Path, *, batch_size: int = 8, scale: tuple[float, float] | None = None
 ) -> Load:
-    """Returns what loads a bundle.
+    """Returns what loads a bundle or an ONNX model.
 
     Args:
         path: the file.

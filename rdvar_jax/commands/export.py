@@ -1,5 +1,6 @@
 """`rdvar export`: a trained run as one self-contained file that scores images."""
 
+import base64
 import hashlib
 import json
 import logging
@@ -25,13 +26,11 @@ from rdvar_jax.serving.archive import (
     writing_alone,
     writing_model,
 )
+from rdvar_jax.serving.onnx_names import IGNORE_METADATA, METADATA
 from rdvar_jax.serving.program import PLATFORMS, folded_weights
 from rdvar_jax.weights.safetensors_file import safetensors_bytes
 
 logger = logging.getLogger("rdvar_jax")
-
-METADATA = "rdvar"
-"""Entry of an ONNX model's metadata that holds a bundle's manifest as JSON."""
 
 SUFFIXES = {"stablehlo": ".rdvar", "onnx": ".onnx"}
 """Required suffix by format, so that no other file is overwritten by mistake."""
@@ -105,6 +104,8 @@ def _write_onnx(recipe: Recipe, run: SavedRun, about: dict[str, Any], output: Pa
             "choose the threshold from scores of the model"
         )
     properties = {METADATA: json.dumps(about, allow_nan=False)}
+    if recipe.ignore is not None:
+        properties[IGNORE_METADATA] = base64.b64encode(recipe.ignore.png()).decode()
     model = build_onnx(
         config.teacher.arch,
         folded_weights(run.model.teacher_variables, run.model.student_variables),

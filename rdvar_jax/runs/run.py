@@ -35,6 +35,7 @@ from rdvar_jax.scoring.evaluation import make_scorer
 from rdvar_jax.scoring.pooling import pack_pixels
 from rdvar_jax.scoring.scores import fetch_programs
 from rdvar_jax.serving.detector import Detector
+from rdvar_jax.serving.runtimes.exported_program import ExportedProgram
 from rdvar_jax.training.checkpoint import Checkpoints
 from rdvar_jax.training.fit import first_state
 from rdvar_jax.training.manifest import SavedStep
@@ -362,5 +363,7 @@ class Run:
         else:
             stored = {"threshold": threshold, "rule": RULE, "method": "given"}
         about = describe(self.recipe, found, checkpoint, stored)
-        program = make_program(self.recipe, found)
-        return Detector(about, *program, batch_size, ignore=self.recipe.ignore)
+        geometry = self.recipe.geometry
+        size = geometry.height, geometry.width
+        program = ExportedProgram(*make_program(self.recipe, found), size, batch_size)
+        return Detector(about, program, batch_size, ignore=self.recipe.ignore)

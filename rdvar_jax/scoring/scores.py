@@ -17,8 +17,9 @@ from rdvar_jax.models.precision import compute_dtype, with_precision
 from rdvar_jax.models.student import StudentNetwork, student_input
 from rdvar_jax.models.teacher import Teacher, normalise
 from rdvar_jax.models.winograd import with_winograd
+from rdvar_jax.scoring.device_pooling import pooled
 from rdvar_jax.scoring.maps import SIGMA, make_map_fn
-from rdvar_jax.scoring.pooling import MAX, Pooling, pooled, unpack_pixels
+from rdvar_jax.scoring.pooling import MAX, Pooling, unpack_pixels
 
 
 @made_once

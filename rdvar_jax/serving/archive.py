@@ -9,7 +9,7 @@ import hashlib
 import json
 import struct
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -26,7 +26,7 @@ PROGRAM, WEIGHTS = "program.stablehlo", "weights.safetensors"
 IGNORE = "ignore.png"  # only where a run has one
 MEMBERS = (PROGRAM, WEIGHTS)
 
-_MAX_MANIFEST_BYTES = 1_000_000
+MAX_MANIFEST_BYTES = 1_000_000
 _MAX_DIRECTORY_BYTES = 4096  # of five members
 # A zip's last record, without the comment that bundles do not have: the fifth number is the size of
 # the directory before it.
@@ -113,14 +113,9 @@ def read_bundle(path: Path, sha256: str | None = None) -> tuple[dict[str, Any], 
         BundleError: the file cannot be read, was not written by `rdvar export`, was damaged or
           changed, or has a newer format.
     """
-    with _reading(path), path.open("rb") as file:
+    with reading(path, _damaged), path.open("rb") as file:
         if sha256 is not None:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-            if found != sha256.lower():
-                raise BundleError(
-                    f"{path} has the sha256 {found}, but {sha256} is expected; use the intended "
-                    "bundle."
-                )
+            check_sha256(path, hashlib.file_digest(file, "sha256").hexdigest(), sha256)
         size = path.stat().st_size
         _check_directory(path, file, size)
         with zipfile.ZipFile(file) as archive:
@@ -146,7 +141,7 @@ def _read_manifest(path: Path, archive: zipfile.ZipFile) -> dict[str, Any]:
     names = archive.namelist()
     if MANIFEST not in names:
         raise BundleError(f"{path} is not a bundle, because {MANIFEST} is missing; {_EXPORT}")
-    if archive.getinfo(MANIFEST).file_size > _MAX_MANIFEST_BYTES:
+    if archive.getinfo(MANIFEST).file_size > MAX_MANIFEST_BYTES:
         raise _damaged(path, f"its {MANIFEST} is too large")
     text = archive.read(MANIFEST)
     manifest = json.loads(text)
@@ -188,11 +183,21 @@ def _check_entry(path: Path, entry: zipfile.ZipInfo) -> None:
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    """Turns any exception about a bad file into a BundleError."""
+def reading(
+    path: Path,
+    damaged: Callable[[Path, str], BundleError],
+    passed: tuple[type[Exception], ...] = (),
+) -> Iterator[None]:
+    """Turns any exception about a bad file into a BundleError.
+
+    Args:
+        path: the file.
+        damaged: makes the error from the file and the reason.
+        passed: exceptions that are left as they are.
+    """
     try:
         yield
-    except BundleError:
+    except (BundleError, *passed):
         raise
     except FileNotFoundError:
         raise BundleError(f"{path} does not exist; {_EXPORT}") from None
@@ -202,7 +207,15 @@ def _reading(path: Path) -> Iterator[None]:
         raise BundleError(f"{path} cannot be read; grant read access to it.") from error
     # Everything: the file is untrusted, and zipfile does not document all its exceptions.
     except Exception as error:
-        raise _damaged(path, str(error) or type(error).__name__) from error
+        raise damaged(path, str(error) or type(error).__name__) from error
+
+
+def check_sha256(path: Path, found: str, expected: str) -> None:
+    """Raises a BundleError if a file's sha256 is not the expected one."""
+    if found != expected.lower():
+        raise BundleError(
+            f"{path} has the sha256 {found}, but {expected} is expected; use the intended bundle."
+        )
 
 
 def _damaged(path: Path, reason: str) -> BundleError:

@@ -1,44 +1,40 @@
-"""`Detector`: scores images with a bundle of `rdvar export`.
+"""`Detector`: scores images with a bundle or an ONNX file of `rdvar export`.
 
-It needs only jax, numpy, Pillow and safetensors, not the other packages of training.
+It needs only numpy and Pillow, and for bundles jax and safetensors, not the other packages of
+training.
 """
 
-import hashlib
 import logging
 import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
-import safetensors.numpy
-from jax import export
 
 from rdvar_jax.data.pixels.ignore_mask import IgnoreMask, map_on_image
 from rdvar_jax.data.pixels.set_remarks import SetRemarks
-from rdvar_jax.devices.compiler import compiled
-from rdvar_jax.devices.forked import refuse_in_fork
-from rdvar_jax.errors import BundleError, CompilerError, one_line
+from rdvar_jax.errors import BundleError
 from rdvar_jax.scoring.defects import above_threshold
 from rdvar_jax.scoring.finite import refuse_not_finite
 from rdvar_jax.scoring.pooling import MAX
-from rdvar_jax.serving.archive import IGNORE, PROGRAM, WEIGHTS, read_bundle
 from rdvar_jax.serving.manifest import (
     BadContent,
-    jax_version,
     read_aspects,
     read_geometry,
-    read_ignore,
     read_min_area,
     read_pixel_threshold,
     read_pooling,
     read_threshold,
 )
+from rdvar_jax.serving.onnx_file import SUFFIX
 from rdvar_jax.serving.pictures import as_pictures, pixel_batches
-from rdvar_jax.weights.printable import printable
+from rdvar_jax.serving.runtimes.choice import choose_onnx_runtime
+from rdvar_jax.serving.runtimes.runtime import Runtime
+from rdvar_jax.serving.stored_onnx import load_onnx_file
 
 _logger = logging.getLogger("rdvar_jax")
 
@@ -69,7 +65,7 @@ class Detector:
     """Scores images with a trained run exported by `rdvar export`.
 
     Example:
-        >>> detector = Detector.load("part.rdvar")
+        >>> detector = Detector.load("part.rdvar")  # or "part.onnx"
         >>> found = detector.predict(["a.png", "b.png"])
         >>> found.scores.shape, found.maps.shape
         ((2,), (2, 256, 256))
@@ -81,14 +77,15 @@ class Detector:
           bundle has none.
         ignore: pixels of every image that never count, where maps are 0; None if all count.
         min_area: pixels that a region has at least, at the image's own size.
-        manifest: of the bundle: run, hashes, versions, the threshold's origin.
+        manifest: of the file: run, hashes, versions, the threshold's origin; of an int8 file also
+          what its check found.
+        runtime: that computes: "jax", "onnxruntime" or "openvino".
     """
 
     def __init__(
         self,
         manifest: dict[str, Any],
-        program: bytes,
-        weights: dict[str, np.ndarray],
+        runtime: Runtime,
         batch: int,
         max_pixels: int | None = None,
         ignore: IgnoreMask | None = None,
@@ -96,7 +93,7 @@ class Detector:
         """Use `Detector.load`.
 
         Raises:
-            ValueError, KeyError, TypeError: manifest, program and weights do not fit together.
+            BadContent: the manifest has wrong entries.
         """
         self.manifest = manifest
         self.geometry, self.threshold = read_geometry(manifest), read_threshold(manifest)
@@ -106,29 +103,8 @@ class Detector:
             reading = replace(self.geometry.reading, max_pixels=max_pixels)
             self.geometry = replace(self.geometry, reading=reading)
         self._remarks = SetRemarks("images", self.geometry, read_aspects(manifest))
-        for name, array in weights.items():
-            if not np.isfinite(array).all():
-                raise BadContent(f"its weights {printable(name)} are not finite")
-        self._batch = batch
-        exported = export.deserialize(bytearray(program))
-        if export.default_export_platform() not in exported.platforms:
-            raise ValueError(f"it was exported for {', '.join(exported.platforms)}")
-        self._check_shapes(exported, weights)
-        device = jax.local_devices()[0]
-        self._weights = jax.device_put(weights, device)
-        made_from = f"exported {hashlib.sha256(program).hexdigest()}"
-        self._program = compiled(exported.call, platform=device.platform, made_from=made_from)
-
-    def _check_shapes(self, exported: export.Exported, weights: dict[str, np.ndarray]) -> None:
-        """Raises an exception if the program does not take the images or returns other arrays."""
-        size = self.geometry.height, self.geometry.width
-        for count in (1, 2):
-            images = jax.ShapeDtypeStruct((count, *size, 3), np.uint8)
-            found = jax.tree.map(
-                lambda x: (x.shape, x.dtype.name), jax.eval_shape(exported.call, weights, images)
-            )
-            if found != (((count, *size), "float32"), ((count,), "float32")):
-                raise BadContent("its program does not return maps and scores of its images")
+        self._batch, self._runtime = batch, runtime
+        self.runtime = runtime.name
 
     @classmethod
     def load(
@@ -138,52 +114,51 @@ class Detector:
         batch_size: int = 8,
         sha256: str | None = None,
         max_pixels: int | None = None,
+        runtime: str | None = None,
     ) -> "Detector":
-        """Reads a bundle and verifies its hashes.
+        """Reads a bundle and verifies its hashes, or reads an ONNX file and checks its graph.
 
         Args:
-            path: the file written by `rdvar export`.
+            path: the file written by `rdvar export`: an ONNX file if it ends in .onnx, else a
+              bundle.
             batch_size: images scored at once, at most. Fewer need less memory.
             sha256: expected hash of the file, as printed by `rdvar export`. The hashes inside
               detect damage; only this detects another bundle.
             max_pixels: width times height of a file's image, at most; by default the run's
               `data.max_pixels`.
+            runtime: of an ONNX file, "onnxruntime" or "openvino"; by default the first that is
+              installed. Bundles run in JAX.
 
         Raises:
             BundleError: the file is damaged, changed, not a bundle, of a newer format, or cannot be
-              run by this version of JAX or on this device.
+              run by this version of JAX or on this device, or the runtime is not installed.
             CompilerError: this version of JAX computes wrong numbers on this computer.
         """
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, not {batch_size}")
-        refuse_in_fork()
         path = Path(path)
-        manifest, members = read_bundle(path, sha256)
+        if path.suffix.lower() == SUFFIX:
+            load = partial(load_onnx_file, path, sha256, choose_onnx_runtime(runtime))
+        elif runtime is not None:
+            raise ValueError(f"runtime={runtime!r} is for {SUFFIX} files, unlike {path}")
+        else:
+            # Imported here, because ONNX files do without JAX.
+            from rdvar_jax.serving.bundle import load_bundle
+
+            load = partial(load_bundle, path, sha256, batch_size)
         try:
-            weights = safetensors.numpy.load(members[WEIGHTS])
-            ignore = read_ignore(members.get(IGNORE))
-            return cls(manifest, members[PROGRAM], weights, batch_size, max_pixels, ignore)
+            manifest, loaded, ignore = load()
+            return cls(manifest, loaded, batch_size, max_pixels, ignore)
         except BadContent as error:
             raise BundleError(
                 f"{path} cannot be used, because {error}; export the run again with rdvar export."
-            ) from error
-        except CompilerError:
-            raise
-        # Everything: the hashes are right, so the program is from another JAX or for other
-        # devices, which jax.export reports with many kinds of exceptions.
-        except Exception as error:
-            made = jax_version(manifest) or "another version"
-            raise BundleError(
-                f"{path} cannot be run by jax {jax.__version__} on {jax.default_backend()} "
-                f"({_first_line(error)}); it was made with jax {made}: use that version, or export "
-                "again with this one."
             ) from error
 
     def predict(self, images: Any, *, threshold: float | None = None) -> Prediction:
         """Scores images of any size.
 
-        The program is compiled once for each of 1, 2, 4, ... up to `batch_size` images; other
-        numbers are padded to these.
+        A bundle's program is compiled once for each of 1, 2, 4, ... up to `batch_size` images;
+        other numbers are padded to these. ONNX files take any number as it is.
 
         Args:
             images: a uint8 array [N, h, w, 3], or a sequence of uint8 arrays [h, w, 3] in RGB or
@@ -241,12 +216,4 @@ class Detector:
         Returns:
             Maps [N, H, W] and scores [N], float32 numpy.
         """
-        count = len(pixels)
-        padded = min(1 << (count - 1).bit_length(), self._batch)
-        pixels = np.pad(pixels, ((0, padded - count), (0, 0), (0, 0), (0, 0)))
-        maps, scores = jax.device_get(self._program(self._weights, pixels))
-        return maps[:count], scores[:count]
-
-
-def _first_line(error: Exception) -> str:
-    return one_line((str(error).splitlines() or [type(error).__name__])[0])[:300]
+        return self._runtime.score(pixels)

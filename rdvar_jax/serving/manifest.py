@@ -192,6 +192,20 @@ def read_ignore(content: bytes | None) -> IgnoreMask | None:
         raise BadContent(f"a picture in it cannot be read ({error})") from error
 
 
+def read_ignore_sha256(manifest: Mapping[str, Any]) -> str | None:
+    """Returns the hash of the pixels that never count; None if all count.
+
+    Raises:
+        BadContent: the entry is not a text.
+    """
+    value = manifest.get("map", {}).get("ignore_sha256")
+    if value is not None and not isinstance(value, str):
+        raise BadContent(
+            f"map.ignore_sha256 in its manifest must be a text or null, not {_shown(value)}"
+        )
+    return value
+
+
 class _InBundle:
     """A member of a bundle as a file."""
 

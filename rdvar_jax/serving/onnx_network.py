@@ -18,9 +18,8 @@ from rdvar_jax.models.teacher import DEVIATION, MEAN
 from rdvar_jax.scoring.maps import blur_matrix, map_matrices, upsampling_matrices
 from rdvar_jax.scoring.pooling import MAX, Pooling, count_pooled, num_counted
 from rdvar_jax.serving.onnx_graph import GraphBuilder
+from rdvar_jax.serving.onnx_names import INPUT, LOWEST, MAP, SCORE
 from rdvar_jax.weights.architectures import Architecture, get_architecture
-
-INPUT, MAP, SCORE = "images", "maps", "scores"
 
 
 def build_onnx(
@@ -71,8 +70,8 @@ def build_onnx(
     if ignored is not None:
         left_out = graph.constant("ignored", ignored)
         zero, lowest = (
-            graph.constant(f"ignored/{name}", np.array(value, np.float32))
-            for name, value in (("zero", 0), ("lowest", -np.inf))
+            graph.constant(name, np.array(value, np.float32))
+            for name, value in (("ignored/zero", 0), (LOWEST, -np.inf))
         )
         graph.add("Where", [left_out, zero, maps], MAP)
         maps = graph.add("Where", [left_out, lowest, maps], "maps/counted")

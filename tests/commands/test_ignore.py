@@ -155,6 +155,13 @@ def test_every_command_leaves_the_pixels_out_and_the_run_keeps_the_picture(
     np.testing.assert_allclose(found.scores, list(scores.values()), rtol=1e-5)
     assert detector.ignore == kept == Run.open(workdir).detector().ignore
     assert detector.manifest["map"]["ignore_sha256"] == kept.sha256
+    model = tmp_path / "part.onnx"
+    assert rdvar.run("export", *run, "--output", model, "--format", "onnx").returncode == 0
+    of_model = Detector.load(model)
+    np.testing.assert_allclose(
+        of_model.predict([tile / name for name in scores]).scores, found.scores, rtol=1e-5
+    )
+    assert of_model.ignore == kept
 
     # Without it, the threshold is of other scores again; and a copy that was repainted is another.
     none = ("--ignore", "none")

@@ -45,11 +45,12 @@ def test_prediction_and_bundle_give_the_same_verdicts(rdvar, finished, tmp_path)
     run = Workdir(finished.workdir)
     config = load_config(run)
     config.score.min_area = min_area
-    export(config, run, tmp_path / "part.rdvar")
     images = [rdvar.root / "tile" / "test" / name for name in after]
-    found = Detector.load(tmp_path / "part.rdvar").predict(images)
     verdicts = [line["verdict"] == "defective" for line in after.values()]
-    assert np.array_equal(found.verdicts, verdicts)
+    for name, file_format in (("part.rdvar", "stablehlo"), ("part.onnx", "onnx")):
+        export(config, run, tmp_path / name, file_format=file_format)
+        found = Detector.load(tmp_path / name).predict(images)
+        assert np.array_equal(found.verdicts, verdicts)
 
 
 @pytest.mark.slow

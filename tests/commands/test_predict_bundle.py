@@ -11,6 +11,7 @@ from rdvar_process import assert_one_sentence
 from run_files import read_rows
 
 from rdvar_jax.data.pixels import image_formats
+from rdvar_jax.serving.runtimes import choice
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +53,34 @@ def test_a_bundle_says_what_its_run_says(rdvar, finished, bundle, photos, tmp_pa
     assert about["run"]["step"] == 20
     page = (output / "index.html").read_text()
     assert "Bundle part.rdvar" in page and "good images that were not trained on" in page
+
+
+def test_an_onnx_model_says_what_the_bundle_says(rdvar, finished, bundle, photos):
+    model = finished.exports / "part.onnx"
+    rows = []
+    # The stored threshold is the score of one of these images, to the last bit.
+    for path, output in ((bundle, "of_bundle"), (model, "of_model")):
+        options = ("--nooverlays", "--noheat_maps", "--output", output, "--threshold", "1.2")
+        done = rdvar.run("predict", "--bundle", path, *options, "photos")
+        assert (done.returncode, done.stderr) == (0, "")
+        rows.append(read_rows(Path(output, "scores.csv")))
+    assert len(rows[1]) == 7
+    for row, other in zip(*rows, strict=True):
+        assert float(row["score"]) == pytest.approx(float(other["score"]), rel=1e-5)
+        for column in ("path", "threshold", "verdict", "num_regions"):
+            assert row[column] == other[column]
+    assert {row["verdict"] for row in rows[1]} == {"good", "defective"}
+    about = json.loads(Path("of_model/prediction.json").read_text())
+    assert about["bundle"] == "part.onnx" and about["run"]["step"] == 20
+    assert about["bundle_sha256"] == sha256(model.read_bytes()).hexdigest()
+
+
+def test_an_onnx_model_without_a_runtime_is_one_sentence(rdvar, finished, photos, monkeypatch):
+    monkeypatch.setattr(choice, "find_spec", lambda name: None)
+    before = set(os.listdir())
+    done = rdvar.run("predict", "--bundle", finished.exports / "part.onnx", "photos")
+    assert_one_sentence(done, 'pip install "rdvar-jax[onnxruntime]"')
+    assert set(os.listdir()) == before
 
 
 def test_a_threshold_of_the_user_goes_first(rdvar, bundle, photos):

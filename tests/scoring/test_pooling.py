@@ -10,12 +10,12 @@ import pytest
 from rdvar_jax.devices.parallel import Parallel
 from rdvar_jax.models.reverse_distillation import ReverseDistillation
 from rdvar_jax.scoring import metrics
+from rdvar_jax.scoring.device_pooling import pooled
 from rdvar_jax.scoring.evaluation import evaluate, score
 from rdvar_jax.scoring.pooling import (
     count_pooled,
     is_pooling,
     pack_pixels,
-    pooled,
     pooled_on_host,
     unpack_pixels,
 )

@@ -53,7 +53,7 @@ def test_few_programs_are_compiled(bundle, odd):
     detector = Detector.load(bundle, batch_size=4)
     for count in range(1, 9):
         detector.predict(odd.images[:count])
-    assert detector._program._cache_size() == 3  # 1, 2 and 4 images
+    assert detector._runtime._program._cache_size() == 3  # 1, 2 and 4 images
 
 
 def test_verdicts_follow_the_threshold_and_scores_do_not(detector, odd, expected):
@@ -317,8 +317,10 @@ def test_the_program_holds_no_weights_and_names_no_place(bundle, weights):
 def test_a_detector_loads_only_what_the_light_install_has():
     # Some packages jax loads itself where they are installed.
     needed = loaded_by("import jax, jax.export, numpy, PIL.Image, safetensors")
-    code = "import rdvar_jax, sys; assert 'jax' not in sys.modules; from rdvar_jax import Detector"
     assert {"jax", "numpy", "PIL"} <= needed
+    code = "from rdvar_jax import Detector"
+    assert loaded_by(code) == {*loaded_by("import numpy, PIL.Image"), "rdvar_jax"}
+    code += "; from rdvar_jax.serving.bundle import load_bundle"
     assert loaded_by(code) == {*needed, "rdvar_jax"}
 
 

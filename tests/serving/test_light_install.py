@@ -10,7 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from narrow import narrow, scored
 from PIL import Image
+
+from rdvar_jax.scoring.maps import SIGMA
+from rdvar_jax.serving.onnx_network import build_onnx
+from rdvar_jax.serving.program import folded_weights
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -104,6 +109,29 @@ def test_the_command_scores_a_folder_there(python, bundle, odd, expected, tmp_pa
         assert names == {f"{index} ü.{ending}" for index in range(8)}
     page = (output / "index.html").read_text(encoding="utf-8")
     assert page.count("<figure") == 8 and "Bundle part.rdvar" in page
+
+
+@pytest.mark.slow
+def test_an_onnx_file_scores_there_with_its_runtime(python, odd, tmp_path):
+    networks = narrow("resnet18", 4, 32)
+    manifest = {
+        "image": {"geometry": "squash", "height": 32, "width": 32},
+        "threshold": {"threshold": 0.5},
+    }
+    properties = {"rdvar": json.dumps(manifest)}
+    model = build_onnx("resnet18", folded_weights(*networks[2:]), 32, SIGMA, properties)
+    (tmp_path / "part.onnx").write_bytes(model)
+    np.save(tmp_path / "images.npy", odd.images)
+    pip = (python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+    constraints = REPOSITORY / "constraints.txt"
+    call(*pip, "--constraint", constraints, "--target", tmp_path / "more", "onnxruntime")
+    with_runtime = f"import sys; sys.path.append({str(tmp_path / 'more')!r})\n{USE}"
+    files = tmp_path / "part.onnx", tmp_path / "images.npy", tmp_path / "out.npz"
+    call(python, "-W", "error", "-c", with_runtime, *files)
+    found = np.load(tmp_path / "out.npz")
+    maps, scores = scored(*networks, odd.images)
+    np.testing.assert_allclose(found["maps"], maps, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(found["scores"], scores, rtol=1e-5)
 
 
 @pytest.mark.slow

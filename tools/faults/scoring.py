@@ -60,7 +60,7 @@ FAULTS = (
     ),
     Fault(
         "a pooled score takes values equal to the k-th once each",
-        "rdvar_jax/scoring/pooling.py",
+        "rdvar_jax/scoring/device_pooling.py",
         "above = values > least[:, None]",
         "above = values >= least[:, None]",
         ("tests/scoring/test_pooling.py",),

@@ -4,6 +4,7 @@ from faults.fault import Fault
 
 ARCHIVE = "tests/serving/test_archive.py"
 DETECTOR = "tests/serving/test_detector.py"
+ONNX_DETECTOR = "tests/serving/test_onnx_detector.py"
 ONNX = "tests/serving/test_onnx.py"
 
 CONTENT = "tests/serving/test_bundle_content.py"
@@ -32,10 +33,24 @@ FAULTS = (
     ),
     Fault(
         "detector gives the filling of a batch",
-        "rdvar_jax/serving/detector.py",
+        "rdvar_jax/serving/runtimes/exported_program.py",
         "return maps[:count], scores[:count]",
         "return maps[-count:], scores[-count:]",
         (f"{DETECTOR}::test_scores_are_those_of_evaluation_for_any_number",),
+    ),
+    Fault(
+        "an ONNX file with any operation is given to a runtime",
+        "rdvar_jax/serving/onnx_file.py",
+        "if operation not in OPERATIONS:",
+        "if not operation:",
+        (f"{ONNX_DETECTOR}::test_a_file_that_was_changed_is_one_sentence",),
+    ),
+    Fault(
+        "the picture of ignored pixels of an ONNX file is not read",
+        "rdvar_jax/serving/stored_onnx.py",
+        "ignore = read_ignore(file.ignore)",
+        "ignore = read_ignore(None)",
+        (f"{ONNX_DETECTOR}::test_ignored_pixels_come_with_their_picture",),
     ),
     Fault(
         "ONNX model sees images on their side",

@@ -1,0 +1,1 @@
+"""What computes maps and scores of pixels for a detector: one module per runtime."""
