@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from javascript import install_example
 from made_once import made_once
 from rdvar_process import Rdvar
 from write_order import WriteOrder
@@ -117,6 +118,13 @@ def leather(real, resnet18_weights, tmp_path_factory) -> Path:
             assert done.returncode == 0, done.stderr
 
     return made_once(tmp_path_factory, "leather", make) / "run"
+
+
+@pytest.fixture(scope="session")
+def node_example(tmp_path_factory) -> Path:
+    """The example in JavaScript, ready to run."""
+    make = lambda folder: install_example(folder / "example")  # noqa: E731
+    return made_once(tmp_path_factory, "node", make) / "example"
 
 
 @pytest.fixture

