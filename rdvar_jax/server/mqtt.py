@@ -114,13 +114,11 @@ class Publisher:
 
     def close(self, timeout: float = 5.0) -> None:
         """Ends after what is in the outbox was confirmed, or after `timeout` seconds."""
-        left = self._outbox.wait_until_delivered(timeout)
+        rest = self._outbox.wait_until_delivered(timeout)
         self._ended.set()
         self._thread.join()
-        if left:
-            _logger.warning(
-                "%d verdicts were not confirmed by %s%s", left, self._address, self._outbox.fate
-            )
+        if rest:
+            _logger.warning("%s: %s", self._address, rest)
         self._client.publish(f"{self._address.topic}/status", "offline", AT_LEAST_ONCE, retain=True)
         self._client.disconnect()
         self._client.loop_stop()
