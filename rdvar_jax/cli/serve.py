@@ -20,6 +20,7 @@ answers what was accepted, and ends with exit code 0. See docs/how_to/serve.md.
 EXAMPLES = """\
 rdvar serve part.rdvar
 rdvar serve cap.rdvar bottle.rdvar --port 9000
+rdvar serve part.rdvar --log verdicts.sqlite --watch FOLDER
 rdvar serve part.rdvar --host 0.0.0.0 --token_file tokens.txt
 """
 
@@ -74,6 +75,18 @@ def add_arguments(parser: Parser) -> None:
         metavar="SCORE",
         help="an image is defective if its score is above it (default: that of each bundle)",
     )
+    parser.add_path(
+        "--log",
+        metavar="FILE",
+        help="a file of SQLite that keeps each verdict before it is answered (default: none)",
+    )
+    parser.add_path(
+        "--watch",
+        "directory",
+        metavar="FOLDER",
+        help="judge the images that are dropped into a folder too; with several bundles, into its "
+        "folders of their names (default: none)",
+    )
 
 
 def run(args: argparse.Namespace, settings: Sequence[Setting]) -> int:
@@ -93,6 +106,8 @@ def run(args: argparse.Namespace, settings: Sequence[Setting]) -> int:
         args.wait_ms,
         args.max_upload_mb,
         args.threshold,
+        args.log,
+        args.watch,
     )
     serve(
         args.bundle,

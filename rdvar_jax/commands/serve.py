@@ -17,6 +17,8 @@ from rdvar_jax.server.metrics import Metrics
 from rdvar_jax.server.part import load_parts
 from rdvar_jax.server.recent import Recent
 from rdvar_jax.server.station import BATCH_SIZE, QUEUE_SIZE, WAIT_MS, Station
+from rdvar_jax.server.verdict_log import open_log
+from rdvar_jax.server.watcher import Watcher
 from rdvar_jax.serving.judgement import Thresholds
 from rdvar_jax.training.stop import StopRequest
 
@@ -37,6 +39,8 @@ class Serving:
         wait_ms: milliseconds that a batch waits for images that are known to come, at most.
         max_upload_mb: size of a request's body, at most.
         threshold: replaces those of the bundles.
+        log: file of SQLite that keeps each verdict before it is answered.
+        watch: folder whose images are judged too.
     """
 
     host: str = "127.0.0.1"
@@ -47,6 +51,8 @@ class Serving:
     wait_ms: float = WAIT_MS
     max_upload_mb: float = MAX_UPLOAD_MB
     threshold: float | None = None
+    log: Path | None = None
+    watch: Path | None = None
 
     def check(self) -> None:
         """Raises a ConfigError for a value that cannot be used."""
@@ -61,6 +67,12 @@ class Serving:
             raise ConfigError(f"--wait_ms {self.wait_ms} must be at most 1000.")
         if not 0 < self.max_upload_mb <= 4096:
             raise ConfigError(f"--max_upload_mb {self.max_upload_mb} must be over 0, at most 4096.")
+        if not 0 <= self.port <= 65535:
+            raise ConfigError(f"--port {self.port} must be from 0 to 65535.")
+        if self.watch is not None and not self.watch.is_dir():
+            raise ConfigError(
+                f"--watch needs a folder, and {self.watch} is not one; give an existing one."
+            )
         if self.token_file is None and not is_loopback(self.host):
             raise ConfigError(
                 f"--host {self.host} lets other computers in; give --token_file FILE with a token "
@@ -90,6 +102,7 @@ def serve(
     tokens = () if serving.token_file is None else read_tokens(serving.token_file)
     with StopRequest() as stop, ExitStack() as stack:
         taken = stack.enter_context(take_port(serving.host, serving.port))
+        log = None if serving.log is None else stack.enter_context(open_log(serving.log))
         parts = load_parts(bundles, serving.batch_size, Thresholds(serving.threshold))
         for part in parts.values():
             part.compile(serving.batch_size)
@@ -99,12 +112,19 @@ def serve(
             batch_size=serving.batch_size,
             queue_size=serving.queue_size,
             wait_ms=serving.wait_ms,
+            log=log,
             listeners=[recent, metrics, *listeners],
         )
         stack.callback(station.close)
         metrics.watch(station.queue)
         routes = Routes(station, recent, metrics, Bodies(serving.max_upload_mb))
-        server = HttpServer(make_app(routes, tokens=tokens, host=serving.host), taken)
+        watcher = None
+        if serving.watch is not None:
+            done = set[str]() if log is None else log.watched(serving.watch)
+            watcher = Watcher(station, serving.watch, done)
+            logger.info("watching %s, %d images already judged", serving.watch, len(done))
+        app = make_app(routes, tokens=tokens, host=serving.host, watcher=watcher)
+        server = HttpServer(app, taken)
         server.start()
         stack.callback(server.stop)
         opened(server.url)

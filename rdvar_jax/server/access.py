@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import ipaddress
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -74,10 +75,17 @@ class Access:
         app: what answers.
         tokens: none if all may use it.
         host: that it listens on.
+        count: called with the status of each refusal.
     """
 
-    def __init__(self, app: ASGIApp, tokens: tuple[str, ...] = (), host: str = "127.0.0.1"):
-        self._app = app
+    def __init__(
+        self,
+        app: ASGIApp,
+        tokens: tuple[str, ...] = (),
+        host: str = "127.0.0.1",
+        count: Callable[[int], None] = lambda status: None,
+    ):
+        self._app, self._count = app, count
         self._tokens = [_digest(token) for token in tokens]
         self._cookies = [_cookie_of(token) for token in tokens]
         self._own_names = {*LOOPBACK_NAMES, host} if is_loopback(host) else None
@@ -99,6 +107,7 @@ class Access:
             self._check_origin(scope)
             cookie = self._check_token(scope)
         except Refusal as refusal:
+            self._count(refusal.status)
             await refused(refusal)(scope, receive, send_with_headers)
             return
         if cookie is not None:

@@ -1,9 +1,10 @@
 """Routes of the server."""
 
+import asyncio
 import base64
 import json
-from collections.abc import Awaitable, Callable, Iterable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,6 +24,7 @@ from rdvar_jax.server.part import Part
 from rdvar_jax.server.recent import Recent, RecentVerdict
 from rdvar_jax.server.refusal import Refusal, as_refusal, refused
 from rdvar_jax.server.station import Station
+from rdvar_jax.server.watcher import Watcher
 from rdvar_jax.version import __version__
 
 PNG, VERDICT_HEADER = "image/png", "Rdvar-Verdict"
@@ -42,7 +44,7 @@ class Routes:
 
     def __init__(self, station: Station, recent: Recent, metrics: Metrics, bodies: Bodies):
         self._station, self._recent = station, recent
-        self._metrics, self._bodies = metrics, bodies
+        self.metrics, self._bodies = metrics, bodies
         self._started = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
     def all(self) -> list[BaseRoute]:
@@ -72,7 +74,7 @@ class Routes:
                 raise
             except Exception as error:
                 refusal = as_refusal(error)
-                self._metrics.refused(refusal.status)
+                self.metrics.refused(refusal.status)
                 return refused(refusal)
 
         return Route(path, answered, methods=[method])
@@ -84,7 +86,7 @@ class Routes:
             404: f"There is nothing at {request.url.path}.",
             405: f"{request.url.path} is not for {request.method}; use the method in Allow.",
         }.get(error.status_code, error.detail)
-        self._metrics.refused(error.status_code)
+        self.metrics.refused(error.status_code)
         return refused(Refusal(error.status_code, sentence, dict(error.headers or {})))
 
     async def _predict(self, request: Request) -> Response:
@@ -93,7 +95,7 @@ class Routes:
         with_overlay = as_picture or _is_on(request, "overlay")
         most = self._station.queue.size
         async with self._bodies.of(request) as body:
-            uploads = await read_uploads(request, body, most)
+            uploads = read_uploads(request, body, most)
             if as_picture and len(uploads) > 1:
                 raise Refusal(400, "Only one image can be answered as a picture; send one.")
             answers = await self._station.examine(part, uploads, overlay=with_overlay)
@@ -156,7 +158,7 @@ class Routes:
         return found
 
     async def _numbers(self, request: Request) -> Response:
-        return Response(self._metrics.text(), media_type=self._metrics.content_type)
+        return Response(self.metrics.text(), media_type=self.metrics.content_type)
 
     async def _about(self, request: Request) -> Response:
         return JSONResponse(
@@ -207,7 +209,7 @@ def make_app(
     tokens: tuple[str, ...] = (),
     host: str = "127.0.0.1",
     more: Iterable[BaseRoute] = (),
-    lifespan: Callable[[Starlette], AbstractAsyncContextManager[None]] | None = None,
+    watcher: Watcher | None = None,
 ) -> Starlette:
     """Makes the ASGI application.
 
@@ -215,11 +217,20 @@ def make_app(
         routes: of the station.
         tokens, host: see `Access`.
         more: routes beside them, made with `Routes.route`.
-        lifespan: runs from the opening of the port until all requests are answered.
+        watcher: runs from the opening of the port until all requests are answered.
     """
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        task = None if watcher is None else asyncio.create_task(watcher.run())
+        yield
+        if watcher is not None and task is not None:
+            watcher.stop()
+            await task
+
     return Starlette(
         routes=[*routes.all(), *more],
-        middleware=[Middleware(Access, tokens=tokens, host=host)],
+        middleware=[Middleware(Access, tokens=tokens, host=host, count=routes.metrics.refused)],
         exception_handlers={HTTPException: routes.refuse},
         lifespan=lifespan,
     )

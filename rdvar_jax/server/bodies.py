@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from rdvar_jax.server.examined import Upload
+from rdvar_jax.server.forms import FormError, read_form
 from rdvar_jax.server.refusal import RETRY_SECONDS, Refusal
 
 MAX_UPLOAD_MB = 64.0
@@ -95,11 +95,7 @@ class Bodies:
         )
 
 
-class _InMemory(MultiPartParser):
-    spool_max_size = 1 << 62  # never a file on disk; the body's size is bounded already
-
-
-async def read_uploads(request: Request, body: bytes, most: int) -> list[Upload]:
+def read_uploads(request: Request, body: bytes, most: int) -> list[Upload]:
     """Returns the images of a body: itself, or the files of a form, whatever their fields.
 
     Args:
@@ -110,35 +106,26 @@ async def read_uploads(request: Request, body: bytes, most: int) -> list[Upload]
     Raises:
         Refusal: there is none, there are more, or the form is damaged.
     """
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "multipart/form-data":
+    content_type = request.headers.get("content-type", "")
+    if content_type.partition(";")[0].strip().lower() != "multipart/form-data":
         if not body:
             raise _no_image()
         return [Upload.of(request.query_params.get("name", ""), body)]
-
-    async def stream() -> AsyncIterator[bytes]:
-        yield body
-
     try:
-        parser = _InMemory(request.headers, stream(), max_files=most, max_fields=MAX_FIELDS)  # pyright: ignore[reportArgumentType]
-        form = await parser.parse()
-    # Everything: the form is untrusted, and its parser documents no closed set of exceptions.
-    except Exception as error:
-        reason = error.message if isinstance(error, MultiPartException) else "it is damaged"
+        files = read_form(content_type, body, most + MAX_FIELDS)
+    except FormError as error:
         raise Refusal(
             400,
-            f"The form cannot be read ({reason.rstrip('.')}); send each image as a file of "
+            f"The form cannot be read, because {error}; send each image as a file of "
             "multipart/form-data, as curl -F file=@a.png does.",
         ) from error
-    uploads = [
-        Upload.of(value.filename or "", await value.read())
-        for _, value in form.multi_items()
-        if not isinstance(value, str)
-    ]
-    await form.close()
-    if not uploads:
+    if not files:
         raise _no_image()
-    return uploads
+    if len(files) > most:
+        raise Refusal(
+            400, f"One request may have {most} images, and this one has {len(files)}; send fewer."
+        )
+    return [Upload.of(name, content) for name, content in files]
 
 
 def _no_image() -> Refusal:

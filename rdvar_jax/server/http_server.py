@@ -34,7 +34,7 @@ def take_port(host: str, port: int) -> socket.socket:
     except (OSError, OverflowError, UnicodeError) as error:
         raise ConfigError(
             f"--host {host} --port {port} is not an address ({error}); give such as 127.0.0.1 or "
-            "0.0.0.0, and a port from 0 to 65535."
+            "0.0.0.0."
         ) from error
     try:
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

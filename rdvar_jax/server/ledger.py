@@ -39,6 +39,18 @@ class Draft:
     watched: str | None = None
 
 
+class LogError(Exception):
+    """Verdicts cannot be kept.
+
+    Attributes:
+        is_full: whether there is no room.
+    """
+
+    def __init__(self, sentence: str, is_full: bool = False):
+        super().__init__(sentence)
+        self.is_full = is_full
+
+
 class Log(Protocol):
     """Where verdicts are kept."""
 

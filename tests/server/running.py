@@ -4,7 +4,7 @@ import http.client
 import io
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ from rdvar_jax.server.operator_page import OperatorPage
 from rdvar_jax.server.part import Part
 from rdvar_jax.server.recent import Recent
 from rdvar_jax.server.station import Station
+from rdvar_jax.server.watcher import Watcher
 
 BOUNDARY = "limit-of-the-parts"
 
@@ -91,15 +92,22 @@ def running(
     bodies: Bodies | None = None,
     listeners=(),
     more=lambda routes, station: (),
+    watch: tuple[Path, Collection[str]] | None = None,
     **station_options: Any,
 ) -> Iterator[Running]:
-    """Starts a server and drains it at the end; `more` makes routes of others."""
+    """Starts a server and drains it at the end.
+
+    `more` makes routes of others; `watch` is a folder and its names that are done.
+    """
     recent, metrics = Recent(parts), Metrics(parts.values())
     station = Station(parts, listeners=[recent, metrics, *listeners], **station_options)
     metrics.watch(station.queue)
     routes = Routes(station, recent, metrics, bodies or Bodies())
+    watcher = None if watch is None else Watcher(station, *watch, interval=0.02)
     with take_port("127.0.0.1", 0) as taken:
-        server = HttpServer(make_app(routes, tokens=tokens, more=more(routes, station)), taken)
+        others = more(routes, station)
+        app = make_app(routes, tokens=tokens, more=others, watcher=watcher)
+        server = HttpServer(app, taken)
         server.start()
         try:
             yield Running(server.address[1], station, recent, metrics, server)
