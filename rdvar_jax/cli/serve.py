@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from rdvar_jax.cli.parser import Parser
 from rdvar_jax.cli.quick_imports import quick_imports
 from rdvar_jax.cli.settings import Setting
-from rdvar_jax.cli.start import start_jax
+from rdvar_jax.cli.start import prepare_memory, start_jax
 from rdvar_jax.errors import ConfigError, one_line
 
 DESCRIPTION = """Answer images with verdicts over HTTP, with bundles.
 
-Each file of rdvar export is a part, by its name without the suffix. POST /predict takes image
-files; POST /v2/models/NAME/infer tensors, by the Open Inference Protocol; GET /metrics is for
+Each file of rdvar export is a part, by its name without the suffix. The address itself shows a page
+for the operator. POST /predict takes image files; POST /v2/models/NAME/infer tensors, by the Open Inference Protocol; GET /metrics is for
 Prometheus. Images that come together are scored together. Ctrl-C or SIGTERM closes the port,
 answers what was accepted, and ends with exit code 0. See docs/how_to/serve.md.
 """
@@ -20,7 +20,8 @@ answers what was accepted, and ends with exit code 0. See docs/how_to/serve.md.
 EXAMPLES = """\
 rdvar serve part.rdvar
 rdvar serve cap.rdvar bottle.rdvar --port 9000
-rdvar serve part.rdvar --log verdicts.sqlite --watch FOLDER
+rdvar serve part.rdvar --log verdicts.sqlite --watch FOLDER --feedback LABELLED
+rdvar serve part.rdvar --log verdicts.sqlite --mqtt mqtt://broker/line/1
 rdvar serve part.rdvar --host 0.0.0.0 --token_file tokens.txt
 """
 
@@ -69,6 +70,24 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--max_upload_mb", type=float, default=64.0, metavar="MB", help="size of a request, at most"
     )
+    parser.add_path(
+        "--feedback",
+        "directory",
+        metavar="FOLDER",
+        help="keep images that are labelled on the page, for rdvar train --from_feedback "
+        "(default: none)",
+    )
+    parser.add_argument(
+        "--mqtt",
+        metavar="ADDRESS",
+        help="publish each verdict, such as to mqtt://host/topic (default: none)",
+    )
+    parser.add_argument(
+        "--opcua",
+        metavar="ADDRESS",
+        help="show the last verdicts by OPC UA, such as at opc.tcp://127.0.0.1:4840 "
+        "(default: none)",
+    )
     parser.add_argument(
         "--threshold",
         type=float,
@@ -93,7 +112,10 @@ def run(args: argparse.Namespace, settings: Sequence[Setting]) -> int:
     """Runs the command and returns the exit code."""
     if not args.bundle:
         raise ConfigError("No bundle is given; pass a file of rdvar export.")
-    start_jax()
+    if all(file.suffix.lower() == ".onnx" for file in args.bundle):
+        prepare_memory()
+    else:
+        start_jax()
     with quick_imports():
         from rdvar_jax.commands.serve import Serving, serve
 
@@ -108,6 +130,9 @@ def run(args: argparse.Namespace, settings: Sequence[Setting]) -> int:
         args.threshold,
         args.log,
         args.watch,
+        args.feedback,
+        args.mqtt,
+        args.opcua,
     )
     serve(
         args.bundle,

@@ -11,10 +11,14 @@ from rdvar_jax.errors import ConfigError
 from rdvar_jax.server.access import is_loopback, read_tokens
 from rdvar_jax.server.app import Routes, make_app
 from rdvar_jax.server.bodies import MAX_UPLOAD_MB, Bodies
+from rdvar_jax.server.drift_watch import DriftWatch
+from rdvar_jax.server.feedback import Feedback
 from rdvar_jax.server.http_server import HttpServer, take_port
 from rdvar_jax.server.ledger import Listener
 from rdvar_jax.server.metrics import Metrics
+from rdvar_jax.server.operator_page import OperatorPage
 from rdvar_jax.server.part import load_parts
+from rdvar_jax.server.receivers import Receivers
 from rdvar_jax.server.recent import Recent
 from rdvar_jax.server.station import BATCH_SIZE, QUEUE_SIZE, WAIT_MS, Station
 from rdvar_jax.server.verdict_log import open_log
@@ -41,6 +45,8 @@ class Serving:
         threshold: replaces those of the bundles.
         log: file of SQLite that keeps each verdict before it is answered.
         watch: folder whose images are judged too.
+        feedback: folder for images that are labelled on the page.
+        mqtt, opcua: addresses of a broker with a topic, and of an OPC UA server to open.
     """
 
     host: str = "127.0.0.1"
@@ -53,6 +59,9 @@ class Serving:
     threshold: float | None = None
     log: Path | None = None
     watch: Path | None = None
+    feedback: Path | None = None
+    mqtt: str | None = None
+    opcua: str | None = None
 
     def check(self) -> None:
         """Raises a ConfigError for a value that cannot be used."""
@@ -101,29 +110,34 @@ def serve(
     serving.check()
     tokens = () if serving.token_file is None else read_tokens(serving.token_file)
     with StopRequest() as stop, ExitStack() as stack:
+        receivers = Receivers.of(serving.mqtt, serving.opcua)
         taken = stack.enter_context(take_port(serving.host, serving.port))
         log = None if serving.log is None else stack.enter_context(open_log(serving.log))
         parts = load_parts(bundles, serving.batch_size, Thresholds(serving.threshold))
         for part in parts.values():
             part.compile(serving.batch_size)
         recent, metrics = Recent(parts), Metrics(parts.values())
+        drift = DriftWatch(parts.values())
+        stack.enter_context(receivers.started(serving.log, list(parts)))
         station = Station(
             parts,
             batch_size=serving.batch_size,
             queue_size=serving.queue_size,
             wait_ms=serving.wait_ms,
             log=log,
-            listeners=[recent, metrics, *listeners],
+            listeners=[recent, metrics, drift, *receivers.listeners, *listeners],
         )
         stack.callback(station.close)
         metrics.watch(station.queue)
         routes = Routes(station, recent, metrics, Bodies(serving.max_upload_mb))
+        feedback = None if serving.feedback is None else Feedback(serving.feedback)
+        page = OperatorPage(routes, station, drift, feedback)
         watcher = None
         if serving.watch is not None:
             done = set[str]() if log is None else log.watched(serving.watch)
             watcher = Watcher(station, serving.watch, done)
             logger.info("watching %s, %d images already judged", serving.watch, len(done))
-        app = make_app(routes, tokens=tokens, host=serving.host, watcher=watcher)
+        app = make_app(routes, tokens=tokens, host=serving.host, more=page.all(), watcher=watcher)
         server = HttpServer(app, taken)
         server.start()
         stack.callback(server.stop)
@@ -134,4 +148,5 @@ def serve(
             logger.info("part %s: threshold %s", part.name, words)
         while stop.signal_number is None and not server.has_ended:
             time.sleep(LONGEST_SLEEP)
+        receivers.drain()
         logger.info("closing: %d requests are answered first", sum(map(station.queue.depth, parts)))
