@@ -12,9 +12,10 @@ from rdvar_jax.errors import ConfigError, one_line
 DESCRIPTION = """Answer images with verdicts over HTTP, with bundles.
 
 Each file of rdvar export is a part, by its name without the suffix. The address itself shows a page
-for the operator. POST /predict takes image files; POST /v2/models/NAME/infer tensors, by the Open Inference Protocol; GET /metrics is for
-Prometheus. Images that come together are scored together. Ctrl-C or SIGTERM closes the port,
-answers what was accepted, and ends with exit code 0. See docs/how_to/serve.md.
+for the operator. POST /predict takes image files; POST /v2/models/NAME/infer tensors, by the Open
+Inference Protocol; GET /metrics is for Prometheus. Images that come together are scored together.
+Ctrl-C or SIGTERM closes the port, answers what was accepted, and ends with exit code 0. See
+docs/how_to/serve.md.
 """
 
 EXAMPLES = """\

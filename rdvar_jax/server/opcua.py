@@ -129,6 +129,7 @@ class OpcUaServer:
 
     async def _start(self) -> None:
         server = self._server
+        logging.getLogger("asyncua").setLevel(logging.ERROR)  # warns that all can read
         await server.init()
         server.set_endpoint(self._address)
         server.set_server_name("rdvar")

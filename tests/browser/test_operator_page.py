@@ -91,6 +91,9 @@ def test_images_are_seen_as_they_come(operator, station, judged, too_wide, width
         until(page, "[...document.images].every(i => i.complete && i.naturalWidth > 0)")
         page.click(box)
     assert too_wide(page) == []
+    inside = """() => [...document.querySelectorAll('.shot *, #chart *')].every(e =>
+      e.getBoundingClientRect().right <= e.closest('.card').getBoundingClientRect().right)"""
+    assert page.evaluate(inside)
 
 
 def test_only_defects_of_the_shift_flash(operator, station, judged):

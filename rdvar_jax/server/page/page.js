@@ -239,7 +239,10 @@ element("new-shift").addEventListener("click", () => {
 });
 
 function drawChart() {
-  const [width, height, margin] = [600, 180, 16];
+  const chart = element("chart");
+  const { width, height } = chart.getBoundingClientRect();
+  const margin = 16;
+  chart.setAttribute("viewBox", `0 0 ${width} ${height}`);
   const shown = points.filter(isChosen);
   const limits = new Set(shown.map((one) => one.threshold).filter((limit) => limit !== null));
   const highest = Math.max(...shown.map((one) => one.score), ...limits, 0) * 1.1 || 1;
@@ -257,7 +260,7 @@ function drawChart() {
   };
   for (const limit of limits) {
     svg("line", { class: "limit", x1: margin, x2: width - margin, y1: y(limit), y2: y(limit) });
-    svg("text", { x: margin, y: y(limit) - 5 }, `threshold ${number(limit)}`);
+    if (limits.size > 1) svg("text", { x: margin, y: y(limit) - 5 }, number(limit));
   }
   shown.forEach((verdict, index) => {
     const kind = kindOf(verdict);
@@ -270,7 +273,7 @@ function drawChart() {
     title.textContent = `${verdict.name}: ${number(verdict.score)}, ${WORDS[kind]}`;
     mark.append(title);
   });
-  element("chart").replaceChildren(...nodes);
+  chart.replaceChildren(...nodes);
 }
 
 async function askForDrift() {
