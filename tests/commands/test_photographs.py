@@ -156,6 +156,24 @@ def test_a_killed_fold_is_trained_again_and_finished_ones_are_kept(
     assert_one_sentence(rdvar.run(*command), "new.png")
 
 
+@pytest.mark.slow  # a training
+def test_labelled_images_are_trained_and_tested_on(rdvar, photos, probed, tmp_path):
+    labelled, workdir = tmp_path / "feedback" / "part", tmp_path / "W"
+    names = sorted(path.name for path in (photos / "good").rglob("*.png"))
+    shutil.copytree(photos / "bad" / "spot", labelled / "defective")
+    (labelled / "good").mkdir()
+    for path in sorted((photos / "good").rglob("*.png"))[:4]:
+        shutil.move(path, labelled / "good" / path.name)
+    command = ("train", photos / "good", "--from_feedback", labelled, "--workdir", workdir, *TINY)
+    done = rdvar.run(*command)
+    assert done.returncode == 0, done.stderr
+    assert "10 good photographs of 64x64 pixels, RGB; 4 known defects of 1 kind\n" in done.stdout
+    kept = json.loads((workdir / "good_scores.json").read_text())
+    assert sorted(Path(name).name for name in kept["names"]) == names
+    refused = rdvar.run("train", "--from_feedback", labelled.parent, "--workdir", tmp_path / "X")
+    assert_one_sentence(refused, "give one of them, such as")
+
+
 def test_what_cannot_be_trained_on_is_one_sentence(rdvar, photos, tmp_path):
     run = ("--workdir", tmp_path / "W")
     assert_one_sentence(rdvar.run("train", *run), "nothing to train on")
