@@ -32,6 +32,9 @@ from rdvar_jax.weights.safetensors_file import safetensors_bytes
 
 logger = logging.getLogger("rdvar_jax")
 
+FLOAT32, INT8 = "float32", "int8"
+PRECISIONS = (FLOAT32, INT8)
+
 SUFFIXES = {"stablehlo": ".rdvar", "onnx": ".onnx"}
 """Required suffix by format, so that no other file is overwritten by mistake."""
 
@@ -43,6 +46,7 @@ def export(
     checkpoint: str = "latest",
     file_format: str = "stablehlo",
     threshold: float | None = None,
+    precision: str = FLOAT32,
 ) -> str:
     """Writes a saved state as one file, atomically.
 
@@ -53,18 +57,19 @@ def export(
         checkpoint: "latest" or "best".
         file_format: one of `SUFFIXES`.
         threshold: overrides the one of `rdvar threshold`.
+        precision: one of `PRECISIONS`; "int8" is for ONNX alone.
 
     Returns:
         The file's sha256.
 
     Raises:
-        UserError: the run or the output cannot be used.
+        UserError: the run or the output cannot be used, or an int8 model differs too much.
     """
-    _check(output, file_format, threshold)
+    _check(output, file_format, threshold, precision)
     recipe = Recipe.for_prediction(config)
     refuse_geometry(recipe)
     with writing_alone(output):
-        return _export(recipe, workdir, output, checkpoint, file_format, threshold)
+        return _export(recipe, workdir, output, checkpoint, file_format, threshold, precision)
 
 
 def _export(
@@ -74,6 +79,7 @@ def _export(
     checkpoint: str,
     file_format: str,
     threshold: float | None,
+    precision: str,
 ) -> str:
     config = recipe.config
     run = Run(recipe, workdir).load(checkpoint)
@@ -81,7 +87,7 @@ def _export(
         recipe, run, checkpoint, _threshold(config, workdir, checkpoint, run, threshold)
     )
     if file_format == "onnx":
-        _write_onnx(recipe, run, about, output)
+        _write_onnx(recipe, run, about, output, precision)
     else:
         program, weights = make_program(recipe, run)
         about["program"] = {"platforms": list(PLATFORMS)}
@@ -93,7 +99,9 @@ def _export(
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _write_onnx(recipe: Recipe, run: SavedRun, about: dict[str, Any], output: Path) -> None:
+def _write_onnx(
+    recipe: Recipe, run: SavedRun, about: dict[str, Any], output: Path, precision: str
+) -> None:
     # Imported here, because bundles do not need the extra "onnx".
     from rdvar_jax.serving.onnx_network import build_onnx
 
@@ -103,9 +111,7 @@ def _write_onnx(recipe: Recipe, run: SavedRun, about: dict[str, Any], output: Pa
             "the run computes in bfloat16 and the ONNX model in float32: its scores differ, so "
             "choose the threshold from scores of the model"
         )
-    properties = {METADATA: json.dumps(about, allow_nan=False)}
-    if recipe.ignore is not None:
-        properties[IGNORE_METADATA] = base64.b64encode(recipe.ignore.png()).decode()
+    properties = _metadata(recipe, about)
     model = build_onnx(
         config.teacher.arch,
         folded_weights(run.model.teacher_variables, run.model.student_variables),
@@ -116,12 +122,47 @@ def _write_onnx(recipe: Recipe, run: SavedRun, about: dict[str, Any], output: Pa
         recipe.ignored,
         recipe.method.network,
     )
+    if precision == INT8:
+        model = _int8(recipe, about, model)
     with writing_model(output) as temporary:
         temporary.write_bytes(model)
 
 
-def _check(output: Path, file_format: str, threshold: float | None) -> None:
+def _metadata(recipe: Recipe, about: dict[str, Any]) -> dict[str, str]:
+    properties = {METADATA: json.dumps(about, allow_nan=False)}
+    if recipe.ignore is not None:
+        properties[IGNORE_METADATA] = base64.b64encode(recipe.ignore.png()).decode()
+    return properties
+
+
+def _int8(recipe: Recipe, about: dict[str, Any], model: bytes) -> bytes:
+    # Imported here, because float32 models do without ONNX Runtime.
+    from rdvar_jax.commands.int8_images import int8_images
+    from rdvar_jax.serving.int8.make_int8 import make_int8
+    from rdvar_jax.serving.int8.shifted_threshold import shifted
+    from rdvar_jax.serving.onnx_graph import with_metadata
+
+    groups = int8_images(recipe)
+    made = make_int8(model, groups)
+    threshold = about["threshold"]
+    if threshold is not None:
+        good = groups.good
+        (maps, scores), (maps8, scores8) = made.score_float32(good), made.score(good)
+        peaks = maps.max(axis=(1, 2)), maps8.max(axis=(1, 2))
+        threshold = shifted(threshold, (scores, scores8), peaks)
+    about = {
+        **about,
+        "threshold": threshold,
+        "model": {**about["model"], "precision": INT8},
+        "quantisation": made.about,
+    }
+    return with_metadata(made.content, _metadata(recipe, about))
+
+
+def _check(output: Path, file_format: str, threshold: float | None, precision: str) -> None:
     suffix = SUFFIXES[file_format]
+    if precision == INT8 and file_format != "onnx":
+        raise ConfigError(f"--precision {INT8} is for --format onnx; give both.")
     if output.suffix != suffix:
         raise ConfigError(f"--output {output} must end in {suffix} for --format {file_format}.")
     if output.is_dir():

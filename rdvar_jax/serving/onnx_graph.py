@@ -109,3 +109,11 @@ class GraphBuilder:
         helper.set_model_props(model, dict(properties))
         onnx.checker.check_model(model, full_check=True)
         return model.SerializeToString(deterministic=True)
+
+
+def with_metadata(content: bytes, properties: Mapping[str, str]) -> bytes:
+    """Returns a serialised model with this metadata alone."""
+    model = onnx.load_from_string(content)
+    del model.metadata_props[:]
+    helper.set_model_props(model, dict(properties))
+    return model.SerializeToString(deterministic=True)

@@ -1,0 +1,1 @@
+"""ONNX models with 8-bit convolutions, by onnxruntime's quantiser."""
