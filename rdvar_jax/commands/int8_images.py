@@ -14,10 +14,8 @@ from rdvar_jax.serving.int8.make_int8 import Groups
 from rdvar_jax.synthetic.drawn_flaws import draw_flaw
 from rdvar_jax.synthetic.draws import Draws
 
-MOST, FEWEST = (
-    96,
-    10,
-)  # more add minutes and little else; with fewer a rank correlation says nothing
+MOST = 96  # images; more add minutes and little else
+FEWEST = 10  # with fewer a rank correlation says nothing
 FEWEST_DRAWN = 24  # of each purpose
 _SHARES = (0.375, 0.625)  # ends of calibration and choice; the rest is the check
 

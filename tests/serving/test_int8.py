@@ -229,12 +229,14 @@ def test_a_threshold_follows_the_scores_of_the_same_images():
     scores = rng.gamma(5, 0.1, 200).astype(np.float32)
     int8 = (scores * 1.03).astype(np.float32)
     entry = {"threshold": 0.7, "pixel_threshold": 0.9, "method": "mean", "split": "folds"}
+    entry["good_scores"] = [0.5, 0.7]
     found = shifted(entry, (scores, int8), (scores, (scores * 0.98).astype(np.float32)))
     assert found["threshold"] == pytest.approx(0.721) and np.float32(found["threshold"])
     assert found["threshold"] == float(np.float32(found["threshold"]))
     assert found["pixel_threshold"] == pytest.approx(0.882)
     assert found["int8"]["of_float32"] == 0.7 and found["int8"]["num_images"] == 200
     assert found["method"] == "mean" and found["split"] == "folds"
+    assert found["good_scores"] == pytest.approx([0.515, 0.721])
     # The rate of false alarms stays, up to the spread of single images.
     noisy = scores * 1.03 * rng.normal(1, 0.01, 200)
     for target in (0.6, 0.8):

@@ -49,6 +49,8 @@ def shifted(
         "threshold": _times(threshold["threshold"], found["factor"]),
         "int8": {**found, "of_float32": threshold["threshold"], "num_images": len(scores[0])},
     }
+    if threshold.get("good_scores"):  # what later scores are compared with
+        value["good_scores"] = [_times(one, found["factor"]) for one in threshold["good_scores"]]
     if "pixel_threshold" in threshold:
         factor = factor_of(*peaks)["factor"]
         value["pixel_threshold"] = _times(threshold["pixel_threshold"], factor)
