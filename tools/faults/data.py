@@ -77,8 +77,8 @@ FAULTS = (
     Fault(
         "images resized to the nearest pixel",
         "rdvar_jax/data/pixels/geometry.py",
-        "image.resize(target.size_wh, Image.Resampling.BILINEAR, box=source)",
-        "image.resize(target.size_wh, Image.Resampling.NEAREST, box=source)",
+        "image.resize(target.size_wh, Image.Resampling.BILINEAR, box=high)",
+        "image.resize(target.size_wh, Image.Resampling.NEAREST, box=high)",
         (GEOMETRY,),
     ),
     Fault(
