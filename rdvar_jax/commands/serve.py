@@ -134,4 +134,6 @@ def serve(
             logger.info("part %s: threshold %s", part.name, words)
         while stop.signal_number is None and not server.has_ended:
             time.sleep(LONGEST_SLEEP)
+        if stop.signal_number is None:
+            raise RuntimeError("the HTTP server ended by itself")
         logger.info("closing: %d requests are answered first", sum(map(station.queue.depth, parts)))

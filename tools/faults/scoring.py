@@ -53,9 +53,9 @@ FAULTS = (
     ),
     Fault(
         "an image without a large enough region stays defective",
-        "rdvar_jax/commands/image_writer.py",
-        "if self.thresholds.min_area > 0 and seen.defects == []",
-        "if self.thresholds.min_area > 10**9 and seen.defects == []",
+        "rdvar_jax/serving/judgement.py",
+        "if thresholds.min_area > 0 and defects == []",
+        "if thresholds.min_area > 10**9 and defects == []",
         ("tests/commands/test_image_writer.py",),
     ),
     Fault(
