@@ -149,4 +149,6 @@ def serve(
         while stop.signal_number is None and not server.has_ended:
             time.sleep(LONGEST_SLEEP)
         receivers.drain()
+        if stop.signal_number is None:
+            raise RuntimeError("the HTTP server ended by itself")
         logger.info("closing: %d requests are answered first", sum(map(station.queue.depth, parts)))

@@ -138,6 +138,37 @@ def test_a_signal_drains(bundle, files, number):
     assert "Traceback" not in said
 
 
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "how_to" / "serve.md"
+
+
+@pytest.mark.slow
+def test_the_calls_of_the_page(bundle, files, tmp_path):
+    (tmp_path / "a.png").write_bytes(files[0])
+    (tmp_path / "b.png").write_bytes(files[1])
+    blocks = re.findall(r"^```(bash|python)\n(.*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE)
+    (calls,) = [text for _, text in blocks if text.count("curl") == 5]
+    (python,) = [text for kind, text in blocks if kind == "python"]
+    process = Process(bundle)
+
+    def call(*command: str) -> str:
+        *words, code = command
+        code = code.replace("http://127.0.0.1:8000", process.url).replace("256, 256", "32, 32")
+        done = subprocess.run([*words, code], cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    said = [call("sh", "-c", line) for line in calls.splitlines()]
+    one, several, nothing, recent, metrics = said
+    assert json.loads(one)["name"] == "a.png"
+    assert [found["name"] for found in json.loads(several)["verdicts"]] == ["a.png", "b.png"]
+    assert nothing == "" and (tmp_path / "overlay.png").read_bytes()[:4] == b"\x89PNG"
+    assert json.loads(recent)["last_id"] == 4
+    assert "rdvar_images_total" in metrics
+    (score,) = json.loads(call(sys.executable, "-c", python))
+    assert score > 0
+    assert process.end(signal.SIGTERM)[0] == 0
+
+
 def rows(path: Path) -> dict[int, tuple]:
     connection = sqlite3.connect(path)
     try:

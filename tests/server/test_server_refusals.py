@@ -11,6 +11,7 @@ import pytest
 from running import form, running
 
 from rdvar_jax.server.bodies import Bodies
+from rdvar_jax.server.verdict_log import open_log
 
 TIMEOUT = 20
 HALF_SENT = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n\r\n"
@@ -242,6 +243,21 @@ def test_a_failing_detector_is_no_end(parts, files, monkeypatch, caplog):
         )
         assert "ZeroDivisionError" in caplog.text
         assert served.predict(files[0]).status == 200
+
+
+def test_nothing_is_answered_that_the_log_does_not_have(parts, files, tmp_path):
+    with open_log(tmp_path / "v.sqlite") as log, running(parts, log=log) as served:
+        assert served.predict(files[0]).json["id"] == 1
+        (pages,) = log._connection.execute("PRAGMA page_count").fetchone()
+        log._connection.execute(f"PRAGMA max_page_count = {pages}")
+        replies = [served.predict(files[0], f"?name={'x' * 200}") for _ in range(40)]
+        full = [reply for reply in replies if reply.status != 200]
+        assert full and {reply.status for reply in full} == {507}
+        assert "because the disk is full" in full[0].sentence
+        log._connection.execute("PRAGMA max_page_count = 100000")
+        (count,) = log._connection.execute("SELECT count(*) FROM verdicts").fetchone()
+        assert count == 1 + len(replies) - len(full)
+        assert served.predict(files[0]).json["id"] == count + 1
 
 
 def test_a_score_that_is_not_a_number_is_never_good(parts, files, monkeypatch):

@@ -52,6 +52,12 @@ def test_ids_go_on_where_they_ended(tmp_path):
     assert rows(path) == [(1, "a", regions), (2, "b", regions), (3, "c", regions)]
 
 
+def test_a_commit_waits_for_the_disk(tmp_path):
+    with open_log(tmp_path / "v.sqlite") as log:
+        assert log._connection.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
+        assert log._connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
 def test_an_id_is_not_given_again_after_rows_are_removed(tmp_path):
     path = tmp_path / "v.sqlite"
     with open_log(path) as log:

@@ -1,6 +1,18 @@
 """The deliberate faults of `tools/mutations.py`, by what they are in."""
 
-from faults import data, devices, files, models, report, runs, scoring, serving, training, weights
+from faults import (
+    data,
+    devices,
+    files,
+    models,
+    report,
+    runs,
+    scoring,
+    server,
+    serving,
+    training,
+    weights,
+)
 
 FAULTS = (
     *training.FAULTS,
@@ -12,5 +24,6 @@ FAULTS = (
     *runs.FAULTS,
     *weights.FAULTS,
     *serving.FAULTS,
+    *server.FAULTS,
     *report.FAULTS,
 )
