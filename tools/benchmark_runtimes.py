@@ -140,8 +140,7 @@ def serve(row: str, folder: Path) -> None:
     images = pixels(about["size"])
     started = time.perf_counter()
     score = load(row, folder, about)
-    for batch in BATCHES:
-        score(images[:batch])
+    score(images[:1])
     print(json.dumps({"load_seconds": time.perf_counter() - started}), flush=True)
     for line in sys.stdin:
         batch, taken = images[: int(line)], []
@@ -155,7 +154,7 @@ def serve(row: str, folder: Path) -> None:
         print(json.dumps({"seconds": taken, "peak_mb": peak}), flush=True)
 
 
-def run(folder: Path, rounds: int, rows: Sequence[str]) -> dict[str, Any]:
+def run(folder: Path, rounds: int, rows: Sequence[str], batches: Sequence[int]) -> dict[str, Any]:
     """Times all rows in turn."""
     command = [sys.executable, __file__, "serve", "--folder", str(folder), "--row"]
     pipes: dict[str, Any] = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -166,7 +165,7 @@ def run(folder: Path, rounds: int, rows: Sequence[str]) -> dict[str, Any]:
         found[row] = json.loads(processes[row].stdout.readline()) | {"seconds": {}}
     for _ in range(rounds):
         for row, process in processes.items():
-            for batch in BATCHES:
+            for batch in batches:
                 process.stdin.write(f"{batch}\n")
                 process.stdin.flush()
                 answer = json.loads(process.stdout.readline())
@@ -201,6 +200,9 @@ def table(report: dict[str, Any]) -> str:
         for row, found in one["rows"].items():
             cells = [row]
             for batch in map(str, BATCHES):
+                if batch not in base:
+                    cells += ["", ""]
+                    continue
                 median = found["median_ms"][batch]
                 cells += [f"{median:.1f}", f"{median / base[batch]:.2f}"]
             lines.append("| " + " | ".join([*cells, f"{found['peak_mb']:.0f}"]) + " |")
@@ -208,7 +210,9 @@ def table(report: dict[str, Any]) -> str:
     return "\n\n".join(parts)
 
 
-def add(folder: Path, output: Path, rounds: int, rows: Sequence[str]) -> None:
+def add(
+    folder: Path, output: Path, rounds: int, rows: Sequence[str], batches: Sequence[int]
+) -> None:
     """Measures the network of a folder and adds it to a report."""
     about = json.loads((folder / "about.json").read_text())
     report = json.loads(output.read_text()) if output.exists() else {"networks": {}}
@@ -219,7 +223,7 @@ def add(folder: Path, output: Path, rounds: int, rows: Sequence[str]) -> None:
         **about,
         "commit": git_commit(),
         "rounds": rounds,
-        "rows": run(folder, rounds, rows),
+        "rows": run(folder, rounds, rows, batches),
     }
     output.write_text(json.dumps(report, indent=2) + "\n")
 
@@ -234,6 +238,7 @@ def main() -> None:
     running.add_argument("--output", type=Path, required=True)
     running.add_argument("--rounds", type=int, default=3)
     running.add_argument("--rows", nargs="+", default=ROWS)
+    running.add_argument("--batches", type=int, nargs="+", choices=BATCHES, default=BATCHES)
     serving.add_argument("--row", required=True)
     for one in (making, running, serving):
         one.add_argument("--folder", type=Path, required=True)
@@ -251,7 +256,7 @@ def main() -> None:
     elif args.command == "serve":
         serve(args.row, args.folder)
     elif args.command == "run":
-        add(args.folder, args.output, args.rounds, args.rows)
+        add(args.folder, args.output, args.rounds, args.rows, args.batches)
     else:
         print(table(json.loads(args.report.read_text())))
 
