@@ -25,7 +25,7 @@ from collect_results import git_commit, machine
 from rdvar_jax import Detector, Run, aupro, auroc, load_category
 from rdvar_jax.cli.start import start_jax
 from rdvar_jax.commands.export import export
-from rdvar_jax.commands.int8_images import int8_images
+from rdvar_jax.commands.thresholds.int8_images import int8_images
 from rdvar_jax.serving.int8.make_int8 import load_score
 from rdvar_jax.serving.int8.quantiser import Quantiser
 from rdvar_jax.serving.runtimes.runtime import ONNX_RUNTIMES, ONNXRUNTIME

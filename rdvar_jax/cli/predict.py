@@ -13,7 +13,7 @@ from rdvar_jax.cli.start import prepare_memory, start_jax
 from rdvar_jax.errors import ConfigError, one_line
 
 if TYPE_CHECKING:  # importing it would slow down --help
-    from rdvar_jax.commands.prediction_checks import Counts
+    from rdvar_jax.commands.predicting.prediction_checks import Counts
 
 VERDICTS = "-verdicts"  # ends the name of a bundle's output that is not given
 
@@ -133,7 +133,7 @@ def run(args: argparse.Namespace, settings: Sequence[Setting]) -> int:
     """Runs the command and returns the exit code."""
     _check(args, settings)
     with quick_imports():
-        from rdvar_jax.commands.image_writer import Outputs, Thresholds
+        from rdvar_jax.commands.predicting.image_writer import Outputs, Thresholds
 
     page = (args.heat_maps or args.overlays) if args.page is None else args.page
     common: dict[str, Any] = dict(
@@ -160,7 +160,7 @@ def _predict(
     if args.bundle is None:
         config, workdir, checkpoint = load_run(args, settings)
         with quick_imports():
-            from rdvar_jax.commands.run_scorer import run_scorer
+            from rdvar_jax.commands.predicting.run_scorer import run_scorer
 
         colored = common["wanted"].colored
         load = run_scorer(config, workdir, checkpoint, scale=args.color_scale, colored=colored)
@@ -171,7 +171,7 @@ def _predict(
         else:
             start_jax()
         with quick_imports():
-            from rdvar_jax.commands.bundle_scorer import bundle_scorer
+            from rdvar_jax.commands.predicting.bundle_scorer import bundle_scorer
 
         load, folder, ending = bundle_scorer(args.bundle, scale=args.color_scale), Path(), VERDICTS
     with quick_imports():

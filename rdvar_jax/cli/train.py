@@ -126,7 +126,7 @@ def run(args: argparse.Namespace, settings: Sequence[Setting]) -> int:
     started = time.perf_counter()
     settings = with_short_flags(args, settings)
     if args.from_feedback:
-        from rdvar_jax.commands.photographs import with_feedback
+        from rdvar_jax.commands.planning.photographs import with_feedback
 
         args.good, args.bad = with_feedback(args.good, args.bad, args.from_feedback)
     if args.config is not None:
@@ -200,8 +200,8 @@ def _planned(
     args: argparse.Namespace, settings: Sequence[Setting], workdir: Any, started: float
 ) -> tuple[Any, float | None]:
     """Returns the settings, kept or planned, and the minutes of a new plan."""
-    from rdvar_jax.commands.photographs import look_at, permitted, with_photographs
-    from rdvar_jax.commands.plan import make_plan
+    from rdvar_jax.commands.planning.photographs import look_at, permitted, with_photographs
+    from rdvar_jax.commands.planning.plan import make_plan
     from rdvar_jax.runs.config import default_config
     from rdvar_jax.runs.workdir import load_config
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from rdvar_jax.commands.evaluated_images import score_test_images
-from rdvar_jax.commands.evaluation_set import new_evaluation
+from rdvar_jax.commands.evaluating.evaluated_images import score_test_images
+from rdvar_jax.commands.evaluating.evaluation_set import new_evaluation
 from rdvar_jax.files.replacing import write_text
 from rdvar_jax.files.sealed import write_sealed
 from rdvar_jax.report.figures import save_figures

@@ -137,7 +137,7 @@ def _metadata(recipe: Recipe, about: dict[str, Any]) -> dict[str, str]:
 
 def _int8(recipe: Recipe, about: dict[str, Any], model: bytes) -> bytes:
     # Imported here, because float32 models do without ONNX Runtime.
-    from rdvar_jax.commands.int8_images import int8_images
+    from rdvar_jax.commands.thresholds.int8_images import int8_images
     from rdvar_jax.serving.int8.make_int8 import make_int8
     from rdvar_jax.serving.int8.shifted_threshold import shifted
     from rdvar_jax.serving.onnx_graph import with_metadata

@@ -9,23 +9,23 @@ from pathlib import Path
 
 import numpy as np
 
-from rdvar_jax.commands.image_writer import PICTURES, ImageWriter, Outputs
-from rdvar_jax.commands.output_part import (
+from rdvar_jax.commands.predicting.image_writer import PICTURES, ImageWriter, Outputs
+from rdvar_jax.commands.predicting.output_part import (
     Part,
     locked_output,
     name_key,
     numbered_output,
     whole_or_nothing,
 )
-from rdvar_jax.commands.prediction_checks import (
+from rdvar_jax.commands.predicting.prediction_checks import (
     Counts,
     check_output,
     check_thresholds,
     say,
     writing,
 )
-from rdvar_jax.commands.prediction_page import PAGE, write_page
-from rdvar_jax.commands.scorer import Load, Scorer
+from rdvar_jax.commands.predicting.prediction_page import PAGE, write_page
+from rdvar_jax.commands.predicting.scorer import Load, Scorer
 from rdvar_jax.data.loading.ahead import ahead
 from rdvar_jax.data.loading.progress import progress_bar
 from rdvar_jax.data.pixels.kept_pictures import MAX_BYTES, KeptPictures

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from rdvar_jax.commands.evaluation_set import finish_evaluation
+from rdvar_jax.commands.evaluating.evaluation_set import finish_evaluation
 from rdvar_jax.errors import CheckpointError, ConfigError
 from rdvar_jax.files.locks import locked_file
 from rdvar_jax.files.replacing import write_text

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from rdvar_jax.commands.good_images import ScoredImages, name_outliers, score_images
-from rdvar_jax.commands.threshold_images import Good, find_good
+from rdvar_jax.commands.thresholds.good_images import ScoredImages, name_outliers, score_images
+from rdvar_jax.commands.thresholds.threshold_images import Good, find_good
 from rdvar_jax.data.sets.inputs import find_inputs
 from rdvar_jax.data.sets.records import HasPath
 from rdvar_jax.errors import ConfigError, DataError

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from rdvar_jax.commands.folds import score_folds
-from rdvar_jax.commands.state_scorer import make_state_scorer
+from rdvar_jax.commands.thresholds.folds import score_folds
+from rdvar_jax.commands.thresholds.state_scorer import make_state_scorer
 from rdvar_jax.data.loading.arrays import TestSet, TrainSet
 from rdvar_jax.data.pixels.aspect import squash_remark
 from rdvar_jax.data.pixels.image_file import image_dimensions

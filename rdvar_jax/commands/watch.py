@@ -11,16 +11,21 @@ from typing import Any
 
 import numpy as np
 
-from rdvar_jax.commands.image_writer import PICTURES, ImageWriter, Outputs
-from rdvar_jax.commands.output_part import locked_output, name_key, refuse_filled
-from rdvar_jax.commands.prediction_checks import (
+from rdvar_jax.commands.predicting.image_writer import PICTURES, ImageWriter, Outputs
+from rdvar_jax.commands.predicting.output_part import locked_output, name_key, refuse_filled
+from rdvar_jax.commands.predicting.prediction_checks import (
     Counts,
     check_output,
     check_thresholds,
     say,
     writing,
 )
-from rdvar_jax.commands.scoring_setup import complete_thresholds, find_scale, origin, remarks_on
+from rdvar_jax.commands.predicting.scoring_setup import (
+    complete_thresholds,
+    find_scale,
+    origin,
+    remarks_on,
+)
 from rdvar_jax.data.loading.threads import num_usable_cpus
 from rdvar_jax.data.sets.drop_folder import DropFolder
 from rdvar_jax.data.sets.inputs import InputImage, decode_batches, result_problem

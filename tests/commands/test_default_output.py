@@ -8,8 +8,8 @@ import pytest
 from rdvar_process import assert_one_sentence
 from run_files import read_scores
 
-from rdvar_jax.commands.output_part import UNFINISHED, locked_output, numbered_output
 from rdvar_jax.commands.predict import NAMELESS, default_name
+from rdvar_jax.commands.predicting.output_part import UNFINISHED, locked_output, numbered_output
 
 FAST = ("--noheat_maps", "--nooverlays")
 

@@ -14,8 +14,8 @@ import pytest
 from PIL import Image, PngImagePlugin
 from rdvar_process import assert_one_sentence
 
-from rdvar_jax.commands import evaluation_set
-from rdvar_jax.commands.evaluation_set import finish_evaluation, new_evaluation
+from rdvar_jax.commands.evaluating import evaluation_set
+from rdvar_jax.commands.evaluating.evaluation_set import finish_evaluation, new_evaluation
 from rdvar_jax.errors import CheckpointError
 from rdvar_jax.report import figures
 from rdvar_jax.runs.workdir import Workdir

@@ -8,7 +8,7 @@ from rdvar_process import assert_one_sentence
 from resealed import unsealed
 
 from rdvar_jax import Detector
-from rdvar_jax.commands import int8_images
+from rdvar_jax.commands.thresholds import int8_images
 from rdvar_jax.serving.int8 import make_int8
 
 INT8 = ("--format", "onnx", "--precision", "int8")

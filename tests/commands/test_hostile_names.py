@@ -19,7 +19,7 @@ import pytest
 from hostile_names import HOSTILE
 from rdvar_process import assert_one_sentence
 
-from rdvar_jax.commands import output_part
+from rdvar_jax.commands.predicting import output_part
 
 SCALE = ("--color_scale", "0.1,1")
 LONGEST = 10  # seconds for one name

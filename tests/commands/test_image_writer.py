@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rdvar_jax.commands.image_writer import ImageWriter, Outputs
+from rdvar_jax.commands.predicting.image_writer import ImageWriter, Outputs
 from rdvar_jax.data.pixels.decode import decode_image, decode_original
 from rdvar_jax.data.pixels.geometry import Geometry
 from rdvar_jax.data.pixels.ignore_mask import IgnoreMask

@@ -9,7 +9,7 @@ import pytest
 from rdvar_process import assert_one_sentence
 from run_files import read_rows
 
-from rdvar_jax.commands.image_writer import ImageWriter, Outputs
+from rdvar_jax.commands.predicting.image_writer import ImageWriter, Outputs
 from rdvar_jax.data.pixels.geometry import Geometry
 from rdvar_jax.data.sets.inputs import InputImage
 from rdvar_jax.errors import DataError

@@ -11,7 +11,7 @@ from rdvar_process import SMALL, assert_one_sentence
 from run_files import read_rows
 
 from rdvar_jax import ReverseDistillation, fit, score
-from rdvar_jax.commands import plan
+from rdvar_jax.commands.planning import plan
 from rdvar_jax.data.pixels.decode import decode_images
 from rdvar_jax.data.sets.photos import find_photos
 from rdvar_jax.training.folds import split_folds
@@ -112,7 +112,7 @@ def test_a_killed_fold_is_trained_again_and_finished_ones_are_kept(
 ):
     workdir = tmp_path / "W"
     command = ("train", photos / "good", "--workdir", workdir, *TINY)
-    from rdvar_jax.commands import folds
+    from rdvar_jax.commands.thresholds import folds
 
     score_fold, calls = folds.score_fold, []
 

@@ -5,9 +5,9 @@ import time
 
 import pytest
 
-from rdvar_jax.commands import plan
-from rdvar_jax.commands.photographs import permitted
-from rdvar_jax.commands.plan import Photographs, choose, make_plan, num_trainings
+from rdvar_jax.commands.planning import plan
+from rdvar_jax.commands.planning.photographs import permitted
+from rdvar_jax.commands.planning.plan import Photographs, choose, make_plan, num_trainings
 from rdvar_jax.errors import WeightsError
 from rdvar_jax.runs.config import default_config
 

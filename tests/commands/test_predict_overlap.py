@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 from rdvar_process import assert_one_sentence
 
-from rdvar_jax.commands import image_writer
 from rdvar_jax.commands import predict as command
-from rdvar_jax.commands.image_writer import ImageWriter
+from rdvar_jax.commands.predicting import image_writer
+from rdvar_jax.commands.predicting.image_writer import ImageWriter
 from rdvar_jax.data.pixels import kept_pictures
 from rdvar_jax.data.sets import inputs
 from rdvar_jax.report.prediction_files import ScoreLines

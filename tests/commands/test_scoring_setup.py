@@ -7,10 +7,15 @@ import logging
 
 import pytest
 
-from rdvar_jax.commands.image_writer import PICTURES, Outputs
-from rdvar_jax.commands.output_part import locked_output, refuse_filled
-from rdvar_jax.commands.prediction_checks import Counts, check_output, check_thresholds, writing
-from rdvar_jax.commands.scoring_setup import complete_thresholds, find_scale
+from rdvar_jax.commands.predicting.image_writer import PICTURES, Outputs
+from rdvar_jax.commands.predicting.output_part import locked_output, refuse_filled
+from rdvar_jax.commands.predicting.prediction_checks import (
+    Counts,
+    check_output,
+    check_thresholds,
+    writing,
+)
+from rdvar_jax.commands.predicting.scoring_setup import complete_thresholds, find_scale
 from rdvar_jax.errors import CheckpointError, ConfigError, DataError
 from rdvar_jax.files.sealed import write_sealed
 from rdvar_jax.runs.config import default_config

@@ -13,8 +13,8 @@ from rdvar_process import assert_one_sentence
 from resealed import seal_again
 from run_files import read_rows
 
-from rdvar_jax.commands.good_images import score_images
-from rdvar_jax.commands.threshold_images import good_images_of
+from rdvar_jax.commands.thresholds.good_images import score_images
+from rdvar_jax.commands.thresholds.threshold_images import good_images_of
 from rdvar_jax.data.pixels.geometry import Geometry
 from rdvar_jax.data.sets.inputs import find_inputs
 from rdvar_jax.runs.config import default_config
@@ -92,7 +92,7 @@ def test_equal_scores_are_said(rdvar, run, toy_root, monkeypatch):
         scored = score_images(*args)
         return replace(scored, scores=np.ones_like(scored.scores))
 
-    monkeypatch.setattr("rdvar_jax.commands.threshold_images.score_images", score_alike)
+    monkeypatch.setattr("rdvar_jax.commands.thresholds.threshold_images.score_images", score_alike)
     good = toy_root / "tile" / "test" / "good"
     done = threshold(rdvar, run, "--input", good, "--target=0.5", "--confidence=0.75")
     assert done.returncode == 0, done.stderr

@@ -11,7 +11,7 @@ from PIL import Image
 from rdvar_process import assert_one_sentence
 from resealed import unsealed
 
-from rdvar_jax.commands.good_images import name_outliers, score_images
+from rdvar_jax.commands.thresholds.good_images import name_outliers, score_images
 
 LOOSE = ("--target=0.5", "--confidence=0.75")  # two images are enough
 TARGET = ("--target=0.4", "--confidence=0.75")  # as in conftest.py
@@ -163,7 +163,9 @@ def test_an_outlier_is_named_and_left_out(run, threshold, given, toy_root, monke
         factors = [3 if image.name == "a[1].png" else 1 for image in scored.images]
         return replace(scored, scores=scored.scores * np.array(factors, np.float32))
 
-    monkeypatch.setattr("rdvar_jax.commands.threshold_images.score_images", score_a_defect)
+    monkeypatch.setattr(
+        "rdvar_jax.commands.thresholds.threshold_images.score_images", score_a_defect
+    )
     rng = np.random.default_rng(1)
     for index, phase in enumerate(np.linspace(0, 6, 12)):
         wave = np.sin(np.arange(64) * 0.7 + phase)[None, :, None] * 60 + 120

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from rdvar_process import assert_one_sentence
 
-from rdvar_jax.commands import output_part
-from rdvar_jax.commands.output_part import UNFINISHED
+from rdvar_jax.commands.predicting import output_part
+from rdvar_jax.commands.predicting.output_part import UNFINISHED
 from rdvar_jax.files.locks import OUTPUT
 from rdvar_jax.report.prediction_files import ScoreLines
 

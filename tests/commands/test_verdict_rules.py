@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rdvar_jax.commands.image_writer import ImageWriter, Outputs
+from rdvar_jax.commands.predicting.image_writer import ImageWriter, Outputs
 from rdvar_jax.data.pixels.geometry import Geometry
 from rdvar_jax.data.sets.inputs import InputImage
 from rdvar_jax.errors import ConfigError

@@ -29,14 +29,14 @@ FAULTS = (
     ),
     Fault(
         "a killed prediction's part is left to the next call",
-        "rdvar_jax/commands/output_part.py",
+        "rdvar_jax/commands/predicting/output_part.py",
         "        _remove_part(output)\n    refuse_filled(output)\n",
         "        marker.unlink()\n",
         (f"{UNFINISHED}::test_after_a_kill_the_same_call_gives_the_whole_result",),
     ),
     Fault(
         "a part's list may name photographs",
-        "rdvar_jax/commands/output_part.py",
+        "rdvar_jax/commands/predicting/output_part.py",
         'if ".." not in path.parts[len(output.parts) :] and inside(output, path):',
         "if path:",
         (f"{UNFINISHED}::test_a_list_cannot_name_files_elsewhere",),
@@ -71,7 +71,7 @@ FAULTS = (
     ),
     Fault(
         "results move before the pictures beside them",
-        "rdvar_jax/commands/evaluation_set.py",
+        "rdvar_jax/commands/evaluating/evaluation_set.py",
         '        publish_folder(part, _hidden(workdir, checkpoint, "ready"))\n',
         "        os.replace(part / workdir.results(checkpoint).name, workdir.results(checkpoint))\n"
         '        publish_folder(part, _hidden(workdir, checkpoint, "ready"))\n',
@@ -79,7 +79,7 @@ FAULTS = (
     ),
     Fault(
         "an output that is not given is put over another's",
-        "rdvar_jax/commands/output_part.py",
+        "rdvar_jax/commands/predicting/output_part.py",
         "            if _is_taken(output):\n                continue\n            with",
         "            if False:\n                continue\n            with",
         ("tests/commands/test_default_output.py::test_whatever_has_the_name_is_kept",),

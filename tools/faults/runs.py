@@ -26,14 +26,14 @@ FAULTS = (
     ),
     Fault(
         "images that were trained on count for the bound",
-        "rdvar_jax/commands/good_images.py",
+        "rdvar_jax/commands/thresholds/good_images.py",
         "for index, one in enumerate(seen) if one is None]",
         "for index, one in enumerate(seen)]",
         ("tests/commands/test_trained_on.py::test_those_trained_on_do_not_count",),
     ),
     Fault(
         "a bound from images that were all trained on",
-        "rdvar_jax/commands/threshold_images.py",
+        "rdvar_jax/commands/thresholds/threshold_images.py",
         '(split, new) if new.images else ("train", scored)',
         "(split, new) if new.images else (split, scored)",
         ("tests/commands/test_trained_on.py::test_none_but_those_trained_on_bound_nothing",),

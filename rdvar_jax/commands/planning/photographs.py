@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from rdvar_jax.commands.plan import Photographs
+from rdvar_jax.commands.planning.plan import Photographs
 from rdvar_jax.data.loading.diagnostics import counted
 from rdvar_jax.data.loading.scan import ImageStats, examine_all
 from rdvar_jax.data.pixels.aspect import MAX_SQUASH, aspect_change

@@ -4,8 +4,8 @@ import hashlib
 import logging
 from pathlib import Path
 
-from rdvar_jax.commands.scorer import Load, Scorer
-from rdvar_jax.commands.threshold_words import threshold_words
+from rdvar_jax.commands.predicting.scorer import Load, Scorer
+from rdvar_jax.commands.predicting.threshold_words import threshold_words
 from rdvar_jax.data.pixels.set_remarks import SetRemarks
 from rdvar_jax.serving.detector import Detector
 from rdvar_jax.serving.detector_thresholds import complete_by

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rdvar_jax.commands.good_images import new_images, score_images
+from rdvar_jax.commands.thresholds.good_images import new_images, score_images
 from rdvar_jax.data.sets.excluded import exclude
 from rdvar_jax.data.sets.inputs import find_inputs
 from rdvar_jax.data.sets.records import HasPath

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from tqdm import tqdm
 
-from rdvar_jax.commands.prediction_checks import say
-from rdvar_jax.commands.scoring_setup import remarks_on
+from rdvar_jax.commands.predicting.prediction_checks import say
+from rdvar_jax.commands.predicting.scoring_setup import remarks_on
 from rdvar_jax.data.loading.skipping import leave_out
 from rdvar_jax.data.pixels.image_hash import ImageHash, hash_images
 from rdvar_jax.data.sets.inputs import decode_batches

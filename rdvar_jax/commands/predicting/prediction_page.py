@@ -3,8 +3,15 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from rdvar_jax.commands.image_writer import HEAT, HEAT_MAPS, OVERLAYS, PLAIN, THUMBNAILS, Outputs
-from rdvar_jax.commands.scorer import Scorer
+from rdvar_jax.commands.predicting.image_writer import (
+    HEAT,
+    HEAT_MAPS,
+    OVERLAYS,
+    PLAIN,
+    THUMBNAILS,
+    Outputs,
+)
+from rdvar_jax.commands.predicting.scorer import Scorer
 from rdvar_jax.data.sets.inputs import InputImage
 from rdvar_jax.files.replacing import write_text
 from rdvar_jax.report.page.prediction import Shown, render_prediction

@@ -7,7 +7,7 @@ from functools import cache, partial
 
 import numpy as np
 
-from rdvar_jax.commands.state_scorer import make_state_scorer
+from rdvar_jax.commands.thresholds.state_scorer import make_state_scorer
 from rdvar_jax.data.loading.arrays import TrainSet
 from rdvar_jax.models.reverse_distillation import ReverseDistillation
 from rdvar_jax.runs.config import determining_settings

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from rdvar_jax.commands.image_writer import FOLDERS, Outputs
+from rdvar_jax.commands.predicting.image_writer import FOLDERS, Outputs
 from rdvar_jax.data.pixels.set_remarks import SetRemarks
 from rdvar_jax.data.sets.inputs import InputImage, literal_folder
 from rdvar_jax.errors import ConfigError, DataError

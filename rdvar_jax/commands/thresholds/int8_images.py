@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rdvar_jax.commands.threshold_images import good_images_of
+from rdvar_jax.commands.thresholds.threshold_images import good_images_of
 from rdvar_jax.data.sets.inputs import decode_batches
 from rdvar_jax.data.sets.records import HasPath
 from rdvar_jax.errors import ConfigError

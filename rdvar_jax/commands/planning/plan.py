@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rdvar_jax.commands.probe import probe_speed, probe_step
+from rdvar_jax.commands.planning.probe import probe_speed, probe_step
 from rdvar_jax.data.pixels.aspect import nearest_size
 from rdvar_jax.errors import ConfigError
 from rdvar_jax.models.image_size import height_width

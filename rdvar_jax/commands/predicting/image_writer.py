@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rdvar_jax.commands.output_part import inside
+from rdvar_jax.commands.predicting.output_part import inside
 from rdvar_jax.data.pixels.decode import decode_original
 from rdvar_jax.data.pixels.geometry import Geometry
 from rdvar_jax.data.pixels.ignore_mask import map_on_image

@@ -1,8 +1,13 @@
 """Scores images with a run's state."""
 
-from rdvar_jax.commands.scorer import Load, Scorer
-from rdvar_jax.commands.scoring_setup import complete_thresholds, find_scale, origin, remarks_on
-from rdvar_jax.commands.threshold_words import threshold_words
+from rdvar_jax.commands.predicting.scorer import Load, Scorer
+from rdvar_jax.commands.predicting.scoring_setup import (
+    complete_thresholds,
+    find_scale,
+    origin,
+    remarks_on,
+)
+from rdvar_jax.commands.predicting.threshold_words import threshold_words
 from rdvar_jax.runs.config import Config
 from rdvar_jax.runs.recipe import Recipe
 from rdvar_jax.runs.run import Run

@@ -1,0 +1,1 @@
+"""What evaluation keeps of images and sets, for it and for reports."""

@@ -1,0 +1,1 @@
+"""Folders of photographs, and the plan of a training on them."""

@@ -1,0 +1,1 @@
+"""What scores images, and the files that show verdicts on them."""
