@@ -279,7 +279,9 @@ def test_a_bundle_scores_and_is_served_without_the_packages_of_training():
     heavy = read_rule(r"needs `commands/serve\.py`, `server/`; these load none of\s.*?\.\n")[2:]
     places = [place for place in places if not place.startswith("rdvar ")]
     names = [name for name, path in MODULES.items() if lies_in(place_of(path), places)]
-    assert {"rdvar_jax.commands.predicting.bundle_scorer", "rdvar_jax.server.app"} <= set(names)
+    assert {"rdvar_jax.commands.predicting.bundle_scorer", "rdvar_jax.server.http.app"} <= set(
+        names
+    )
     loaded = loaded_by(names)
     assert {"jax", "starlette"} <= loaded
     assert "flax" in heavy and not loaded & set(heavy)

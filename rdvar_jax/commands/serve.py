@@ -8,21 +8,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rdvar_jax.errors import ConfigError
-from rdvar_jax.server.access import is_loopback, read_tokens
-from rdvar_jax.server.app import Routes, make_app
-from rdvar_jax.server.bodies import MAX_UPLOAD_MB, Bodies
-from rdvar_jax.server.drift_watch import DriftWatch
-from rdvar_jax.server.feedback import Feedback
-from rdvar_jax.server.http_server import HttpServer, take_port
-from rdvar_jax.server.ledger import Listener
-from rdvar_jax.server.metrics import Metrics
-from rdvar_jax.server.operator_page import OperatorPage
-from rdvar_jax.server.part import load_parts
-from rdvar_jax.server.receivers import Receivers
-from rdvar_jax.server.recent import Recent
-from rdvar_jax.server.station import BATCH_SIZE, QUEUE_SIZE, WAIT_MS, Station
-from rdvar_jax.server.verdict_log import open_log
-from rdvar_jax.server.watcher import Watcher
+from rdvar_jax.server.http.access import is_loopback, read_tokens
+from rdvar_jax.server.http.app import Routes, make_app
+from rdvar_jax.server.http.bodies import MAX_UPLOAD_MB, Bodies
+from rdvar_jax.server.http.http_server import HttpServer, take_port
+from rdvar_jax.server.http.operator_page import OperatorPage
+from rdvar_jax.server.judging.ledger import Listener
+from rdvar_jax.server.judging.part import load_parts
+from rdvar_jax.server.judging.station import BATCH_SIZE, QUEUE_SIZE, WAIT_MS, Station
+from rdvar_jax.server.judging.verdict_log import open_log
+from rdvar_jax.server.judging.watcher import Watcher
+from rdvar_jax.server.listeners.drift_watch import DriftWatch
+from rdvar_jax.server.listeners.feedback import Feedback
+from rdvar_jax.server.listeners.metrics import Metrics
+from rdvar_jax.server.listeners.recent import Recent
+from rdvar_jax.server.receivers.receivers import Receivers
 from rdvar_jax.serving.judgement import Thresholds
 from rdvar_jax.training.stop import StopRequest
 

@@ -150,7 +150,7 @@ def test_a_lost_server_is_said(operator, station, judged):
 
 
 def test_colours_are_apart_for_every_kind_of_colour_blindness():
-    style = (Path(__file__).parents[2] / "rdvar_jax/server/page/page.css").read_text()
+    style = (Path(__file__).parents[2] / "rdvar_jax/server/http/page/page.css").read_text()
     pairs = re.findall(r"--good: (#\w{6}); --defective: (#\w{6})", style)
     assert len(pairs) == 2  # light and dark
     # Machado, Oliveira and Fernandes 2009, severity 1: protanopia, deuteranopia, tritanopia.

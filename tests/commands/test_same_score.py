@@ -12,7 +12,7 @@ from running import running
 
 from rdvar_jax import Detector
 from rdvar_jax.data.pixels.decode import decode_image
-from rdvar_jax.server.part import load_parts
+from rdvar_jax.server.judging.part import load_parts
 
 NUMBER, BATCH = 200, 8
 TOLERANCE = 1e-5  # relative, in float32

@@ -13,17 +13,17 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from rdvar_jax.server.app import Routes, make_app
-from rdvar_jax.server.bodies import Bodies
-from rdvar_jax.server.drift_watch import DriftWatch
-from rdvar_jax.server.feedback import Feedback
-from rdvar_jax.server.http_server import HttpServer, take_port
-from rdvar_jax.server.metrics import Metrics
-from rdvar_jax.server.operator_page import OperatorPage
-from rdvar_jax.server.part import Part
-from rdvar_jax.server.recent import Recent
-from rdvar_jax.server.station import Station
-from rdvar_jax.server.watcher import Watcher
+from rdvar_jax.server.http.app import Routes, make_app
+from rdvar_jax.server.http.bodies import Bodies
+from rdvar_jax.server.http.http_server import HttpServer, take_port
+from rdvar_jax.server.http.operator_page import OperatorPage
+from rdvar_jax.server.judging.part import Part
+from rdvar_jax.server.judging.station import Station
+from rdvar_jax.server.judging.watcher import Watcher
+from rdvar_jax.server.listeners.drift_watch import DriftWatch
+from rdvar_jax.server.listeners.feedback import Feedback
+from rdvar_jax.server.listeners.metrics import Metrics
+from rdvar_jax.server.listeners.recent import Recent
 
 BOUNDARY = "limit-of-the-parts"
 

@@ -9,7 +9,7 @@ import pytest
 from running import Running, png, running
 
 from rdvar_jax.scoring.maps import SIGMA
-from rdvar_jax.server.part import Part, load_parts
+from rdvar_jax.server.judging.part import Part, load_parts
 from rdvar_jax.serving.archive import PROGRAM, WEIGHTS, write_bundle
 from rdvar_jax.serving.detector import Detector
 from rdvar_jax.serving.program import export_program, folded_weights

@@ -4,7 +4,7 @@ import pytest
 from running import running
 
 from rdvar_jax.errors import ConfigError
-from rdvar_jax.server.access import is_loopback, read_tokens
+from rdvar_jax.server.http.access import is_loopback, read_tokens
 
 TOKEN, OTHER = "0123456789abcdef-first", "0123456789abcdef-second"
 

@@ -3,7 +3,7 @@
 import pytest
 from running import BOUNDARY, form
 
-from rdvar_jax.server.forms import FormError, read_form
+from rdvar_jax.server.http.forms import FormError, read_form
 
 
 def test_files_come_back_byte_for_byte():

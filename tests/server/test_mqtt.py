@@ -8,8 +8,8 @@ from mosquitto import SECONDS, Receiver
 from running import running
 
 from rdvar_jax.errors import ConfigError
-from rdvar_jax.server.mqtt import Address, Publisher
-from rdvar_jax.server.outbox import Outbox
+from rdvar_jax.server.receivers.mqtt import Address, Publisher
+from rdvar_jax.server.receivers.outbox import Outbox
 
 
 @contextmanager

@@ -9,7 +9,13 @@ from asyncua.sync import Client
 from running import running
 
 from rdvar_jax.errors import ConfigError
-from rdvar_jax.server.opcua import DRAINING, NAMESPACE, RUNNING, OpcUaServer, check_address
+from rdvar_jax.server.receivers.opcua import (
+    DRAINING,
+    NAMESPACE,
+    RUNNING,
+    OpcUaServer,
+    check_address,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:asyncua")
 

@@ -10,7 +10,7 @@ from running import form, png, running_with_page
 from rdvar_jax.data.sets.feedback import find_feedback
 from rdvar_jax.data.sets.photos import find_photos
 from rdvar_jax.errors import DataError
-from rdvar_jax.server.part import load_parts
+from rdvar_jax.server.judging.part import load_parts
 from rdvar_jax.serving.detector import Detector
 
 

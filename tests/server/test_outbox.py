@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from rdvar_jax.server import outbox as module
-from rdvar_jax.server.outbox import InMemory, Outbox
-from rdvar_jax.server.verdict import Verdict
+from rdvar_jax.server.judging.verdict import Verdict
+from rdvar_jax.server.receivers import outbox as module
+from rdvar_jax.server.receivers.outbox import InMemory, Outbox
 
 ONE = Verdict(
     1, "2026-01-02T03:04:05.678Z", "part", "a.png", "", 8, 8, 0.5, 1.0, "good", 0, [], 0.01

@@ -10,8 +10,8 @@ from mosquitto import Receiver
 from test_serve_command import post, refusal
 
 from rdvar_jax.commands.serve import Serving, serve
-from rdvar_jax.server.delivery import InLog
-from rdvar_jax.server.verdict_log import open_log
+from rdvar_jax.server.judging.verdict_log import open_log
+from rdvar_jax.server.receivers.delivery import InLog
 
 
 def serve_and(use, bundle, **settings):

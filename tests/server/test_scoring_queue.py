@@ -8,7 +8,7 @@ from concurrent.futures import Future
 import numpy as np
 import pytest
 
-from rdvar_jax.server.scoring_queue import Closed, Place, QueueFull, ScoringQueue
+from rdvar_jax.server.judging.scoring_queue import Closed, Place, QueueFull, ScoringQueue
 
 TIMEOUT = 20
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from running import form, running
 
-from rdvar_jax.server.bodies import Bodies
-from rdvar_jax.server.verdict_log import open_log
+from rdvar_jax.server.http.bodies import Bodies
+from rdvar_jax.server.judging.verdict_log import open_log
 
 TIMEOUT = 20
 HALF_SENT = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n\r\n"

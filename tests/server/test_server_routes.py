@@ -11,7 +11,7 @@ from PIL import Image
 from prometheus_client.parser import text_string_to_metric_families
 from running import form, running
 
-from rdvar_jax.server.part import load_parts
+from rdvar_jax.server.judging.part import load_parts
 from rdvar_jax.serving.judgement import Thresholds
 
 SIZE = 32

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from rdvar_jax.errors import ConfigError, InUseError
-from rdvar_jax.server.examined import Pictures, Upload
-from rdvar_jax.server.ledger import Draft, Ledger, LogError
-from rdvar_jax.server.verdict import Verdict
-from rdvar_jax.server.verdict_log import VERSION, open_log
+from rdvar_jax.server.judging.examined import Pictures, Upload
+from rdvar_jax.server.judging.ledger import Draft, Ledger, LogError
+from rdvar_jax.server.judging.verdict import Verdict
+from rdvar_jax.server.judging.verdict_log import VERSION, open_log
 
 
 def draft(name: str, watched: str | None = None, **changed) -> Draft:

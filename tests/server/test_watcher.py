@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from running import running
 
-from rdvar_jax.server.verdict_log import open_log
-from rdvar_jax.server.watcher import Watcher
+from rdvar_jax.server.judging.verdict_log import open_log
+from rdvar_jax.server.judging.watcher import Watcher
 
 TIMEOUT = 20
 

@@ -11,11 +11,11 @@ from starlette.routing import BaseRoute
 
 from rdvar_jax.data.sets.feedback import LABELS
 from rdvar_jax.report import page as report_page
-from rdvar_jax.server.app import PNG, Routes
-from rdvar_jax.server.drift_watch import DriftWatch
-from rdvar_jax.server.feedback import Feedback
-from rdvar_jax.server.refusal import Refusal
-from rdvar_jax.server.station import Station
+from rdvar_jax.server.http.app import PNG, Routes
+from rdvar_jax.server.http.refusal import Refusal
+from rdvar_jax.server.judging.station import Station
+from rdvar_jax.server.listeners.drift_watch import DriftWatch
+from rdvar_jax.server.listeners.feedback import Feedback
 
 _PAGE = Path(__file__).with_name("page")
 _STYLE = Path(report_page.__file__).with_name("style.css")  # that of all pages

@@ -9,9 +9,9 @@ from typing import Any, NoReturn
 import numpy as np
 
 from rdvar_jax.report.prediction_files import DEFECTIVE
-from rdvar_jax.server.part import Part
-from rdvar_jax.server.refusal import Refusal
-from rdvar_jax.server.station import Answer
+from rdvar_jax.server.http.refusal import Refusal
+from rdvar_jax.server.judging.part import Part
+from rdvar_jax.server.judging.station import Answer
 
 LENGTH_HEADER = "Inference-Header-Content-Length"
 INPUT, MAPS, SCORES, VERDICTS = "images", "maps", "scores", "verdicts"

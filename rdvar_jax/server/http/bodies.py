@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 
 from starlette.requests import Request
 
-from rdvar_jax.server.examined import Upload
-from rdvar_jax.server.forms import FormError, read_form
-from rdvar_jax.server.refusal import RETRY_SECONDS, Refusal
+from rdvar_jax.server.http.forms import FormError, read_form
+from rdvar_jax.server.http.refusal import RETRY_SECONDS, Refusal
+from rdvar_jax.server.judging.examined import Upload
 
 MAX_UPLOAD_MB = 64.0
 MOST_AT_ONCE = 4  # of the largest uploads, together in memory

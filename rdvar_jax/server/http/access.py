@@ -13,7 +13,7 @@ from starlette.responses import HTMLResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rdvar_jax.errors import ConfigError
-from rdvar_jax.server.refusal import Refusal, refused
+from rdvar_jax.server.http.refusal import Refusal, refused
 
 SHORTEST_TOKEN = 16
 COOKIE = "rdvar"

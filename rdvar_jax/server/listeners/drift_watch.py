@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from rdvar_jax.scoring.drift import find_drift
-from rdvar_jax.server.examined import Pictures
-from rdvar_jax.server.part import Part
-from rdvar_jax.server.verdict import Verdict
+from rdvar_jax.server.judging.examined import Pictures
+from rdvar_jax.server.judging.part import Part
+from rdvar_jax.server.judging.verdict import Verdict
 from rdvar_jax.serving.manifest import read_good_scores
 
 LAST = 200  # scores that are compared

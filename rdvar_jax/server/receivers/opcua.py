@@ -18,8 +18,8 @@ from asyncua.server.server import Server
 
 from rdvar_jax.errors import ConfigError, one_line
 from rdvar_jax.report.prediction_files import DEFECTIVE, GOOD
-from rdvar_jax.server.examined import Pictures
-from rdvar_jax.server.verdict import Verdict
+from rdvar_jax.server.judging.examined import Pictures
+from rdvar_jax.server.judging.verdict import Verdict
 
 NAMESPACE = "urn:rdvar-jax:verdicts"
 RUNNING, DRAINING = 0, 1

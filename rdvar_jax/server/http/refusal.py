@@ -7,8 +7,8 @@ from starlette.responses import JSONResponse
 
 from rdvar_jax.errors import DataError, one_line
 from rdvar_jax.files.exhausted import exhausted
-from rdvar_jax.server.ledger import LogError
-from rdvar_jax.server.scoring_queue import Closed, QueueFull
+from rdvar_jax.server.judging.ledger import LogError
+from rdvar_jax.server.judging.scoring_queue import Closed, QueueFull
 
 RETRY_SECONDS = 1  # after which a full queue has room again
 CLOSING_SECONDS = 10  # after which a server that was restarted is back

@@ -15,16 +15,16 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from rdvar_jax.server.access import Access
-from rdvar_jax.server.bodies import Bodies, read_uploads
-from rdvar_jax.server.examined import Pixels, printable_name
-from rdvar_jax.server.metrics import Metrics
-from rdvar_jax.server.open_inference import LENGTH_HEADER, describe, read_request, write_answer
-from rdvar_jax.server.part import Part
-from rdvar_jax.server.recent import Recent, RecentVerdict
-from rdvar_jax.server.refusal import Refusal, as_refusal, refused
-from rdvar_jax.server.station import Station
-from rdvar_jax.server.watcher import Watcher
+from rdvar_jax.server.http.access import Access
+from rdvar_jax.server.http.bodies import Bodies, read_uploads
+from rdvar_jax.server.http.open_inference import LENGTH_HEADER, describe, read_request, write_answer
+from rdvar_jax.server.http.refusal import Refusal, as_refusal, refused
+from rdvar_jax.server.judging.examined import Pixels, printable_name
+from rdvar_jax.server.judging.part import Part
+from rdvar_jax.server.judging.station import Station
+from rdvar_jax.server.judging.watcher import Watcher
+from rdvar_jax.server.listeners.metrics import Metrics
+from rdvar_jax.server.listeners.recent import Recent, RecentVerdict
 from rdvar_jax.version import __version__
 
 PNG, VERDICT_HEADER = "image/png", "Rdvar-Verdict"

@@ -18,7 +18,7 @@ from paho.mqtt import client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 
 from rdvar_jax.errors import ConfigError, one_line
-from rdvar_jax.server.outbox import Outbox
+from rdvar_jax.server.receivers.outbox import Outbox
 
 PASSWORD = "RDVAR_MQTT_PASSWORD"  # in the environment, since other users can read command lines
 PORTS = {"mqtt": 1883, "mqtts": 8883}

@@ -18,8 +18,8 @@ from rdvar_jax.report.gallery import QUALITY, make_thumbnails
 from rdvar_jax.report.png_file import write_png
 from rdvar_jax.report.prediction import draw_overlay
 from rdvar_jax.report.prediction_files import exact
-from rdvar_jax.server.part import Part
-from rdvar_jax.server.verdict import Verdict
+from rdvar_jax.server.judging.part import Part
+from rdvar_jax.server.judging.verdict import Verdict
 from rdvar_jax.serving.judgement import judge
 
 _MAX_NAME = 200  # characters of a client's name for a file

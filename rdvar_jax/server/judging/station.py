@@ -13,11 +13,11 @@ import numpy as np
 from rdvar_jax.data.loading.threads import num_usable_cpus
 from rdvar_jax.data.pixels.decode import FileFacts
 from rdvar_jax.scoring.finite import refuse_not_finite
-from rdvar_jax.server.examined import Pictures, Sent, Upload, judged, sha256_of
-from rdvar_jax.server.ledger import Draft, Ledger, Listener, Log, NoLog
-from rdvar_jax.server.part import Part
-from rdvar_jax.server.scoring_queue import ScoringQueue
-from rdvar_jax.server.verdict import Verdict
+from rdvar_jax.server.judging.examined import Pictures, Sent, Upload, judged, sha256_of
+from rdvar_jax.server.judging.ledger import Draft, Ledger, Listener, Log, NoLog
+from rdvar_jax.server.judging.part import Part
+from rdvar_jax.server.judging.scoring_queue import ScoringQueue
+from rdvar_jax.server.judging.verdict import Verdict
 
 _Result = TypeVar("_Result")
 

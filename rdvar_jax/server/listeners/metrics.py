@@ -11,11 +11,11 @@ from prometheus_client import (
     generate_latest,
 )
 
-from rdvar_jax.server.examined import Pictures
-from rdvar_jax.server.part import Part
-from rdvar_jax.server.recent import UNKNOWN
-from rdvar_jax.server.scoring_queue import ScoringQueue
-from rdvar_jax.server.verdict import Verdict
+from rdvar_jax.server.judging.examined import Pictures
+from rdvar_jax.server.judging.part import Part
+from rdvar_jax.server.judging.scoring_queue import ScoringQueue
+from rdvar_jax.server.judging.verdict import Verdict
+from rdvar_jax.server.listeners.recent import UNKNOWN
 
 _SCORES = (*(0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.7), 1, 1.5, 2, 3)
 _SECONDS = (0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5, 1, 2, 5, 10)

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rdvar_jax.server.delivery import InLog
-from rdvar_jax.server.ledger import Listener
-from rdvar_jax.server.outbox import Outbox
+from rdvar_jax.server.judging.ledger import Listener
+from rdvar_jax.server.receivers.delivery import InLog
+from rdvar_jax.server.receivers.outbox import Outbox
 
 if TYPE_CHECKING:
-    from rdvar_jax.server.mqtt import Address
-    from rdvar_jax.server.opcua import OpcUaServer
+    from rdvar_jax.server.receivers.mqtt import Address
+    from rdvar_jax.server.receivers.opcua import OpcUaServer
 
 
 @dataclass
@@ -40,11 +40,11 @@ class Receivers:
         """
         found = cls()
         if mqtt is not None:
-            from rdvar_jax.server.mqtt import Address
+            from rdvar_jax.server.receivers.mqtt import Address
 
             found.mqtt = Address.parse(mqtt)
         if opcua is not None:
-            from rdvar_jax.server.opcua import check_address
+            from rdvar_jax.server.receivers.opcua import check_address
 
             found.opcua = check_address(opcua)
         return found
@@ -64,7 +64,7 @@ class Receivers:
             if self.mqtt is not None:
                 self.listeners.append(_publishing(self.mqtt, log, stack))
             if self.opcua is not None:
-                from rdvar_jax.server.opcua import OpcUaServer
+                from rdvar_jax.server.receivers.opcua import OpcUaServer
 
                 self._opcua_server = server = OpcUaServer(self.opcua, parts)
                 server.start()
@@ -79,7 +79,7 @@ class Receivers:
 
 
 def _publishing(address: "Address", log: Path | None, stack: ExitStack) -> Outbox:
-    from rdvar_jax.server.mqtt import Publisher
+    from rdvar_jax.server.receivers.mqtt import Publisher
 
     waiting = None
     if log is not None:

@@ -6,7 +6,7 @@ import time
 from collections import deque
 from pathlib import Path
 
-from rdvar_jax.server.verdict import Verdict
+from rdvar_jax.server.judging.verdict import Verdict
 
 AT_ONCE = 500  # verdicts that are read together
 SECONDS = 0.5  # between two writes of how far the receiver is, at least

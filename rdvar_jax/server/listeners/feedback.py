@@ -14,8 +14,8 @@ from pathlib import Path
 from PIL import Image, UnidentifiedImageError
 
 from rdvar_jax.files.replacing import replacing
-from rdvar_jax.server.recent import RecentVerdict
-from rdvar_jax.server.verdict import Verdict
+from rdvar_jax.server.judging.verdict import Verdict
+from rdvar_jax.server.listeners.recent import RecentVerdict
 
 _SUFFIXES = {"AVIF": ".avif", "BMP": ".bmp", "HEIF": ".heic", "JPEG": ".jpg", "PNG": ".png"}
 _SUFFIXES |= {"TIFF": ".tif", "WEBP": ".webp"}

@@ -5,8 +5,8 @@ import threading
 from collections import deque
 from typing import Protocol
 
-from rdvar_jax.server.examined import Pictures
-from rdvar_jax.server.verdict import Verdict
+from rdvar_jax.server.judging.examined import Pictures
+from rdvar_jax.server.judging.verdict import Verdict
 
 MOST_WAITING = 100_000  # in memory, about 1 kB each; the oldest is given up for a new one
 

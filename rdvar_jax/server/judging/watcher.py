@@ -9,11 +9,11 @@ from pathlib import Path
 from rdvar_jax.data.sets.drop_folder import DropFolder
 from rdvar_jax.data.sets.inputs import InputImage
 from rdvar_jax.errors import DataError
-from rdvar_jax.server.examined import Upload
-from rdvar_jax.server.ledger import LogError
-from rdvar_jax.server.part import Part
-from rdvar_jax.server.scoring_queue import Closed, QueueFull
-from rdvar_jax.server.station import Station
+from rdvar_jax.server.judging.examined import Upload
+from rdvar_jax.server.judging.ledger import LogError
+from rdvar_jax.server.judging.part import Part
+from rdvar_jax.server.judging.scoring_queue import Closed, QueueFull
+from rdvar_jax.server.judging.station import Station
 
 INTERVAL = 1.0  # seconds between two scans
 AT_ONCE = 8  # images, so that there is room in the queue for others

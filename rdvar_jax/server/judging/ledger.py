@@ -11,8 +11,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from rdvar_jax.server.examined import Pictures
-from rdvar_jax.server.verdict import Verdict
+from rdvar_jax.server.judging.examined import Pictures
+from rdvar_jax.server.judging.verdict import Verdict
 
 _logger = logging.getLogger("rdvar_jax")
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from rdvar_jax.report.prediction_files import DEFECTIVE, GOOD
-from rdvar_jax.server.examined import Pictures
-from rdvar_jax.server.verdict import Verdict
+from rdvar_jax.server.judging.examined import Pictures
+from rdvar_jax.server.judging.verdict import Verdict
 
 NUMBER = 60
 MAX_BYTES = 1 << 28  # of all image files together

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from rdvar_jax.errors import ConfigError
 from rdvar_jax.files.locks import locked_file
-from rdvar_jax.server.ledger import Draft, LogError
-from rdvar_jax.server.verdict import Verdict
+from rdvar_jax.server.judging.ledger import Draft, LogError
+from rdvar_jax.server.judging.verdict import Verdict
 
 APPLICATION_ID = 0x52445652  # "RDVR", in the file's header
 VERSION = 1

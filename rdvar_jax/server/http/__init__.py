@@ -1,0 +1,1 @@
+"""Requests and answers, and the operator's page."""

@@ -1,0 +1,1 @@
+"""From an image to a verdict that is kept, whoever brings the image."""

@@ -1,0 +1,1 @@
+"""Other machines that are told of verdicts."""
