@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 import urllib.request
+from http.client import HTTPException
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -192,7 +193,7 @@ def test_after_a_kill_every_answered_verdict_is_in_the_log(bundle, tmp_path):
                 try:
                     name = f"{index}.png"
                     answers.append(post(process.url, contents[index % 50], name))
-                except OSError:  # it was killed
+                except (OSError, HTTPException):  # it was killed
                     return
 
         threads = [threading.Thread(target=send, args=[first]) for first in range(4)]

@@ -130,9 +130,13 @@ class Station:
                 drawn = pictures.overlay(verdict) if overlay else None
                 return Draft(verdict, pictures, watched), drawn
 
-            finished = await _all(
-                in_thread(self._judging, finish, index) for index in range(len(images))
-            )
+            async def finished_one(index: int) -> tuple[Draft, bytes | None]:
+                # Most images are good and have no regions: nothing is left that takes time.
+                if overlay or part.thresholds.may_have_regions(found[index][0]):
+                    return await in_thread(self._judging, finish, index)
+                return finish(index)
+
+            finished = await _all(finished_one(index) for index in range(len(images)))
             kept = await asyncio.wrap_future(self._ledger.keep([draft for draft, _ in finished]))
         return [
             Answer(verdict, score, anomaly_map, drawn)
