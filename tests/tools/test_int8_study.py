@@ -18,6 +18,7 @@ def one_run(seed: int, float32: float, int8: float, every: float, aupro: float |
     return {
         "category": "screw",
         "seed": seed,
+        "lambda_var": 0.1,
         "float32_onnxruntime": figures(float32),
         "int8_onnxruntime": figures(int8),
         "every_onnxruntime": figures(every),
@@ -32,7 +33,7 @@ def test_differences_are_paired_by_run():
     cells = [cell.strip() for cell in rows[2].strip("|").split("|")]
     assert cells[:5] == [
         "screw",
-        "0, 1",
+        "0 (0.1), 1 (0.1)",
         "85.00",
         "-0.10 (+0.10, -0.30)",
         "-4.50 (-5.00, -4.00)",
