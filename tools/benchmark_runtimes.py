@@ -172,8 +172,7 @@ def run(folder: Path, rounds: int, rows: Sequence[str], batches: Sequence[int]) 
                 found[row]["seconds"].setdefault(str(batch), []).extend(answer["seconds"])
                 found[row]["peak_mb"] = answer["peak_mb"]
     for process in processes.values():
-        process.stdin.close()
-        process.wait()
+        process.communicate()  # closes both pipes, and so ends it
     for row in found.values():
         row["median_ms"] = {
             batch: 1000 * float(np.median(taken)) for batch, taken in row["seconds"].items()

@@ -97,14 +97,15 @@ def run(workdirs: Sequence[Path], output: Path) -> None:
 def table(report: dict[str, Any]) -> str:
     """Formats the paired differences to float32 in points, by set, as Markdown."""
     lines = [
-        "| Set | Seeds | float32 AUROC | int8 | every conv. int8 | float32 AUPRO | int8 "
+        "| Set | Seeds (λ) | float32 AUROC | int8 | every conv. int8 | float32 AUPRO | int8 "
         "| every conv. int8 | int8 layers |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
-    runs = list(report["runs"].values())
+    runs = _by_seed(report)
     for category in sorted({one["category"] for one in runs}):
         of_set = [one for one in runs if one["category"] == category]
-        cells = [category, ", ".join(str(one["seed"]) for one in of_set)]
+        seeds = [f"{one['seed']} ({one['lambda_var']:g})" for one in of_set]
+        cells = [category, ", ".join(seeds)]
         for measure_name in MEASURES:
             plain = [one[f"float32_{ONNXRUNTIME}"][measure_name] for one in of_set]
             if None in plain:
@@ -118,6 +119,11 @@ def table(report: dict[str, Any]) -> str:
         cells.append(", ".join(f"{one['num_int8']} of {len(one['sensitivity'])}" for one in layers))
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def _by_seed(report: dict[str, Any]) -> list[dict[str, Any]]:
+    """Returns the runs by lambda_var, largest first, and seed."""
+    return sorted(report["runs"].values(), key=lambda one: (-one["lambda_var"], one["seed"]))
 
 
 def _points(differences: np.ndarray) -> str:

@@ -4,6 +4,7 @@ from faults.fault import Fault
 
 ARCHIVE = "tests/serving/test_archive.py"
 DETECTOR = "tests/serving/test_detector.py"
+INT8 = "tests/serving/test_int8.py"
 ONNX_DETECTOR = "tests/serving/test_onnx_detector.py"
 ONNX = "tests/serving/test_onnx.py"
 
@@ -51,6 +52,27 @@ FAULTS = (
         "ignore = read_ignore(file.ignore)",
         "ignore = read_ignore(None)",
         (f"{ONNX_DETECTOR}::test_ignored_pixels_come_with_their_picture",),
+    ),
+    Fault(
+        "an int8 model that answers otherwise is written",
+        "rdvar_jax/serving/int8/make_int8.py",
+        "if not checked.within(WRITTEN):",
+        "if checked.num_good < 0:",
+        (f"{INT8}::test_a_bad_model_fails_the_check_on_other_images",),
+    ),
+    Fault(
+        "an int8 model keeps the threshold of float32",
+        "rdvar_jax/serving/int8/shifted_threshold.py",
+        "np.float32(threshold * factor)",
+        "np.float32(threshold)",
+        (f"{INT8}::test_a_threshold_follows_the_scores_of_the_same_images",),
+    ),
+    Fault(
+        "sums of an int8 model are of rounded values",
+        "rdvar_jax/serving/int8/quantiser.py",
+        "        _keep_floats(made)\n",
+        "",
+        (f"{INT8}::test_sums_and_cosines_have_float_values",),
     ),
     Fault(
         "ONNX model sees images on their side",
