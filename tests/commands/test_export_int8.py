@@ -45,10 +45,13 @@ def test_an_int8_model_scores_nearly_as_the_float32_model(
     assert entry["int8"]["num_images"] == 10
     factor = entry["int8"]["factor"]
     assert entry["threshold"] == float(np.float32(stored["threshold"] * factor)) == found.threshold
+    moved = [score * factor for score in stored["good_scores"]]
+    assert entry["good_scores"] == pytest.approx(moved, rel=1e-6)
     assert {**entry, "threshold": 0, "pixel_threshold": 0} == {
         **stored,
         "threshold": 0,
         "pixel_threshold": 0,
+        "good_scores": entry["good_scores"],
         "int8": entry["int8"],
     }
     assert quantisation["limits"] == dataclasses.asdict(limits)
