@@ -275,8 +275,8 @@ def test_scoring_loads_no_training_and_no_plotting():
 
 
 def test_a_bundle_scores_and_is_served_without_the_packages_of_training():
-    places = read_rule(r"`rdvar predict --bundle` needs .*?; these load none of")
-    heavy = read_rule(r"needs `commands/serve\.py`, `server/`; these load none of\s.*?\.\n")[2:]
+    places = read_rule(r"`rdvar predict --bundle` needs .*?; these\sload none of")
+    heavy = read_rule(r"needs `commands/serve\.py`, `server/`; these\sload none of\s.*?\.\n")[2:]
     places = [place for place in places if not place.startswith("rdvar ")]
     names = [name for name, path in MODULES.items() if lies_in(place_of(path), places)]
     assert {"rdvar_jax.commands.predicting.bundle_scorer", "rdvar_jax.server.http.app"} <= set(

@@ -4,8 +4,7 @@ import signal
 from collections import deque
 from collections.abc import Callable
 from types import FrameType
-
-import jax
+from typing import SupportsInt
 
 # Polls before the processes' common answer is read: it has arrived by then, so polling at each
 # step does not block.
@@ -40,13 +39,13 @@ class StopRequest:
     """
 
     def __init__(
-        self, largest: Callable[[int], jax.Array] | None = None, enabled: bool = True
+        self, largest: Callable[[int], SupportsInt] | None = None, enabled: bool = True
     ) -> None:
         self.signal_number: int | None = None
         self._received = 0
         self._largest = largest
         self._enabled = enabled
-        self._answers: deque[jax.Array] = deque()
+        self._answers: deque[SupportsInt] = deque()
         self._previous: dict[int, object] = {}
 
     def poll(self) -> None:
