@@ -72,6 +72,7 @@ class Routes:
                 return await endpoint(request)
             except HTTPException:
                 raise
+            # Everything: a fault of the server is logged and answered too, and it stays alive.
             except Exception as error:
                 refusal = as_refusal(error)
                 self.metrics.refused(refusal.status)

@@ -135,6 +135,7 @@ class Ledger:
         drafts = [draft for of_job, _ in jobs for draft in of_job]
         try:
             verdicts = self._log.append(drafts)
+        # Everything: raised again where each request waits, and this thread goes on.
         except Exception as error:
             for _, future in jobs:
                 future.set_exception(error)

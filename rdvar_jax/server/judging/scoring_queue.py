@@ -178,6 +178,7 @@ class ScoringQueue:
 def _score(score: Score, batch: list[tuple[np.ndarray, Future[Scored]]]) -> None:
     try:
         maps, scores = score(np.stack([pixels for pixels, _ in batch]))
+    # Everything: raised again where each image is waited for, and the thread goes on.
     except Exception as error:
         for _, future in batch:
             future.set_exception(error)
