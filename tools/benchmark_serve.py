@@ -7,11 +7,13 @@
 
 prepare    draws images, and trains and exports a network for one step: scores mean nothing, and
            take as long as any.
-latency    `Detector.predict` of one file, and one client that sends the same file to the server,
-           in turn, so that both see the same machine.
+latency    `Detector.predict` of one file after the other, and one client that sends the same files
+           to the server, ten of each in turn, so that both see the same machine.
 rate       `Detector.predict` of 8 files at once, and 8 clients that each send one file after the
            other, in turn, several rounds. All of them are processes of this machine: what the
            clients need is taken from the server too.
+           The threshold is such that a share of the files, --defective, is above it, and the server
+           finds their regions; `Detector.predict` finds none.
 memory     resident memory of the server while 8 clients send many images.
 
 Each command adds its row to the JSON file, with machine, versions and commit.
@@ -31,13 +33,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 from benchmark_rows.kit import Kit, make_kit, rdvar_command, read_kit, write_kit
 from benchmark_rows.serve import Settings
 from collect_results import checkout_commit, machine
 
-PACKAGES = ("jax", "jaxlib", "numpy", "pillow", "starlette", "uvicorn")
+PACKAGES = ("jax", "jaxlib", "numpy", "pillow", "starlette", "uvicorn", "httptools", "uvloop")
 CLIENTS = 8
+BLOCK = 10  # calls of one kind, one after the other
 KIT, CELL = "kit.json", "cell.json"
 
 
@@ -76,6 +80,9 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--num_images", type=int, default=2000, help="of `rate` and `memory`")
     parser.add_argument("--num_calls", type=int, default=300, help="of `latency`, of each kind")
     parser.add_argument("--rounds", type=int, default=4, help="of `rate`, of each kind")
+    parser.add_argument(
+        "--defective", type=float, default=0.05, help="share of the files above the threshold"
+    )
     parser.add_argument("--serve", default="", help="more flags of rdvar serve, in one word")
     return parser.parse_args()
 
@@ -101,41 +108,42 @@ def prepare(args: argparse.Namespace) -> None:
 
 def latency(kit: Kit, args: argparse.Namespace) -> dict[str, Any]:
     """Times one image, bare and by HTTP, in turn."""
-    predict = bare(kit)
+    predict, threshold = bare(kit, args.defective)
     files = kit.photographs
     contents = [Path(file).read_bytes() for file in files]
-    with server(kit, args) as (port, _):
+    with server(kit, args, threshold) as (port, _):
         client = Client(port)
         calls: dict[str, Callable[[int], object]] = {
             "bare": lambda index: predict([files[index]]),
             "http": lambda index: client.send(contents[index]),
         }
         seconds: dict[str, list[float]] = {name: [] for name in calls}
-        for number in range(-10, args.num_calls):  # the first ten are not counted
+        for first in range(-BLOCK, args.num_calls, BLOCK):  # the first block is not counted
             for name, call in calls.items():
-                start = time.perf_counter()
-                call(number % len(files))
-                if number >= 0:
-                    seconds[name].append(time.perf_counter() - start)
+                for number in range(first, first + BLOCK):
+                    start = time.perf_counter()
+                    call(number % len(files))
+                    if number >= 0:
+                        seconds[name].append(time.perf_counter() - start)
         client.close()
     found = {name: in_ms(times) for name, times in seconds.items()}
     added = {
         f"added_{key}": round(found["http"][key] - found["bare"][key], 3)
         for key in ("p50_ms", "p99_ms")
     }
-    return {"calls": args.num_calls, **found, **added}
+    return {"calls": args.num_calls, "defective": args.defective, **found, **added}
 
 
 def rate(kit: Kit, args: argparse.Namespace) -> dict[str, Any]:
     """Counts images a second, bare in batches of 8 and by 8 clients, in turn."""
-    predict = bare(kit)
+    predict, threshold = bare(kit, args.defective)
     files = kit.photographs
     contents = [Path(file).read_bytes() for file in files]
     number = args.num_images // args.rounds
     rates: dict[str, list[float]] = {"bare": [], "http": []}
     times: list[float] = []
     cpu = {"bare": 0.0, "server": 0.0, "clients": 0.0}
-    with server(kit, args) as (port, process):
+    with server(kit, args, threshold) as (port, process):
         send_all(port, contents, 8 * CLIENTS)
         for _ in range(args.rounds):
             start, cpu_start = time.perf_counter(), time.process_time()
@@ -152,6 +160,7 @@ def rate(kit: Kit, args: argparse.Namespace) -> dict[str, Any]:
     return {
         "clients": CLIENTS,
         "images": number * args.rounds,
+        "defective": args.defective,
         **{f"{name}_images_a_second": rounded(found) for name, found in rates.items()},
         "http_to_bare": rounded(ratios),
         "http_to_bare_median": round(statistics.median(ratios), 3),
@@ -166,7 +175,7 @@ def memory(kit: Kit, args: argparse.Namespace) -> dict[str, Any]:
     """Samples the server's resident memory after each tenth of the images."""
     contents = [Path(file).read_bytes() for file in kit.photographs]
     resident = []
-    with server(kit, args) as (port, process):
+    with server(kit, args, kit.threshold) as (port, process):
         for _ in range(10):
             send_all(port, contents, args.num_images // 10)
             resident.append(round(psutil.Process(process.pid).memory_info().rss / 1e6, 1))
@@ -179,23 +188,25 @@ def cpu_of(process: subprocess.Popen) -> float:
     return times.user + times.system
 
 
-def bare(kit: Kit) -> Callable[[list[str]], object]:
-    """Loads the bundle in this process, and warms it up."""
+def bare(kit: Kit, defective: float) -> tuple[Callable[[list[str]], object], float]:
+    """Loads the bundle in this process, warms it up, and finds the threshold."""
     from rdvar_jax.cli.start import start_jax
 
     start_jax()
     from rdvar_jax.serving.detector import Detector
 
     detector = Detector.load(kit.bundle)
-    for number in (1, 8):
-        detector.predict(kit.photographs[:number], threshold=kit.threshold)
-    return lambda files: detector.predict(files, threshold=kit.threshold)
+    detector.predict(kit.photographs[:1])
+    threshold = float(np.quantile(detector.predict(kit.photographs).scores, 1 - defective))
+    return lambda files: detector.predict(files, threshold=threshold), threshold
 
 
 @contextmanager
-def server(kit: Kit, args: argparse.Namespace) -> Iterator[tuple[int, subprocess.Popen]]:
+def server(
+    kit: Kit, args: argparse.Namespace, threshold: float
+) -> Iterator[tuple[int, subprocess.Popen]]:
     """Starts `rdvar serve` on a free port, and stops it at the end."""
-    words = rdvar_command("serve", kit.bundle, "--port", 0, "--threshold", kit.threshold)
+    words = rdvar_command("serve", kit.bundle, "--port", 0, "--threshold", threshold)
     process = subprocess.Popen(
         [*words, *args.serve.split()],
         env=kit.environment,

@@ -66,7 +66,8 @@ def add_arguments(parser: Parser) -> None:
         type=float,
         default=2.0,
         metavar="MS",
-        help="time that a batch waits for images that are known to come, at most",
+        help="time that a batch waits for the next images of clients that were just answered, at "
+        "most; 0 never waits",
     )
     parser.add_argument(
         "--max_upload_mb", type=float, default=64.0, metavar="MB", help="size of a request, at most"

@@ -40,7 +40,7 @@ class Serving:
         token_file: tokens of those who may use it; needed unless only this computer can reach it.
         batch_size: images scored at once, at most.
         queue_size: images of a part from their arrival to their answer, at most.
-        wait_ms: milliseconds that a batch waits for images that are known to come, at most.
+        wait_ms: milliseconds that a batch waits for clients that were just answered, at most.
         max_upload_mb: size of a request's body, at most.
         threshold: replaces those of the bundles.
         log: file of SQLite that keeps each verdict before it is answered.

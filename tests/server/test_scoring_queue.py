@@ -116,6 +116,62 @@ def test_an_image_alone_does_not_wait(scorer):
     queue.close()
 
 
+def begin(queue: ScoringQueue, scorer: Scorer, value: int):
+    """Puts an image whose scoring ends when `scorer.go` is set."""
+    scorer.go.clear()
+    place = queue.places("a")
+    future = place.__enter__().put(image(value))
+    assert scorer.begun.acquire(timeout=TIMEOUT)
+    return place, future
+
+
+def test_it_waits_for_the_next_image_of_a_client_that_gets_its_answer(scorer):
+    queue = ScoringQueue({"a": scorer}, 8, 16, wait=TIMEOUT)
+    answered, first = begin(queue, scorer, 1)
+    with queue.places("a") as other:
+        future = other.put(image(2))
+        scorer.go.set()
+        score_of(first)
+        answered.__exit__(None, None, None)
+        with queue.places("a") as again:
+            timer = put_later(again, 0.05)
+            score_of(future)
+            timer.join()
+    queue.close()
+    assert scorer.batches == [[1], [2, 2]]
+
+
+def test_it_waits_no_longer_for_a_client_that_goes_away(scorer):
+    queue = ScoringQueue({"a": scorer}, 8, 16, wait=0.1)
+    answered, first = begin(queue, scorer, 1)
+    with queue.places("a") as other:
+        future = other.put(image(2))
+        start = time.monotonic()
+        scorer.go.set()
+        score_of(first)
+        answered.__exit__(None, None, None)
+        score_of(future)
+        assert time.monotonic() - start >= 0.1
+    queue.close()
+    assert scorer.batches == [[1], [2]]
+
+
+def test_for_images_in_hand_it_waits_half_the_time_of_a_batch(scorer):
+    queue = ScoringQueue({"a": scorer}, 8, 16, wait=1e-6)
+    answered, first = begin(queue, scorer, 1)
+    with queue.places("a"), queue.places("a") as other:
+        future = other.put(image(2))
+        time.sleep(0.2)  # which the first batch takes
+        start = time.monotonic()
+        scorer.go.set()
+        score_of(first)
+        score_of(future)
+        assert time.monotonic() - start >= 0.1
+    answered.__exit__(None, None, None)
+    queue.close()
+    assert scorer.batches == [[1], [2]]
+
+
 def test_nobody_waits_for_an_image_that_cannot_be_read(scorer):
     queue = ScoringQueue({"a": scorer}, 8, 16, wait=TIMEOUT)
     start = time.monotonic()

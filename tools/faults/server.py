@@ -20,9 +20,23 @@ FAULTS = (
     Fault(
         "a client that is alone waits",
         "rdvar_jax/server/judging/scoring_queue.py",
-        "while line.coming > 0 and",
-        "while",
+        "if line.taken > len(line.waiting):",
+        "if line.taken:",
         (f"{QUEUE}::test_an_image_alone_does_not_wait",),
+    ),
+    Fault(
+        "clients that are just answered are not waited for",
+        "rdvar_jax/server/judging/scoring_queue.py",
+        "            elif line.answered:\n",
+        "            elif False:\n",
+        (f"{QUEUE}::test_it_waits_for_the_next_image_of_a_client_that_gets_its_answer",),
+    ),
+    Fault(
+        "answers wait for the client's acknowledgement",
+        "rdvar_jax/server/http/http_server.py",
+        "socket.socket(family, kind, protocol)",
+        "socket.socket(family, kind)",
+        ("tests/server/test_http_server.py",),
     ),
     Fault(
         "a place in the queue is never freed",
@@ -41,9 +55,9 @@ FAULTS = (
     Fault(
         "listeners hear of verdicts before they are kept",
         "rdvar_jax/server/judging/ledger.py",
-        "        try:\n            verdicts = self._log.append(drafts)\n",
+        "        try:\n            verdicts = self._numbered(drafts)",
         "        for draft in drafts:\n            self._tell(draft.verdict, draft.pictures)\n"
-        "        try:\n            verdicts = self._log.append(drafts)\n",
+        "        try:\n            verdicts = self._numbered(drafts)",
         (f"{LOG}::test_the_ledger_tells_after_keeping_and_in_order",),
     ),
     Fault(

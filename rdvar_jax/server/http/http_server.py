@@ -27,10 +27,11 @@ def take_port(host: str, port: int) -> socket.socket:
     """
     try:
         name = "127.0.0.1" if host == "localhost" else host
-        family, kind, _, _, address = socket.getaddrinfo(
+        family, kind, protocol, _, address = socket.getaddrinfo(
             name, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        taken = socket.socket(family, kind)
+        # With the protocol named: asyncio sends answers without delay (TCP_NODELAY) only then.
+        taken = socket.socket(family, kind, protocol)
     except (OSError, OverflowError, UnicodeError) as error:
         raise ConfigError(
             f"--host {host} --port {port} is not an address ({error}); give such as 127.0.0.1 or "

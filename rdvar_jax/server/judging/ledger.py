@@ -1,6 +1,7 @@
-"""Gives verdicts their ids, keeps them, and tells the listeners: one thread, in order.
+"""Gives verdicts their ids, keeps them, and tells the listeners, in order.
 
-What arrives while the disk is busy is kept together, with one write for all of it.
+With a log this is done in a thread: what arrives while the disk is busy is kept together, with one
+write for all of it.
 """
 
 import logging
@@ -63,38 +64,25 @@ class Log(Protocol):
         ...
 
 
-class NoLog:
-    """Numbers verdicts and keeps none."""
-
-    def __init__(self):
-        self._last = 0
-
-    def append(self, drafts: Sequence[Draft]) -> list[Verdict]:
-        """Returns the verdicts with their ids."""
-        first = self._last + 1
-        self._last += len(drafts)
-        return [replace(one.verdict, id=id) for id, one in enumerate(drafts, start=first)]
-
-    def close(self) -> None:
-        """Does nothing."""
-
-
 _Job = tuple[Sequence[Draft], Future[list[Verdict]]]
 
 
 class Ledger:
-    """Keeps verdicts in a log, in one thread.
+    """Keeps verdicts in a log; its methods are for one thread.
 
     Args:
-        log: where.
+        log: where. None numbers verdicts from 1 on and keeps none.
         listeners: called with each verdict.
     """
 
-    def __init__(self, log: Log, listeners: Iterable[Listener] = ()):
+    def __init__(self, log: Log | None, listeners: Iterable[Listener] = ()):
         self._log, self._listeners = log, list(listeners)
+        self._last_id = 0  # without a log
         self._jobs = queue.SimpleQueue[_Job | None]()
-        self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
-        self._thread.start()
+        self._thread: threading.Thread | None = None
+        if log is not None:
+            self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
+            self._thread.start()
 
     def keep(self, drafts: Sequence[Draft]) -> Future[list[Verdict]]:
         """Returns the verdicts with their ids, once they are kept and the listeners know them.
@@ -103,14 +91,19 @@ class Ledger:
         """
         future = Future[list[Verdict]]()
         future.set_running_or_notify_cancel()  # whoever waits may go away, but not cancel it
-        self._jobs.put((drafts, future))
+        if self._thread is None:
+            self._keep([(drafts, future)])
+        else:
+            self._jobs.put((drafts, future))
         return future
 
     def close(self) -> None:
         """Keeps what was given before, and closes the log."""
-        self._jobs.put(None)
-        self._thread.join()
-        self._log.close()
+        if self._thread is not None:
+            self._jobs.put(None)
+            self._thread.join()
+        if self._log is not None:
+            self._log.close()
 
     def _run(self) -> None:
         while True:
@@ -134,7 +127,7 @@ class Ledger:
     def _keep(self, jobs: list[_Job]) -> None:
         drafts = [draft for of_job, _ in jobs for draft in of_job]
         try:
-            verdicts = self._log.append(drafts)
+            verdicts = self._numbered(drafts) if self._log is None else self._log.append(drafts)
         # Everything: raised again where each request waits, and this thread goes on.
         except Exception as error:
             for _, future in jobs:
@@ -146,6 +139,11 @@ class Ledger:
         for of_job, future in jobs:
             future.set_result(verdicts[start : start + len(of_job)])
             start += len(of_job)
+
+    def _numbered(self, drafts: Sequence[Draft]) -> list[Verdict]:
+        first = self._last_id + 1
+        self._last_id += len(drafts)
+        return [replace(one.verdict, id=id) for id, one in enumerate(drafts, start=first)]
 
     def _tell(self, verdict: Verdict, pictures: Pictures) -> None:
         for listener in self._listeners:

@@ -1,8 +1,10 @@
 """Queue in front of the detectors: what arrives together is scored together, in one thread.
 
 An image takes its place before it is decoded and leaves it once it is answered, so a full queue is
-known before any work is done, and images on their way here are known too: the thread waits for
-them, a few milliseconds at most, and never for a client that is alone.
+known before any work is done, and so is which images the thread does well to wait for: those that
+are being decoded, and the next ones of clients that are being answered. Without that, clients that
+send one image after the other would fall into two groups, one of which is scored while the other is
+answered, and two small batches take longer than one. A client that is alone never waits.
 """
 
 import threading
@@ -37,26 +39,23 @@ class _Line:
     score: Score
     waiting: deque[tuple[np.ndarray, Future[Scored]]] = field(default_factory=deque)
     taken: int = 0  # places, from the arrival of an image to its answer
-    coming: int = 0  # of these, not here yet
+    answered: deque[float] = field(default_factory=deque)  # when, and no image came since
+    seconds: float = 0.0  # that its last batch took
 
 
 class Place:
     """Places of some images in the queue of their part."""
 
     def __init__(self, queue: "ScoringQueue", part: str, number: int):
-        self._queue, self._part, self._coming = queue, part, number
+        self._queue, self._part = queue, part
+        self.left = number  # that no image was put on
 
     def put(self, pixels: np.ndarray) -> Future[Scored]:
         """Queues one image, uint8 [H, W, 3], at most once for each place."""
-        if self._coming < 1:
+        if self.left < 1:
             raise ValueError("more images than places")
-        self._coming -= 1
+        self.left -= 1
         return self._queue._put(self._part, pixels)
-
-    def release_coming(self) -> None:
-        """Says that no more images come, so that nobody waits for them."""
-        self._queue._give_up(self._part, self._coming)
-        self._coming = 0
 
 
 class ScoringQueue:
@@ -69,7 +68,9 @@ class ScoringQueue:
         parts: what scores the images of each part.
         batch_size: images scored at once, at most.
         size: places of each part.
-        wait: seconds that a batch waits for images that are known to come, at most.
+        wait: seconds that a batch waits for the next images of clients that were just answered, at
+          most. For images that are being decoded or answered it waits half the time that the
+          last batch took, if that is longer. 0 waits for none.
     """
 
     def __init__(self, parts: Mapping[str, Score], batch_size: int, size: int, wait: float):
@@ -109,14 +110,17 @@ class ScoringQueue:
                     "the image again in a moment, or start rdvar serve with a longer --queue"
                 )
             line.taken += number
-            line.coming += number
+            for _ in range(min(number, len(line.answered))):
+                line.answered.popleft()
         place = Place(self, part, number)
         try:
             yield place
         finally:
-            place.release_coming()
             with self._changed:
                 line.taken -= number
+                line.answered.extend([time.monotonic()] * (number - place.left))
+                if self._is_whole(line):
+                    self._changed.notify()
 
     def depth(self, part: str) -> int:
         """Returns the number of images from their arrival to their answer."""
@@ -134,15 +138,14 @@ class ScoringQueue:
         future.set_running_or_notify_cancel()  # whoever waits may go away, but not cancel it
         with self._changed:
             line.waiting.append((pixels, future))
-            line.coming -= 1
             self._order.append(part)
-            self._changed.notify()
+            if len(line.waiting) == 1 or self._is_whole(line):
+                self._changed.notify()
         return future
 
-    def _give_up(self, part: str, number: int) -> None:
-        with self._changed:
-            self._lines[part].coming -= number
-            self._changed.notify()
+    def _is_whole(self, line: _Line) -> bool:
+        """Whether there is nothing in hand that a batch of this part would wait for."""
+        return len(line.waiting) in (self._batch_size, line.taken)
 
     def _run(self) -> None:
         while True:
@@ -154,12 +157,23 @@ class ScoringQueue:
                 line = self._lines[self._order[0]]
                 self._wait_for(line)
                 batch = self._take(self._order[0], line)
+            start = time.monotonic()
             _score(line.score, batch)
+            line.seconds = time.monotonic() - start
 
     def _wait_for(self, line: _Line) -> None:
-        end = time.monotonic() + self._wait
-        while line.coming > 0 and len(line.waiting) < self._batch_size and not self._closed:
-            left = end - time.monotonic()
+        # Longer than this would cost more than a larger batch saves.
+        end = time.monotonic() + max(self._wait, line.seconds / 2)
+        while self._wait > 0 and len(line.waiting) < self._batch_size and not self._closed:
+            now = time.monotonic()
+            while line.answered and line.answered[0] <= now - self._wait:
+                line.answered.popleft()
+            if line.taken > len(line.waiting):  # some are being decoded or answered
+                left = end - now
+            elif line.answered:
+                left = min(end, line.answered[-1] + self._wait) - now
+            else:
+                return
             if left <= 0:
                 return
             self._changed.wait(left)

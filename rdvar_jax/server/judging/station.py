@@ -14,7 +14,7 @@ from rdvar_jax.data.loading.threads import num_usable_cpus
 from rdvar_jax.data.pixels.decode import FileFacts
 from rdvar_jax.scoring.finite import refuse_not_finite
 from rdvar_jax.server.judging.examined import Pictures, Sent, Upload, judged, sha256_of
-from rdvar_jax.server.judging.ledger import Draft, Ledger, Listener, Log, NoLog
+from rdvar_jax.server.judging.ledger import Draft, Ledger, Listener, Log
 from rdvar_jax.server.judging.part import Part
 from rdvar_jax.server.judging.scoring_queue import ScoringQueue
 from rdvar_jax.server.judging.verdict import Verdict
@@ -51,7 +51,7 @@ class Station:
         parts: by name.
         batch_size: images scored at once, at most.
         queue_size: images of a part from their arrival to their answer, at most.
-        wait_ms: milliseconds that a batch waits for images that are known to come, at most.
+        wait_ms: `wait` of `ScoringQueue`, in milliseconds.
         log: keeps the verdicts; closed by `close`.
         listeners: called with each verdict; see `Listener`.
     """
@@ -69,7 +69,7 @@ class Station:
         self.parts = dict(parts)
         scores = {name: part.detector.score for name, part in parts.items()}
         self.queue = ScoringQueue(scores, batch_size, queue_size, wait_ms / 1000)
-        self._ledger = Ledger(log or NoLog(), listeners)
+        self._ledger = Ledger(log, listeners)
         # Two pools, or the last step of one image would wait for the first of all others.
         self._decoding = ThreadPoolExecutor(num_usable_cpus(), "decoding")
         self._judging = ThreadPoolExecutor(num_usable_cpus(), "judging")
@@ -162,7 +162,10 @@ def _decode(part: Part, sent: Sent) -> tuple[np.ndarray, FileFacts, str]:
 
 async def _all(work: Iterable[Awaitable[_Result]]) -> list[_Result]:
     """Waits for all of it, and raises the first exception only then: nothing runs on unseen."""
-    results = await asyncio.gather(*work, return_exceptions=True)
+    first, *others = work
+    if not others:  # most requests: no task is made
+        return [await first]
+    results = await asyncio.gather(first, *others, return_exceptions=True)
     found = list[_Result]()
     for result in results:
         if isinstance(result, BaseException):
