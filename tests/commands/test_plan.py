@@ -9,6 +9,7 @@ from rdvar_jax.commands.planning import plan
 from rdvar_jax.commands.planning.photographs import permitted
 from rdvar_jax.commands.planning.plan import Photographs, choose, make_plan, num_trainings
 from rdvar_jax.errors import WeightsError
+from rdvar_jax.models.image_size import height_width
 from rdvar_jax.runs.config import default_config
 
 BOTH = ["resnet18", "wide_resnet50_2"]
@@ -95,6 +96,24 @@ def test_many_photographs_are_held_out_instead_of_trained_on_by_turns(probed):
 def test_a_short_time_is_exceeded_rather_than_hardly_trained(probed):
     found = planned(default_config(), minutes=0.5, number=400)
     assert found.config.train.epochs == plan.MIN_EPOCHS and found.minutes > 0.5
+
+
+@pytest.mark.parametrize("slower", [1, 1.5, 3, 10])
+def test_a_smaller_network_is_taken_where_steps_are_slower_than_expected(
+    probed, monkeypatch, slower
+):
+    tried = []
+
+    def probe_step(config):
+        height, width = height_width(config.data.image_size)
+        tried.append(plan.Choice(config.teacher.arch, (height, width)))
+        return slower * cost(tried[-1]) / 2
+
+    monkeypatch.setattr(plan, "probe_step", probe_step)
+    found = planned(default_config(), number=300)
+    assert found.choice == tried[-1] and len(tried) == len(set(tried)) <= 3
+    assert (found.choice == tried[0]) == (slower == 1)
+    assert found.minutes <= 1.1 * 15 or found.choice == plan.Choice("resnet18", (96, 128))
 
 
 @pytest.mark.parametrize("number", [4, 12, 19, 58, 59, 500])

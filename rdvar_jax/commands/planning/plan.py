@@ -1,7 +1,8 @@
 """Plan of a training on photographs: network, size, epochs and minutes, from a timed probe.
 
 One convolution, timed, tells roughly what a step of each network at each size costs; this chooses
-them. Then steps of the chosen one are timed, which decides the number of epochs.
+them. Then steps of the chosen one are timed, which decides the number of epochs. If not even few
+epochs fit into the minutes then, a smaller one is chosen.
 """
 
 import time
@@ -31,6 +32,8 @@ CANDIDATES = (
 )
 # A choice must leave time for so many, or a smaller one is taken. 200 epochs are RD4AD's.
 MIN_STEPS, MIN_EPOCHS, MAX_EPOCHS = 300, 10, 200
+# A plan for more than so many times the minutes is made again, if something smaller is left.
+TOLERATED = 1.1
 
 BATCH_SIZE = 8
 NUM_FOLDS = 3
@@ -56,10 +59,15 @@ class Choice:
     arch: str
     size: tuple[int, int]
 
+    @property
+    def operations(self) -> float:
+        """Operations (10^6) of a step, for each image; an estimate."""
+        megaflops = STEP_MEGAFLOPS.get(self.arch, max(STEP_MEGAFLOPS.values()))
+        return megaflops * self.size[0] * self.size[1]
+
     def step_seconds(self, batch_size: int, speed: float) -> float:
         """Estimates the time of a step; `speed` is that of `probe_speed`."""
-        megaflops = STEP_MEGAFLOPS.get(self.arch, max(STEP_MEGAFLOPS.values()))
-        return megaflops * self.size[0] * self.size[1] * batch_size / speed
+        return self.operations * batch_size / speed
 
     def __str__(self) -> str:
         names = {"resnet18": "ResNet-18", "wide_resnet50_2": "WideResNet50"}
@@ -140,14 +148,44 @@ def make_plan(
     archs = _possible_archs(config, given)
     speed = probe_speed()
     choice = choose(config, photographs, minutes, archs, speed, given)
+    while True:
+        config = _with_choice(config, choice, given)
+        step_seconds = probe_step(config)
+        parts = _fill(config, photographs, minutes, given, started, step_seconds)
+        if sum(parts) <= TOLERATED * minutes:
+            break
+        # The network is slower here, or the machine busier, than the convolution said.
+        speed *= choice.step_seconds(config.train.batch_size, speed) / step_seconds
+        smaller = choose(config, photographs, minutes, archs, speed, given)
+        if smaller.operations >= choice.operations:
+            break
+        choice = smaller
+    bigger = choose(config, photographs, 4 * minutes, archs, speed, given)
+    more = None if bigger == choice else (4 * minutes, bigger)
+    return Plan(config, choice, sum(parts), parts, more)
+
+
+def _with_choice(config: Config, choice: Choice, given: Collection[str]) -> Config:
+    """Returns the settings with a network and size, and epochs for the probe."""
+    config = config.copy_and_resolve_references()
     _decide(config, given, "teacher.arch", choice.arch)
     height, width = choice.size
     with config.data.ignore_type():
         size = height if height == width else (height, width)
         _decide(config, given, "data.image_size", size)
-    # Until the probe has run; the number must fill a batch.
-    _decide(config, given, "train.epochs", MAX_EPOCHS)
-    step_seconds = probe_step(config)
+    _decide(config, given, "train.epochs", MAX_EPOCHS)  # the number must fill a batch
+    return config
+
+
+def _fill(
+    config: Config,
+    photographs: Photographs,
+    minutes: float,
+    given: Collection[str],
+    started: float,
+    step_seconds: float,
+) -> tuple[float, float, float]:
+    """Decides the epochs that fill the minutes, and returns `Plan.parts`."""
     left = 60 * minutes - (time.perf_counter() - started)
     epoch = num_trained(config, photographs) / config.train.batch_size * step_seconds
     other = _other_seconds(config, photographs, step_seconds)
@@ -157,10 +195,7 @@ def make_plan(
     _decide(config, given, "train.checkpoint_every_epochs", max(1, config.train.epochs // 5))
     training = epoch * config.train.epochs
     rest = time.perf_counter() - started + other
-    parts = (training / 60, (trainings - 1) * training / 60, rest / 60)
-    bigger = choose(config, photographs, 4 * minutes, archs, speed, given)
-    more = None if bigger == choice else (4 * minutes, bigger)
-    return Plan(config, choice, sum(parts), parts, more)
+    return training / 60, (trainings - 1) * training / 60, rest / 60
 
 
 def choose(
