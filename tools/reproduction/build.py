@@ -149,13 +149,16 @@ def _setting(base: Config, outcomes: Sequence[Outcome], epochs: Mapping[str, int
     categories = list(dict.fromkeys(outcome.category for outcome in outcomes))
     seeds = sorted({outcome.seed for outcome in outcomes})
     devices = sorted({outcome.result["device"] for outcome in outcomes})
+    precision = base.compute.precision
+    if devices == ["cpu"] and precision == "tf32":
+        precision = "float32"  # what CPUs compute then
     other_epochs = "".join(f" ({name}: {epochs[name]})" for name in categories if name in epochs)
     return (
         f"{base.teacher.arch}, {base.data.image_size} px, batch {base.train.batch_size}, "
         f"{base.train.epochs} epochs{other_epochs}, λ = {base.loss.lambda_var:g}, unless a variant "
         f"says otherwise; categories: {', '.join(categories)}; "
         f"seeds: {', '.join(map(str, seeds))}; "
-        f"{base.compute.precision} on {', '.join(devices) or 'nothing yet'}. {STATISTICS}"
+        f"{precision} on {', '.join(devices) or 'nothing yet'}. {STATISTICS}"
     )
 
 

@@ -19,6 +19,7 @@ from reproduction.sweep import Outcome
 
 Values = Mapping[str, Mapping[int, float]]
 PAPER_COLUMN = {"image_auroc": 0, "pixel_auroc": 1}
+STILL_FALLING = 0.1  # of itself, in the last quarter of the epochs
 NAMES = (RD.name, RD_L_VAR.name)
 
 
@@ -94,12 +95,32 @@ def paper_means(metric: str) -> tuple[float | None, float | None]:
 def findings(outcomes: Sequence[Outcome]) -> list[str]:
     """Sentences on whether L_var helps beyond seed noise, and in how many categories."""
     image = [percents(outcomes, name, "image_auroc") for name in NAMES]
-    sentences = [registered_verdict(paired_difference(*image))]
+    sentences = [registered_verdict(paired_difference(*image)), *levelled_off(outcomes)]
     for metric, name in METRICS.items():
         first, second = (percents(outcomes, variant, metric) for variant in NAMES)
         sentences.append(verdict(name, *NAMES, paired_difference(first, second), first))
     sentences += [_counts(outcomes, metric) for metric in PAPER_COLUMN]
     return sentences
+
+
+def levelled_off(outcomes: Sequence[Outcome]) -> list[str]:
+    """Says whether L_model still fell at the end, as docs/evidence.md has it."""
+    falls: dict[str, list[float]] = {}
+    for outcome in outcomes:
+        losses = [line["loss_model"] for line in outcome.result["epochs"]]
+        quarter = len(losses) // 4
+        if quarter:
+            fall = 1 - losses[-1] / losses[-1 - quarter]
+            falls.setdefault(outcome.category, []).append(fall)
+    if not falls:
+        return []
+    means = {category: float(np.mean(values)) for category, values in falls.items()}
+    still = [category for category, mean in means.items() if mean > STILL_FALLING]
+    said = ", ".join(f"{mean:.0%} ({category})" for category, mean in means.items())
+    return [
+        f"In the last quarter of the epochs L_model fell by {said}; more than "
+        f"{STILL_FALLING:.0%} counts as not levelled off: {', '.join(still) or 'none'}."
+    ]
 
 
 def _counts(outcomes: Sequence[Outcome], metric: str) -> str:

@@ -15,6 +15,7 @@ def outcome(variant, category, seed, image, pixel=0.9, oracle=None, **timing):
     result = {
         "metrics": {"image_auroc": image, "pixel_auroc": pixel, "aupro": 0.8},
         "oracle": oracle,
+        "epochs": [],
         "address": f"{variant}{category}{seed}",
     }
     times = {
@@ -89,6 +90,20 @@ def test_counts_stand_beside_the_papers_words():
     assert "more with L_var in 1 (the same 0, less 1) of 2 categories" in image
     assert "text says 14 of 15; its table has 10 (the same 4, less 1)" in image
     assert "text says 12 of 15; its table has 9 (the same 3, less 3)" in pixel
+
+
+@pytest.mark.parametrize(
+    ("last", "said"), [(0.8, "fell by 20% (screw); more"), (0.95, "fell by 5% (screw); more")]
+)
+def test_whether_the_loss_has_levelled_off(last, said):
+    losses = [9.0, 2.0, 2.0, 2.0, 2.0, 2.0, 1.9, 2 * last]
+    made = outcome("RD", "screw", 0, 0.9)
+    made.result["epochs"] = [{"loss_model": value} for value in losses]
+    (sentence,) = by_category.levelled_off([made])
+    assert said in sentence
+    assert sentence.endswith(": screw." if last < 0.9 else ": none.")
+    made.result["epochs"] = []
+    assert by_category.levelled_off([made]) == []
 
 
 def test_a_missing_run_leaves_its_seed_out_of_the_mean():
