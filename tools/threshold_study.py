@@ -29,7 +29,7 @@ from rdvar_jax.devices.parallel import Parallel
 from rdvar_jax.scoring.scores import make_score_fn
 from rdvar_jax.scoring.thresholds import from_mean_rate
 from rdvar_jax.training.fit import Computation, Trainer, first_state, student_of
-from rdvar_jax.training.folds import score_fold, split_folds
+from rdvar_jax.training.folds import FoldScores, like_new, score_fold, split_folds
 from rdvar_jax.training.loop import Schedule
 from rdvar_jax.training.placement import choose_placement
 from rdvar_jax.training.step import TrainState, build_optimiser
@@ -61,7 +61,8 @@ def redraw(
 
     Returns:
         Scores by pooling: of the held-out good images, the defective ones, and the trained ones by
-        the final student ("seen") and by the folds' ones, with the shifts to be added.
+        the final student ("seen"), by the folds' ones, and of both what the threshold is chosen
+        from ("like_new").
     """
     start = time.perf_counter()
     order = np.random.default_rng(seed).permutation(len(good))
@@ -95,22 +96,26 @@ def redraw(
         "defective": maps_of(state, defective),
         "seen": maps_of(state, chosen),
     }
-    maps = np.empty((number, *size), np.float32)
-    seen_maps: list[np.ndarray] = []
+
+    scored: list[np.ndarray] = []  # maps of each call
 
     def score(state: TrainState, rows: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-        seen_maps[:] = [maps_of(state, chosen[list(rows)])]  # the last call's remain
-        return seen_maps[0], seen_maps[0].max(axis=(1, 2))
+        scored.append(maps_of(state, chosen[list(rows)]))
+        return scored[-1], scored[-1].max(axis=(1, 2))
 
-    shifts = np.empty((len(POOLINGS), number))
+    folds: list[list[FoldScores]] = [[] for _ in POOLINGS]
+    maps = np.empty((number, *size), np.float32)
     for index, rows in enumerate(split_folds([str(i) for i in order[:number]], NUM_FOLDS, seed)):
         settings = (schedule, rows, f"fold {index + 1}")
-        one = score_fold(trainer, first(), score, *settings, progress=False)
+        one = score_fold(trainer, first, score, *settings, progress=False)
         maps[list(rows)] = one.maps
-        for place, pooling in enumerate(POOLINGS):
-            median = np.median(pooled(seen_maps[0], pooling))
-            shifts[place, list(rows)] = np.median(pooled(found["seen"], pooling)) - median
+        for of_pooling, pooling in zip(folds, POOLINGS, strict=True):
+            _, seen, few, few_seen = [pooled(of, pooling) for of in scored[-4:]]
+            medians = float(np.median(seen)), float(np.median(few_seen))
+            own = pooled(one.maps, pooling), medians[0], few, medians[1]
+            of_pooling.append(FoldScores(rows, one.maps, *own))
     found["folds"] = maps
+    peaks = found["seen"].max(axis=(1, 2))
     return {
         "seed": seed,
         "number": number,
@@ -120,9 +125,13 @@ def redraw(
         "scores": {
             str(pooling): {
                 **{name: as_list(pooled(of, pooling)) for name, of in found.items()},
-                "shifts": as_list(shifts[place]),
+                "like_new": as_list(new.scores),
+                "shifts": new.shifts,
+                "factor": new.factor,
+                "rows": [list(one.rows) for one in parts],
             }
-            for place, pooling in enumerate(POOLINGS)
+            for pooling, parts in zip(POOLINGS, folds, strict=True)
+            for new in [like_new(parts, pooled(found["seen"], pooling), peaks)]
         },
     }
 
@@ -159,9 +168,10 @@ def summary(lines: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 def _measure(line: dict[str, Any], pooling: str) -> tuple[float, float, float, float]:
     """Returns MEASURES of one redraw."""
-    scores = {name: np.array(of, np.float32) for name, of in line["scores"][pooling].items()}
+    names = ("good", "defective", "like_new")
+    scores = {name: np.array(line["scores"][pooling][name], np.float32) for name in names}
     good, defective = scores["good"], scores["defective"]
-    threshold = np.float32(from_mean_rate(scores["folds"] + scores["shifts"], TARGET).value)
+    threshold = np.float32(from_mean_rate(scores["like_new"], TARGET).value)
     oracle = np.quantile(good, 1 - TARGET, method="higher")
     labels = np.repeat([0, 1], [len(good), len(defective)])
     area = auroc(np.concatenate([good, defective]), labels)

@@ -85,7 +85,7 @@ def _evaluate(recipe: Recipe, workdir: Workdir, checkpoint: str) -> dict[str, An
         # Training images, each scored by a network that was not trained on it; null: test images.
         "good_images": None
         if scored.folds is None
-        else {"kind": "folds", "shifts": scored.folds.shifts},
+        else {"kind": "folds", **scored.folds.corrections},
         "category": config.data.category,
         "num_images": len(test_set.labels),
         "num_good": int(np.sum(test_set.labels == 0)),

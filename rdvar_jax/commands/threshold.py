@@ -180,8 +180,8 @@ def _make_threshold(
         "num_defective": None if of_defective is None else len(of_defective),
         "num_missed": None if of_defective is None else int(np.sum(of_defective <= found.value)),
         "split": good.split,
-        # Of the split "folds": what was added to the scores of each; see `good_scores.json`.
-        "folds": None if good.folds is None else {"shifts": good.folds.shifts},
+        # Of the split "folds": how the scores were corrected; see `good_scores.json`.
+        "folds": None if good.folds is None else good.folds.corrections,
         "num_images": len(scores),
         "num_above": found.num_above,
         # Images that the run was trained on; they do not count, unless there are no others.

@@ -1,4 +1,4 @@
-"""`good_scores.json` and `folds/` of a run: scores and maps of its training images, by folds.
+"""`good_scores.json` and `folds/` of a run: scores of its training images as of new ones, by folds.
 
 Each fold is written when it is done, so that a killed training goes on with the next one.
 """
@@ -6,7 +6,6 @@ Each fold is written when it is done, so that a killed training goes on with the
 import hashlib
 import io
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,7 +46,7 @@ WAY_OUT = "remove it and run the same rdvar train command again, which writes it
 
 @dataclass(frozen=True, eq=False)
 class GoodScores:
-    """Scores of the N training images, each by a student that was not trained on it.
+    """Scores of the N training images as if they were new; see `LikeNew`.
 
     Attributes:
         names: of the images, in the order of training.
@@ -55,6 +54,7 @@ class GoodScores:
         scores: float32 [N], on the scale of the final student.
         peaks: float32 [N], the maxima of their maps, likewise.
         shifts: of each fold, what was added to its scores for that.
+        factor: by which their excess over known images was multiplied; see `LikeNew`.
         score: the settings of `score` that the scores depend on.
         folds_sha256: of all that the folds follow from.
     """
@@ -64,8 +64,14 @@ class GoodScores:
     scores: np.ndarray
     peaks: np.ndarray
     shifts: list[float]
+    factor: float
     score: dict[str, Any]
     folds_sha256: str
+
+    @property
+    def corrections(self) -> dict[str, Any]:
+        """What was done to the folds' scores, for `threshold.json` and `results.json`."""
+        return {"shifts": self.shifts, "factor": self.factor}
 
 
 class FoldFiles:
@@ -102,11 +108,14 @@ class FoldFiles:
         with np.load(io.BytesIO(content[:-DIGEST_BYTES]), allow_pickle=False) as file:
             if str(file["folds_sha256"]) != self._sha256:
                 return None
+            few = file["few_scores"]
             return FoldScores(
                 tuple(file["rows"].tolist()),
                 file["maps"].astype(np.float32),
                 file["scores"],
                 float(file["seen_median"]),
+                few if len(few) else None,
+                float(file["few_seen_median"]),
             )
 
     def write(self, index: int, fold: FoldScores) -> None:
@@ -114,7 +123,7 @@ class FoldFiles:
 
         Behind numpy's file follows the sha256 of it.
         """
-        content = io.BytesIO()
+        content, few = io.BytesIO(), fold.few_scores
         np.savez(
             content,
             folds_sha256=self._sha256,
@@ -122,6 +131,8 @@ class FoldFiles:
             maps=fold.maps.astype(np.float16),
             scores=fold.scores,
             seen_median=fold.seen_median,
+            few_scores=np.empty(0, np.float32) if few is None else few,
+            few_seen_median=fold.few_seen_median,
         )
         make_folder(self._folder)
         written = content.getvalue()
@@ -129,31 +140,6 @@ class FoldFiles:
 
     def _path(self, index: int) -> Path:
         return self._folder / f"fold_{index + 1}.npz"
-
-
-def join_folds(
-    folds: Sequence[FoldScores], final_median: float
-) -> tuple[np.ndarray, np.ndarray, list[float]]:
-    """Returns scores and peaks [N] in the order of training, and each fold's shift.
-
-    Args:
-        folds: all of them.
-        final_median: `seen_median` of the final student.
-    """
-    shifts = [final_median - one.seen_median for one in folds]
-    scores = _in_order(folds, [one.scores for one in folds], shifts)
-    peaks = _in_order(folds, [one.maps.max(axis=(1, 2)) for one in folds], shifts)
-    return scores, peaks, shifts
-
-
-def _in_order(
-    folds: Sequence[FoldScores], values: Sequence[np.ndarray], shifts: Sequence[float]
-) -> np.ndarray:
-    """Returns the folds' values [n, ...] as one array [N, ...], each with its shift added."""
-    found = np.empty((sum(len(one.rows) for one in folds), *values[0].shape[1:]), np.float32)
-    for one, of_fold, shift in zip(folds, values, shifts, strict=True):
-        found[list(one.rows)] = of_fold + np.float32(shift)
-    return found
 
 
 def write_good_scores(workdir: Workdir, found: GoodScores, saved: SavedStep) -> None:
@@ -166,6 +152,8 @@ def write_good_scores(workdir: Workdir, found: GoodScores, saved: SavedStep) -> 
             "score": found.score,
             # Added to the scores of each fold, to bring them to the scale of the final student.
             "shifts": found.shifts,
+            # Then their excess over the final student's own scores was multiplied by this.
+            "factor": found.factor,
             "folds_sha256": found.folds_sha256,
             "names": found.names,
             "images_sha256": found.images_sha256,
@@ -194,19 +182,24 @@ def read_good_scores(workdir: Workdir, saved: SavedStep) -> GoodScores | None:
         if scores.ndim != 1 or not len(names) == len(hashes) == len(scores) == len(peaks) > 0:
             raise ValueError("its lists differ in length")
         shifts = [float(shift) for shift in value["shifts"]]
+        factor = float(value.get("factor", 1))  # an earlier version had none
     except (ValueError, TypeError) as error:
         raise DamagedFile(path, error, WAY_OUT) from error
-    return GoodScores(names, hashes, scores, peaks, shifts, value["score"], value["folds_sha256"])
+    of_folds = shifts, factor, value["score"], value["folds_sha256"]
+    return GoodScores(names, hashes, scores, peaks, *of_folds)
 
 
 def read_fold_maps(workdir: Workdir, found: GoodScores) -> np.ndarray | None:
-    """Reads the maps [N, H, W] that belong to the scores; None if a fold's file is gone.
+    """Reads the folds' maps [N, H, W], on the final student's scale; None if a file is gone.
 
-    Pixels that are ignored hold the shift, and not 0.
+    Pixels that are ignored hold the shift, and not 0. The factor is for scores alone.
     """
     files = FoldFiles(workdir, found.folds_sha256)
     folds = [files.read(index) for index in range(len(found.shifts))]
     whole = [one for one in folds if one is not None]
     if len(whole) < len(found.shifts):
         return None
-    return _in_order(whole, [one.maps for one in whole], found.shifts)
+    maps = np.empty((len(found.scores), *whole[0].maps.shape[1:]), np.float32)
+    for one, shift in zip(whole, found.shifts, strict=True):
+        maps[list(one.rows)] = one.maps + np.float32(shift)
+    return maps

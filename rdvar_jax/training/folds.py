@@ -1,13 +1,20 @@
-"""Scores of training images by students that were not trained on them (cross-fitting).
+"""Scores of training images as of new ones, by students that did not see them (cross-fitting).
 
 The images are divided into folds. For each fold a student is trained on the other ones, for as many
 epochs as the final one, so it sees each image as often, and scores the fold. Step, teacher and
 features are shared, so a fold costs its steps alone.
 
-Scores of two students are not on one scale: they fall while a student is trained, by about the same
-amount for all images, and differ a little from one training to the next. Both show in the scores of
-images that a student was trained on. So a fold's scores are shifted by the difference between the
-medians of these of the final student and of the fold's (docs/how_to/thresholds.md).
+Two corrections lead from these scores to what the final student would say of new images
+(docs/how_to/thresholds.md):
+
+- Scores of two students are not on one scale: they fall while a student is trained, by about the
+  same amount for all images, and differ a little from one training to the next. Both show in the
+  scores of images that a student was trained on. So a fold's scores are shifted by the difference
+  between the medians of these of the final student and of the fold's.
+- The fewer images a student has seen, the more a new one exceeds the known ones. By how much is
+  measured: a second student is trained without a part of the other images, and scores the same
+  fold. The factor by which its excess falls from those to all other images is taken once more, from
+  these to all.
 """
 
 import hashlib
@@ -24,6 +31,7 @@ from rdvar_jax.training.step import TrainState
 ScoreRows = Callable[[TrainState, Sequence[int]], tuple[np.ndarray, np.ndarray]]
 
 MAX_SEEN = 100  # images of `seen_median`
+MAX_EXPONENT = 2  # the excess of n images falls at most as n⁻², whatever two noisy means say
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,12 +43,34 @@ class FoldScores:
         maps: float32 [n, H, W], raw.
         scores: float32 [n], raw.
         seen_median: of the student's scores of images that it was trained on.
+        few_scores: float32 [n], raw, of the second student, which has seen fewer images; None if
+            these are too few for a step.
+        few_seen_median: of its scores of images that it was trained on.
     """
 
     rows: tuple[int, ...]
     maps: np.ndarray
     scores: np.ndarray
     seen_median: float
+    few_scores: np.ndarray | None = None
+    few_seen_median: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class LikeNew:
+    """Estimates of what the final student would say of the N images if they were new to it.
+
+    Attributes:
+        scores: float32 [N], in the order of training.
+        peaks: float32 [N], of the maxima of maps.
+        shifts: of each fold, what was added to its scores, for the scale of the final student.
+        factor: by which the excess over known images was multiplied, at most 1.
+    """
+
+    scores: np.ndarray
+    peaks: np.ndarray
+    shifts: list[float]
+    factor: float
 
 
 def split_folds(keys: Sequence[str], number: int, seed: int) -> list[tuple[int, ...]]:
@@ -70,18 +100,20 @@ def split_folds(keys: Sequence[str], number: int, seed: int) -> list[tuple[int, 
 
 def score_fold(
     trainer: Trainer,
-    state: TrainState,
+    first: Callable[[], TrainState],
     score: ScoreRows,
     schedule: Schedule,
     rows: tuple[int, ...],
     description: str,
     progress: bool = True,
 ) -> FoldScores:
-    """Trains a student on all images but those of a fold, and scores the fold.
+    """Trains a student on all images but those of a fold, one on fewer, and scores the fold.
+
+    The fewer ones are as small a share of the others as these are of all.
 
     Args:
         trainer: with all images.
-        state: the first state; donated.
+        first: makes the first state.
         score: scores images with a state.
         schedule: of the final training; its batch size, seed and epochs are used.
         rows: the fold.
@@ -92,13 +124,62 @@ def score_fold(
     """
     fold = set(rows)
     others = tuple(index for index in range(schedule.num_images) if index not in fold)
-    shorter = replace(schedule, num_images=len(others), rows=others)
-    state, _ = trainer.fit(state, shorter, description=description, progress=progress)
+
+    def trained_on(chosen: tuple[int, ...], words: str) -> TrainState:
+        shorter = replace(schedule, num_images=len(chosen), rows=chosen)
+        return trainer.fit(first(), shorter, description=words, progress=progress)[0]
+
+    state = trained_on(others, description)
     maps, scores = score(state, rows)
-    return FoldScores(rows, maps, scores, seen_median(state, score, others))
+    median = seen_median(state, score, others)
+    every = round(schedule.num_images / len(rows))
+    fewer = tuple(row for place, row in enumerate(others) if place % every)
+    if not fewer or not replace(schedule, num_images=len(fewer)).num_steps:
+        return FoldScores(rows, maps, scores, median)
+    state = trained_on(fewer, f"{description}, fewer images")
+    few_scores = score(state, rows)[1]
+    return FoldScores(rows, maps, scores, median, few_scores, seen_median(state, score, fewer))
 
 
 def seen_median(state: TrainState, score: ScoreRows, rows: Sequence[int]) -> float:
     """Returns the median score of images that a student was trained on, of 100 at most."""
     step = max(1, len(rows) // MAX_SEEN)
     return float(np.median(score(state, rows[::step][:MAX_SEEN])[1]))
+
+
+def like_new(folds: Sequence[FoldScores], scores: np.ndarray, peaks: np.ndarray) -> LikeNew:
+    """Estimates what the final student would say of the images if they were new to it.
+
+    An image's excess is its score by a student that has not seen it, on the scale of the final
+    student, less that of the final student, which has seen it.
+
+    Args:
+        folds: all of them.
+        scores: float32 [N], by the final student, raw.
+        peaks: float32 [N], the maxima of its maps.
+    """
+    median = float(np.median(scores))
+    shifts = [median - one.seen_median for one in folds]
+    known = np.stack([scores, peaks])
+    excess = np.empty_like(known)
+    for one, shift in zip(folds, shifts, strict=True):
+        rows = list(one.rows)
+        excess[:, rows] = np.stack([one.scores, one.maps.max(axis=(1, 2))]) + shift - known[:, rows]
+    factor = _factor(folds, scores, excess[0], median)
+    found = known + np.float32(factor) * excess
+    return LikeNew(found[0], found[1], shifts, factor)
+
+
+def _factor(
+    folds: Sequence[FoldScores], scores: np.ndarray, excess: np.ndarray, median: float
+) -> float:
+    """Returns the factor by which the mean excess fell from fewer images to more."""
+    few = np.empty_like(scores)
+    for one in folds:
+        if one.few_scores is None:
+            return 1.0
+        few[list(one.rows)] = one.few_scores + (median - one.few_seen_median)
+    before, after = float((few - scores).mean()), float(excess.mean())
+    if after <= 0 or before <= after:
+        return 1.0
+    return max(after / before, (1 - 1 / len(folds)) ** MAX_EXPONENT)

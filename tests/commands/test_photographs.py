@@ -10,10 +10,12 @@ from PIL import Image
 from rdvar_process import SMALL, assert_one_sentence
 from run_files import read_rows
 
-from rdvar_jax import ReverseDistillation, fit, score
+from rdvar_jax import ReverseDistillation, Run, fit, score
 from rdvar_jax.commands.planning import plan
 from rdvar_jax.data.pixels.decode import decode_images
 from rdvar_jax.data.sets.photos import find_photos
+from rdvar_jax.runs.fold_scores import FoldFiles
+from rdvar_jax.runs.workdir import Workdir
 from rdvar_jax.training.folds import split_folds
 
 TINY = (
@@ -91,13 +93,22 @@ def test_no_image_is_scored_by_a_network_that_saw_it(rdvar, photos, probed, tmp_
     assert kept["names"] == names
     images = decode_images(records, 32, progress=False)
     model = ReverseDistillation("resnet18", weights="random", stem_width=4)
-    for rows, shift in zip(split_folds(kept["images_sha256"], 2, 0), kept["shifts"], strict=True):
+    by_final = Run.open(workdir).load_scorer().score(images)[1]
+    files = FoldFiles(Workdir(workdir), kept["folds_sha256"])
+    for index, rows in enumerate(split_folds(kept["images_sha256"], 2, 0)):
         others = np.delete(np.arange(len(names)), rows)
         settings = {"epochs": 4, "batch_size": 4, "precision": "tf32", "progress": False}
         fitted = fit(model, images[others], devices=_one_device(), **settings)
         alone = score(fitted, images[list(rows)], batch_size=4, devices=_one_device())[1]
-        found = np.array(kept["scores"], np.float32)[list(rows)] - np.float32(shift)
-        np.testing.assert_allclose(found, alone, rtol=1e-3)
+        fold = files.read(index)
+        assert fold is not None and fold.rows == rows
+        np.testing.assert_allclose(fold.scores, alone, rtol=1e-3)
+        # The final one's own scores say by how much the excess is to be multiplied.
+        own = by_final[list(rows)]
+        excess = fold.scores + np.float32(kept["shifts"][index]) - own
+        found = np.array(kept["scores"], np.float32)[list(rows)]
+        expected = own + excess * kept["factor"]
+        np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
 def _one_device():

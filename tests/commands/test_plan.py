@@ -58,7 +58,7 @@ def test_only_weights_at_hand_are_chosen():
 @pytest.fixture
 def probed(monkeypatch):
     """A machine on which a step takes 0.2 s, with the weights of both networks."""
-    monkeypatch.setattr(plan, "probe_speed", lambda: 2 * TWO_CORES)
+    monkeypatch.setattr(plan, "probe_speed", lambda: 3 * TWO_CORES)
     monkeypatch.setattr(plan, "probe_step", lambda config: 0.2)
     monkeypatch.setattr(plan, "weights_at_hand", lambda arch: arch)
 

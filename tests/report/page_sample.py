@@ -14,7 +14,7 @@ LONG = "a_kind_of_defect_with_one_long_name_" * 3
 MEAN = {
     "method": "mean",
     "split": "folds",
-    "folds": {"shifts": [-0.07, -0.03, 0.01]},
+    "folds": {"shifts": [-0.07, -0.03, 0.01], "factor": 2 / 3},
     "num_images": 64,
     "num_above": 3,
     "target_fpr": 0.05,

@@ -115,8 +115,11 @@ def test_the_range_of_a_share_is_that_of_scipy():
 
 
 def test_training_photographs_as_good_test_images():
-    words = good_images_words({"kind": "folds", "shifts": [-0.07, 0.02, 0.01]})
+    folds = {"kind": "folds", "shifts": [-0.07, 0.02, 0.01]}
+    words = good_images_words(folds)  # of an earlier version
     assert "training photographs" in words and "3 folds; -0.07 to +0.02 was added" in words
+    assert "excess" not in words and words == good_images_words(folds | {"factor": 1.0})
+    assert "multiplied by 0.67" in good_images_words(folds | {"factor": 2 / 3})
     assert "training photographs" in good_images_words({"kind": "folds"})
     assert good_images_words(None) is None
     assert good_images_words({"kind": "of tomorrow"}) is None

@@ -1,4 +1,4 @@
-"""Scores of a run's training images, each by a student that was not trained on it."""
+"""Scores of a run's training images, as of images that its student was not trained on."""
 
 import logging
 import time
@@ -14,7 +14,6 @@ from rdvar_jax.runs.config import determining_settings
 from rdvar_jax.runs.fold_scores import (
     FoldFiles,
     GoodScores,
-    join_folds,
     read_good_scores,
     write_good_scores,
 )
@@ -22,7 +21,7 @@ from rdvar_jax.runs.run import Run
 from rdvar_jax.runs.threshold_file import score_settings
 from rdvar_jax.scoring.finite import refuse_not_finite
 from rdvar_jax.training.fit import Trainer, first_state
-from rdvar_jax.training.folds import FoldScores, score_fold, seen_median, split_folds
+from rdvar_jax.training.folds import FoldScores, like_new, score_fold, split_folds
 from rdvar_jax.training.loop import Schedule
 from rdvar_jax.training.manifest import SavedStep
 from rdvar_jax.training.step import TrainState
@@ -70,6 +69,7 @@ def score_folds(
             "data": train_set.fingerprint,
             "epochs": schedule.epochs,
             "folds": len(parts),
+            "fewer": True,  # earlier versions had no second student
         },
     )
     known = read_good_scores(run.workdir, saved)
@@ -83,6 +83,9 @@ def score_folds(
         refuse_not_finite([names[row] for row in rows], scores)
         return maps, scores
 
+    def first() -> TrainState:
+        return first_state(model, run.recipe.tx, run.recipe.loss, run.recipe.parallel)
+
     started, num_trained = time.perf_counter(), 0
     for index, rows in enumerate(parts):
         fold = files.read(index)
@@ -93,7 +96,7 @@ def score_folds(
             num_trained += 1
             fold = score_fold(
                 get_trainer(),
-                first_state(model, run.recipe.tx, run.recipe.loss, run.recipe.parallel),
+                first,
                 score,
                 schedule,
                 rows,
@@ -101,13 +104,20 @@ def score_folds(
             )
             files.write(index, fold)
         folds.append(fold)
-    scores, peaks, shifts = join_folds(folds, seen_median(state, score, range(len(names))))
-    found = GoodScores(names, hashes, scores, peaks, shifts, settings, files.sha256)
+    known_scores, known_peaks = np.empty((2, len(names)), np.float32)
+    for rows in parts:  # the maps of all at once could exceed the memory
+        maps, known_scores[list(rows)] = score(state, rows)
+        known_peaks[list(rows)] = maps.max(axis=(1, 2))
+    new = like_new(folds, known_scores, known_peaks)
+    of_folds = new.shifts, new.factor, settings, files.sha256
+    found = GoodScores(names, hashes, new.scores, new.peaks, *of_folds)
     write_good_scores(run.workdir, found, saved)
     logger.info(
         "each of the %d training images is scored by a network that was not trained on it; %+.4f "
-        "to %+.4f is added to these scores, for the scale of the final network",
+        "to %+.4f is added to these scores, for the scale of the final network, and their excess "
+        "over its own multiplied by %.2g, because it has seen more images",
         len(names),
-        min(shifts),
-        max(shifts),
+        min(new.shifts),
+        max(new.shifts),
+        new.factor,
     )

@@ -36,12 +36,18 @@ def origin(stored: Mapping[str, Any]) -> str:
 def fold_words(folds: Mapping[str, Any] | None) -> str:
     """Says how many folds there were and how their scores were corrected, in parentheses."""
     shifts = (folds or {}).get("shifts")
-    if not shifts:
+    if not folds or not shifts:
         return ""
-    return (
-        f" (in {len(shifts)} folds; {min(shifts):+.3g} to {max(shifts):+.3g} was added to their "
-        "scores, for the final network's scale)"
+    words = (
+        f"in {len(shifts)} folds; {min(shifts):+.3g} to {max(shifts):+.3g} was added to their "
+        "scores, for the final network's scale"
     )
+    if (factor := folds.get("factor", 1)) < 1:
+        words += (
+            f", and their excess over its own scores multiplied by {factor:.2g}, because it has "
+            "seen more images"
+        )
+    return f" ({words})"
 
 
 def promise(stored: Mapping[str, Any]) -> list[str]:
