@@ -6,7 +6,7 @@ Each fold is written when it is done, so that a killed training goes on with the
 import hashlib
 import io
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -108,15 +108,18 @@ class FoldFiles:
         with np.load(io.BytesIO(content[:-DIGEST_BYTES]), allow_pickle=False) as file:
             if str(file["folds_sha256"]) != self._sha256:
                 return None
-            few = file["few_scores"]
-            return FoldScores(
+            found = FoldScores(
                 tuple(file["rows"].tolist()),
                 file["maps"].astype(np.float32),
                 file["scores"],
                 float(file["seen_median"]),
-                few if len(few) else None,
-                float(file["few_seen_median"]),
             )
+            # Earlier versions had no second student.
+            if "few_scores" in file and len(few := file["few_scores"]):
+                found = replace(
+                    found, few_scores=few, few_seen_median=float(file["few_seen_median"])
+                )
+            return found
 
     def write(self, index: int, fold: FoldScores) -> None:
         """Writes a fold, the maps in float16: they are for pictures alone.
