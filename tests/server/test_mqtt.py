@@ -1,14 +1,20 @@
 """Verdicts by MQTT, through a real Mosquitto that is killed and comes back."""
 
 import socket
+import time
 from contextlib import contextmanager
+from dataclasses import replace
+from itertools import count
+from threading import Thread
+from types import SimpleNamespace
 
 import pytest
 from mosquitto import SECONDS, Receiver
 from running import running
+from test_outbox import ONE
 
 from rdvar_jax.errors import ConfigError
-from rdvar_jax.server.receivers.mqtt import Address, Publisher
+from rdvar_jax.server.receivers.mqtt import IN_FLIGHT, Address, Publisher
 from rdvar_jax.server.receivers.outbox import Outbox
 
 
@@ -56,6 +62,38 @@ def test_a_broker_that_is_killed_and_comes_back_gets_what_it_missed(broker, part
     assert list(found.values()) == answers
     twice = [id for id in set(ids) if ids.count(id) > 1]
     assert set(twice) <= {one["id"] for one in before}
+
+
+@pytest.mark.parametrize("is_early", [True, False])
+def test_a_confirmation_never_waits_for_the_thread_that_publishes(is_early, monkeypatch):
+    """The client confirms under a lock that its `publish` takes too, so waiting would never end."""
+    outbox = Outbox()
+    publisher = Publisher(Address.parse("mqtt://127.0.0.1/line/1"), outbox)
+    numbers, later = count(1), []
+
+    def publish(*_, **__):
+        number = next(numbers)
+        confirm = Thread(target=publisher._confirmed, args=(None, None, number, None, None))
+        if is_early:
+            confirm.start()
+            confirm.join(SECONDS)  # for ever, in the client
+            assert not confirm.is_alive()
+        else:
+            later.append(confirm)
+        return SimpleNamespace(mid=number)
+
+    monkeypatch.setattr(publisher._client, "publish", publish)
+    for id in range(1, 2 * IN_FLIGHT):
+        outbox(replace(ONE, id=id))
+    publisher._thread.start()
+    deadline = time.monotonic() + SECONDS
+    while outbox.wait_until_delivered(0.01):
+        assert time.monotonic() < deadline
+        while later:
+            later.pop().start()
+    publisher._ended.set()
+    publisher._thread.join()
+    assert not publisher._sent and not publisher._early
 
 
 def test_a_broker_that_was_never_there_is_said_and_ends_nothing(parts, files, caplog):

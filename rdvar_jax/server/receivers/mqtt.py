@@ -92,8 +92,12 @@ class Publisher:
     def __init__(self, address: Address, outbox: Outbox):
         self._address, self._outbox = address, outbox
         self._ended, self._unconfirmed = threading.Event(), threading.Semaphore(IN_FLIGHT)
-        self._sent: dict[int, int] = {}  # id of a verdict by the broker's number of its message
-        self._lock = threading.Lock()
+        # By the client's number of its message: the id of a verdict that is not yet confirmed; or
+        # a confirmation that came before `publish` had returned the number.
+        self._sent: dict[int, int] = {}
+        self._early: set[int] = set()
+        self._of_status: set[int] = set()  # numbers of "online", for the client's own thread alone
+        self._lock = threading.Lock()  # of the first two
         self._client = client = mqtt.Client(CallbackAPIVersion.VERSION2)
         client.max_inflight_messages_set(IN_FLIGHT)
         client.reconnect_delay_set(1, SLOWEST_TRY)
@@ -132,16 +136,25 @@ class Publisher:
                 if self._ended.is_set():
                     return
             content = json.dumps(verdict.as_json(), allow_nan=False)
-            with self._lock:  # so that the confirmation finds the id
-                message = self._client.publish(self._address.topic, content, AT_LEAST_ONCE)
-                self._sent[message.mid] = verdict.id
+            # Not under the lock: the client calls `_confirmed` under a lock that its `publish`
+            # takes too, so the two threads could wait for each other for ever.
+            number = self._client.publish(self._address.topic, content, AT_LEAST_ONCE).mid
+            with self._lock:
+                is_confirmed = number in self._early
+                if is_confirmed:
+                    self._early.remove(number)
+                else:
+                    self._sent[number] = verdict.id
+            if is_confirmed:
+                self._delivered(verdict.id)
 
     def _connected(self, client: mqtt.Client, _: Any, __: Any, reason: Any, ___: Any) -> None:
         if reason.is_failure:
             _logger.warning("%s refuses the connection: %s", self._address, reason)
             return
         _logger.info("verdicts go to %s", self._address)
-        client.publish(f"{self._address.topic}/status", "online", AT_LEAST_ONCE, retain=True)
+        status = f"{self._address.topic}/status"
+        self._of_status.add(client.publish(status, "online", AT_LEAST_ONCE, retain=True).mid)
 
     def _disconnected(self, client: mqtt.Client, _: Any, __: Any, reason: Any, ___: Any) -> None:
         if reason.value != MQTTErrorCode.MQTT_ERR_SUCCESS and not self._ended.is_set():
@@ -151,8 +164,16 @@ class Publisher:
             )
 
     def _confirmed(self, client: mqtt.Client, _: Any, number: int, __: Any, ___: Any) -> None:
+        if number in self._of_status:
+            self._of_status.remove(number)
+            return
         with self._lock:
             id = self._sent.pop(number, None)
-        if id is not None:  # else the status
-            self._outbox.delivered(id)
-            self._unconfirmed.release()
+            if id is None:
+                self._early.add(number)
+        if id is not None:
+            self._delivered(id)
+
+    def _delivered(self, id: int) -> None:
+        self._outbox.delivered(id)
+        self._unconfirmed.release()
