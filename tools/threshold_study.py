@@ -224,7 +224,8 @@ def _sum_up(files: Sequence[Path], output: Path) -> None:
     for file in files:
         lines = [json.loads(line) for line in file.read_text().splitlines()]
         about = lines[0]
-        sets[f"{about['set']}, {about['epochs']} epochs"] = summary(lines)
+        commits = sorted({line["commit"] for line in lines})
+        sets[f"{about['set']}, {about['epochs']} epochs"] = {"commits": commits, **summary(lines)}
     document = {"machine": machine(), "arch": "resnet18", "batch_size": BATCH_SIZE, "sets": sets}
     output.write_text(json.dumps(document, indent=2) + "\n")
     columns = ("AUROC", 8), ("- max", 17), ("alarms", 15), ("recall", 8), ("/oracle", 9)
