@@ -16,6 +16,7 @@ import json
 import math
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +98,7 @@ def redraw(
         "seen": maps_of(state, chosen),
     }
 
-    scored: list[np.ndarray] = []  # maps of each call
+    scored: list[np.ndarray] = []  # maps of each call for a fold
 
     def score(state: TrainState, rows: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         scored.append(maps_of(state, chosen[list(rows)]))
@@ -107,13 +108,16 @@ def redraw(
     maps = np.empty((number, *size), np.float32)
     for index, rows in enumerate(split_folds([str(i) for i in order[:number]], NUM_FOLDS, seed)):
         settings = (schedule, rows, f"fold {index + 1}")
-        one = score_fold(trainer, first, score, *settings, progress=False)
+        scored.clear()
+        one = score_fold(trainer, first, score, *settings, progress=False, second=index == 0)
         maps[list(rows)] = one.maps
         for of_pooling, pooling in zip(folds, POOLINGS, strict=True):
-            _, seen, few, few_seen = [pooled(of, pooling) for of in scored[-4:]]
-            medians = float(np.median(seen)), float(np.median(few_seen))
-            own = pooled(one.maps, pooling), medians[0], few, medians[1]
-            of_pooling.append(FoldScores(rows, one.maps, *own))
+            own, seen, *second = [pooled(of, pooling) for of in scored]
+            of_fold = FoldScores(rows, one.maps, own, float(np.median(seen)))
+            if second:
+                median = float(np.median(second[1]))
+                of_fold = replace(of_fold, few_scores=second[0], few_seen_median=median)
+            of_pooling.append(of_fold)
     found["folds"] = maps
     peaks = found["seen"].max(axis=(1, 2))
     return {

@@ -12,9 +12,9 @@ Two corrections lead from these scores to what the final student would say of ne
   scores of images that a student was trained on. So a fold's scores are shifted by the difference
   between the medians of these of the final student and of the fold's.
 - The fewer images a student has seen, the more a new one exceeds the known ones. By how much is
-  measured: a second student is trained without a part of the other images, and scores the same
-  fold. The factor by which its excess falls from those to all other images is taken once more, from
-  these to all.
+  measured on one fold: a second student is trained without a part of the other images, and scores
+  the fold too. The factor by which the excess falls from those to all other images is taken once
+  more, from these to all.
 """
 
 import hashlib
@@ -44,7 +44,7 @@ class FoldScores:
         scores: float32 [n], raw.
         seen_median: of the student's scores of images that it was trained on.
         few_scores: float32 [n], raw, of the second student, which has seen fewer images; None if
-            these are too few for a step.
+            there is none.
         few_seen_median: of its scores of images that it was trained on.
     """
 
@@ -106,10 +106,9 @@ def score_fold(
     rows: tuple[int, ...],
     description: str,
     progress: bool = True,
+    second: bool = False,
 ) -> FoldScores:
-    """Trains a student on all images but those of a fold, one on fewer, and scores the fold.
-
-    The fewer ones are as small a share of the others as these are of all.
+    """Trains a student on all images but those of a fold, and scores the fold.
 
     Args:
         trainer: with all images.
@@ -118,6 +117,8 @@ def score_fold(
         schedule: of the final training; its batch size, seed and epochs are used.
         rows: the fold.
         description, progress: of the progress bar.
+        second: whether to train a second student, on as small a share of the other images as these
+            are of all, if that is enough for a step.
 
     Raises:
         Diverged: a loss or a gradient is not finite.
@@ -134,7 +135,7 @@ def score_fold(
     median = seen_median(state, score, others)
     every = round(schedule.num_images / len(rows))
     fewer = tuple(row for place, row in enumerate(others) if place % every)
-    if not fewer or not replace(schedule, num_images=len(fewer)).num_steps:
+    if not second or not fewer or not replace(schedule, num_images=len(fewer)).num_steps:
         return FoldScores(rows, maps, scores, median)
     state = trained_on(fewer, f"{description}, fewer images")
     few_scores = score(state, rows)[1]
@@ -173,13 +174,16 @@ def like_new(folds: Sequence[FoldScores], scores: np.ndarray, peaks: np.ndarray)
 def _factor(
     folds: Sequence[FoldScores], scores: np.ndarray, excess: np.ndarray, median: float
 ) -> float:
-    """Returns the factor by which the mean excess fell from fewer images to more."""
-    few = np.empty_like(scores)
+    """Returns the factor by which the mean excess of the same images fell with more images."""
+    few, most = [], []
     for one in folds:
-        if one.few_scores is None:
-            return 1.0
-        few[list(one.rows)] = one.few_scores + (median - one.few_seen_median)
-    before, after = float((few - scores).mean()), float(excess.mean())
+        if one.few_scores is not None:
+            rows = list(one.rows)
+            few.append(one.few_scores + (median - one.few_seen_median) - scores[rows])
+            most.append(excess[rows])
+    if not few:
+        return 1.0
+    before, after = float(np.concatenate(few).mean()), float(np.concatenate(most).mean())
     if after <= 0 or before <= after:
         return 1.0
     return max(after / before, (1 - 1 / len(folds)) ** MAX_EXPONENT)

@@ -1,5 +1,6 @@
 """Folds of the training images: who is in which, and who is trained on whom."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -59,7 +60,7 @@ def test_students_are_trained_without_a_fold_and_on_fewer_for_as_many_epochs():
     trainer: Any = SimpleNamespace(fit=fit)
     schedule = Schedule(23, 4, 40, 0, 10, 10, 0)
     first: Any = lambda: "first"  # noqa: E731
-    found = score_fold(trainer, first, score, schedule, (2, 5, 22), "fold 1")
+    found = score_fold(trainer, first, score, schedule, (2, 5, 22), "fold 1", second=True)
     others = tuple(row for row in range(23) if row not in (2, 5, 22))
     # 3 of 23 are an eighth: the second student sees seven of eight of the 20 others.
     fewer = tuple(row for place, row in enumerate(others) if place % 8)
@@ -71,8 +72,12 @@ def test_students_are_trained_without_a_fold_and_on_fewer_for_as_many_epochs():
     assert found.few_seen_median == 200 + np.median(fewer)
 
     # Two images are not enough for a batch of four in one epoch.
-    half = score_fold(trainer, first, score, Schedule(8, 4, 1, 0, 10, 10, 0), (0, 1, 2, 3), "1")
+    half = score_fold(
+        trainer, first, score, Schedule(8, 4, 1, 0, 10, 10, 0), (0, 1, 2, 3), "1", second=True
+    )
     assert half.few_scores is None and len(trained) == 3
+    alone = score_fold(trainer, first, score, schedule, (2, 5, 22), "fold 2")
+    assert alone.few_scores is None and len(trained) == 4
 
 
 def folds_of(own, excess, few_excess, shift=0.0):
@@ -88,10 +93,14 @@ def folds_of(own, excess, few_excess, shift=0.0):
     return folds
 
 
-def test_the_excess_falls_once_more_as_it_fell_with_more_images():
+@pytest.mark.parametrize("measured", [[0], [2], [0, 1, 2]])
+def test_the_excess_falls_once_more_as_it_fell_with_more_images(measured):
     own = np.arange(9, dtype=np.float32)
     excess = np.linspace(1, 3, 9).astype(np.float32)
-    found = like_new(folds_of(own, excess, 1.25 * excess, shift=7.0), own, own + 1)
+    folds = folds_of(own, excess, 1.25 * excess, shift=7.0)
+    for place in {0, 1, 2} - set(measured):
+        folds[place] = replace(folds[place], few_scores=None)
+    found = like_new(folds, own, own + 1)
     assert found.shifts == [7, 7, 7] and found.factor == pytest.approx(0.8)
     np.testing.assert_allclose(found.scores, own + 0.8 * excess, rtol=1e-6)
     np.testing.assert_allclose(found.peaks, own + 0.8 * excess + 1, rtol=1e-6)

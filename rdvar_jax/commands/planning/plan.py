@@ -245,16 +245,16 @@ def num_trained(config: Config, photographs: Photographs) -> int:
 def num_trainings(config: Config) -> float:
     """Returns the cost of all trainings in final ones.
 
-    For each of K folds one of 1 - 1/K of the images, and one of as large a share of these.
+    For each of K folds one of 1 - 1/K of the images, and for one as large a share of these.
     """
     folds = config.train.folds
     share = 1 - 1 / max(1, folds)
-    return 1 + folds * (share + share**2)
+    return 1 + folds * share + share**2
 
 
 def _other_seconds(config: Config, photographs: Photographs, step_seconds: float) -> float:
     """Estimates the time of everything but the steps."""
-    scored = (4 + config.train.folds) * photographs.number + photographs.num_bad
+    scored = (3 + config.train.folds) * photographs.number + photographs.num_bad
     return OVERHEAD + SCORE_COST * step_seconds / config.train.batch_size * scored
 
 

@@ -69,7 +69,7 @@ def score_folds(
             "data": train_set.fingerprint,
             "epochs": schedule.epochs,
             "folds": len(parts),
-            "fewer": True,  # earlier versions had no second student
+            "second": 1,  # students on fewer images; earlier versions had none
         },
     )
     known = read_good_scores(run.workdir, saved)
@@ -101,6 +101,7 @@ def score_folds(
                 schedule,
                 rows,
                 description=f"fold {index + 1} of {len(parts)}",
+                second=index == 0,
             )
             files.write(index, fold)
         folds.append(fold)
