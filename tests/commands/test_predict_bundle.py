@@ -7,6 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from PIL import Image, ImageOps
 from rdvar_process import assert_one_sentence
 from run_files import read_rows
 
@@ -21,9 +22,18 @@ def bundle(finished) -> Path:
 
 @pytest.fixture
 def photos(toy_root, tmp_path, monkeypatch) -> Path:
-    """Seven images in tmp_path / "photos", which is the working folder's."""
+    """Seven images in tmp_path / "photos", which is the working folder's.
+
+    The good ones are mirrored: the threshold is the score of one of them, on which side of it that
+    very image falls would be decided by rounding, and the bundle's rounding is another.
+    """
     monkeypatch.chdir(tmp_path)
-    return Path(shutil.copytree(toy_root / "tile" / "test", tmp_path / "photos"))
+    copied = Path(shutil.copytree(toy_root / "tile" / "test", tmp_path / "photos"))
+    for path in (copied / "good").iterdir():
+        with Image.open(path) as picture:
+            mirrored = ImageOps.mirror(picture)
+        mirrored.save(path)
+    return copied
 
 
 def test_a_bundle_says_what_its_run_says(rdvar, finished, bundle, photos, tmp_path):
