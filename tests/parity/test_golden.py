@@ -39,6 +39,10 @@ GRADIENT_TOLERANCE = 1e-4
 STATISTICS_TOLERANCE = 1e-5
 # In units of the learning rate. 2e-5 is the rounding of the parameters themselves.
 UPDATE_TOLERANCES = {"median": 1e-4, "99 %": 1e-3}
+# On an Intel CPU one of ResNet-50's two trainings has 7e-4 and 2e-2 with AVX-512, and 2e-5 and 1e-4
+# with AVX2 alone, like the other training with both: probably a value next to a ReLU's kink falls
+# on either side by rounding. In float64 all agree.
+WIDE_UPDATE_TOLERANCES = {"resnet50": {"median": 2e-3, "99 %": 5e-2}}
 
 # The golden values' own rounding is up to 6e-8.
 DOUBLE_TOLERANCE = 2e-7
@@ -104,6 +108,7 @@ def test_three_steps_in_float64(arch):
     ],
 )
 def test_three_steps_in_float32(arch, statistics_tolerance):
+    update_tolerances = WIDE_UPDATE_TOLERANCES.get(arch, UPDATE_TOLERANCES)
     values = read_golden(arch).values
     ours = steps_of(arch, np.float32)
     assert_close(named(ours, "gradient/"), named(values, "gradient/"), GRADIENT_TOLERANCE)
@@ -113,7 +118,7 @@ def test_three_steps_in_float32(arch, statistics_tolerance):
         expected = named(values, f"{prefix}/statistics")
         assert_close(named(ours, f"{prefix}/statistics"), expected, statistics_tolerance)
         errors = update_errors(ours, named(values, f"{prefix}/update"), LEARNING_RATE)
-        assert all(errors[part] <= bound for part, bound in UPDATE_TOLERANCES.items()), errors
+        assert all(errors[part] <= bound for part, bound in update_tolerances.items()), errors
 
 
 def assert_losses_close(ours: dict, expected: dict) -> None:
