@@ -73,7 +73,7 @@ def write_random(arch: str, size: int, folder: Path) -> dict[str, Any]:
     from rdvar_jax.serving.archive import PROGRAM, WEIGHTS, write_bundle
     from rdvar_jax.serving.int8.quantiser import Quantiser
     from rdvar_jax.serving.onnx_network import build_onnx
-    from rdvar_jax.serving.program import export_program, folded_weights
+    from rdvar_jax.serving.program import bundled_weights, export_program, folded_weights
     from rdvar_jax.weights.architectures import IMAGENET_WIDTH
     from rdvar_jax.weights.safetensors_file import safetensors_bytes
 
@@ -83,8 +83,9 @@ def write_random(arch: str, size: int, folder: Path) -> dict[str, Any]:
         init_variables(student, student_shapes(student, size), seed=0, train=False),
     )
     about = {"image": {"geometry": "squash", "height": size, "width": size}, "threshold": None}
-    program = export_program(teacher, student, weights, size, SIGMA, "tf32")
-    members = {PROGRAM: program, WEIGHTS: safetensors_bytes(weights, {})}
+    bundled = bundled_weights(teacher, student, weights, size, "tf32")
+    program = export_program(teacher, student, bundled, size, SIGMA, "tf32")
+    members = {PROGRAM: program, WEIGHTS: safetensors_bytes(bundled, {})}
     write_bundle(folder / "bundle.rdvar", about, members)
     model = build_onnx(arch, weights, size, SIGMA, {"rdvar": json.dumps(about)})
     (folder / "float32.onnx").write_bytes(model)

@@ -47,14 +47,15 @@ def _backward(stride, saved, dy):
         # The nine parts of a position are added before they are rounded to bfloat16.
         rows = _product(_rows(dy), kernel.reshape(-1, kernel.shape[-1]).T)
         d_patches = rows.reshape(*dy.shape[:-1], -1)
-        transposed = jax.linear_transpose(partial(_patches, stride=stride), x.astype(rows.dtype))
+        patches = partial(patches_3x3, stride=stride)
+        transposed = jax.linear_transpose(patches, x.astype(rows.dtype))
         return transposed(d_patches)[0].astype(x.dtype)
 
     def kernel_by_convolution(x, kernel, dy):
         return jax.vjp(lambda kernel: _convolve(x, kernel, stride), kernel)[1](dy)[0]
 
     def kernel_by_product(x, kernel, dy):
-        rows = _product(_rows(_patches(x, stride)).T, _rows(dy))
+        rows = _product(_rows(patches_3x3(x, stride)).T, _rows(dy))
         return rows.reshape(kernel.shape).astype(kernel.dtype)
 
     small = stride > 1 or positions <= MAX_POSITIONS_INPUT_GRADIENT
@@ -90,7 +91,7 @@ def _convolve(x, kernel, stride):
 
 
 def _multiply_patches(x, kernel, stride):
-    patches = _patches(x, stride)
+    patches = patches_3x3(x, stride)
     y = _product(_rows(patches), kernel.reshape(-1, kernel.shape[-1]))
     return y.reshape(*patches.shape[:-1], -1).astype(x.dtype)
 
@@ -101,7 +102,7 @@ def _product(a, b):
     return jnp.matmul(a, b, preferred_element_type=dtype)
 
 
-def _patches(x, stride):
+def patches_3x3(x, stride: int):
     """Returns the 3 x 3 neighbourhoods of all output positions: [B, H out, W out, 9 C]."""
     height, width = (-(-side // stride) for side in x.shape[1:3])
     x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))

@@ -14,8 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from rdvar_jax.models import winograd
-from rdvar_jax.models.convolution import conv_3x3
+from rdvar_jax.models import few_rows, winograd
+from rdvar_jax.models.convolution import conv_3x3, patches_3x3
 
 # Modules only declare names and shapes; initialise.py draws the random values.
 zeros, ones = nn.initializers.zeros, nn.initializers.ones
@@ -32,8 +32,8 @@ class Conv(nn.Module):
         kernel_size: side of the odd, square kernel.
         stride: 1 or 2. `padding="SAME"` differs from torch at even sizes, so padding is explicit.
 
-    The kernel is [kernel_size, kernel_size, C in, C out]. With variables from `with_winograd` that
-    hold a transformed kernel instead, the convolution uses that.
+    The kernel is [kernel_size, kernel_size, C in, C out]. With variables from
+    `with_prepared_kernels` that hold another form of it instead, the convolution uses that.
     """
 
     features: int
@@ -45,9 +45,17 @@ class Conv(nn.Module):
         if self.has_variable(winograd.COLLECTION, "kernel"):
             return winograd.conv_3x3(x, self.get_variable(winograd.COLLECTION, "kernel"))
         k, pad = self.kernel_size, (self.kernel_size - 1) // 2
+        if self.has_variable(few_rows.COLLECTION, "kernel"):
+            rows = patches_3x3(x, self.stride) if k == 3 else x[:, :: self.stride, :: self.stride]
+            return few_rows.multiply(rows, self.get_variable(few_rows.COLLECTION, "kernel"))
         kernel = self.param("kernel", zeros, (k, k, x.shape[-1], self.features)).astype(x.dtype)
-        if self._collects_winograd(x):
-            self.put_variable(winograd.COLLECTION, "kernel", winograd.transform_kernel(kernel))
+        if _is_asked_for(self, winograd.COLLECTION) and winograd.applies(
+            x.shape, self.features, k, self.stride
+        ):
+            transformed = winograd.transform_kernel(kernel)
+            self.put_variable(winograd.COLLECTION, "kernel", transformed)
+        elif k <= 3:
+            _offer_transposed(self, kernel, x, self.stride)
         if k == 1:
             return _matmul(x[:, :: self.stride, :: self.stride], kernel[0, 0])
         if k == 3:
@@ -59,11 +67,6 @@ class Conv(nn.Module):
             padding=((pad, pad), (pad, pad)),
             dimension_numbers=("NHWC", "HWIO", "NHWC"),
         )
-
-    def _collects_winograd(self, x) -> bool:
-        # At initialisation every collection is mutable.
-        asked = self.is_mutable_collection(winograd.COLLECTION) and not self.is_initializing()
-        return asked and winograd.applies(x.shape, self.features, self.kernel_size, self.stride)
 
 
 class Deconv(nn.Module):
@@ -79,9 +82,14 @@ class Deconv(nn.Module):
     @nn.compact
     def __call__(self, x):
         batch, height, width, channels = x.shape
-        kernel = self.param("kernel", zeros, (2, 2, channels, self.features)).astype(x.dtype)
-        # [C in, 4 C out]: entry (a, b) of the window is outermost.
-        y = _matmul(x, kernel.transpose(2, 0, 1, 3).reshape(channels, -1))
+        if self.has_variable(few_rows.COLLECTION, "kernel"):
+            y = few_rows.multiply(x, self.get_variable(few_rows.COLLECTION, "kernel"))
+        else:
+            kernel = self.param("kernel", zeros, (2, 2, channels, self.features)).astype(x.dtype)
+            # [C in, 4 C out]: entry (a, b) of the window is outermost.
+            matrix = kernel.transpose(2, 0, 1, 3).reshape(channels, -1)
+            _offer_transposed(self, matrix, x)
+            y = _matmul(x, matrix)
         y = y.reshape(batch, height, width, 2, 2, self.features).transpose(0, 1, 3, 2, 4, 5)
         return y.reshape(batch, 2 * height, 2 * width, self.features)
 
@@ -183,6 +191,22 @@ def max_pool(x):
         window_strides=(1, 2, 2, 1),
         padding=((0, 0), (1, 1), (1, 1), (0, 0)),
     )
+
+
+def _is_asked_for(module: nn.Module, collection: str) -> bool:
+    """Tells whether `with_prepared_kernels` asks for the kernels of a collection."""
+    # At initialisation every collection is mutable.
+    return module.is_mutable_collection(collection) and not module.is_initializing()
+
+
+def _offer_transposed(module: nn.Module, kernel, x, stride: int = 1) -> None:
+    """Puts the kernel of a layer that sees `x` into its collection, if asked for and faster."""
+    if not _is_asked_for(module, few_rows.COLLECTION):
+        return
+    batch, height, width, channels = x.shape
+    rows = batch * -(-height // stride) * -(-width // stride)
+    if few_rows.applies(rows, channels, kernel.shape[-1]):
+        module.put_variable(few_rows.COLLECTION, "kernel", few_rows.transpose_kernel(kernel))
 
 
 def _matmul(x, kernel):

@@ -5,9 +5,6 @@ Each 2 x 2 tile of the output comes from a 4 x 4 tile of the input through 16 pr
 products, which CPUs compute fastest. Rounding is about four times that of the direct sum.
 """
 
-from typing import Any
-
-import jax
 import jax.numpy as jnp
 
 COLLECTION = "winograd"
@@ -81,35 +78,3 @@ def _input_rows(d):
 
 def _output_rows(m):
     return m[0] + m[1] + m[2], m[1] - m[2] - m[3]
-
-
-def with_winograd(module: Any, variables: dict[str, Any], *shapes: Any, **kwargs: Any):
-    """Returns variables with which a module uses this algorithm where that is faster.
-
-    Which kernels are transformed depends on the size and number of the images, so the variables
-    are for calls with these shapes. Call it under `jax.jit`, which then computes only the kernels'
-    transform and nothing of the module's result.
-
-    Args:
-        module: any module of this package.
-        variables: its variables, folded or not; not modified.
-        *shapes: arguments of the module, trees of `jax.ShapeDtypeStruct`.
-        **kwargs: for the module's call.
-
-    Returns:
-        The variables without the transformed kernels, and the collection of these.
-    """
-    arrays = jax.tree.map(lambda shape: jnp.zeros(shape.shape, shape.dtype), shapes)
-    _, found = module.apply(variables, *arrays, **kwargs, mutable=[COLLECTION])
-    transformed = found.get(COLLECTION, {})
-    return {**variables, "params": _without(variables["params"], transformed), **found}
-
-
-def _without(params: dict[str, Any], transformed: dict[str, Any]) -> dict[str, Any]:
-    kept = {}
-    for name, node in params.items():
-        if not isinstance(node, dict):
-            kept |= {} if name in transformed else {name: node}
-        else:
-            kept[name] = _without(node, transformed.get(name, {}))
-    return kept

@@ -11,7 +11,7 @@ from rdvar_jax.runs.saved_run import SavedRun
 from rdvar_jax.scoring.defects import needs_pixel_threshold
 from rdvar_jax.scoring.pooling import describe_pooling
 from rdvar_jax.serving.manifest import read_pixel_threshold
-from rdvar_jax.serving.program import export_program, folded_weights
+from rdvar_jax.serving.program import bundled_weights, export_program, folded_weights
 from rdvar_jax.version import __version__
 
 ASPECTS = {
@@ -34,14 +34,16 @@ def refuse_geometry(recipe: Recipe) -> None:
 def make_program(recipe: Recipe, run: SavedRun) -> tuple[bytes, dict[str, np.ndarray]]:
     """Returns the scoring function, serialised by `jax.export`, and its weights by name."""
     model, config = run.model, recipe.config
+    networks, size = (model.teacher, model.student), config.data.image_size
+    precision = config.compute.precision
     weights = folded_weights(model.teacher_variables, model.student_variables)
+    weights = bundled_weights(*networks, weights, size, precision)
     program = export_program(
-        model.teacher,
-        model.student,
+        *networks,
         weights,
-        config.data.image_size,
+        size,
         config.score.sigma,
-        config.compute.precision,
+        precision,
         config.score.pooling,
         recipe.ignored,
     )

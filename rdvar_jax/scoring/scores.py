@@ -14,9 +14,9 @@ from rdvar_jax.devices.parallel import Parallel, made_once
 from rdvar_jax.models.fold import fold_batch_norm
 from rdvar_jax.models.image_size import ImageSize, height_width
 from rdvar_jax.models.precision import compute_dtype, with_precision
+from rdvar_jax.models.prepared_kernels import with_prepared_kernels
 from rdvar_jax.models.student import StudentNetwork, student_input
 from rdvar_jax.models.teacher import Teacher, normalise
-from rdvar_jax.models.winograd import with_winograd
 from rdvar_jax.scoring.device_pooling import pooled
 from rdvar_jax.scoring.maps import SIGMA, make_map_fn
 from rdvar_jax.scoring.pooling import MAX, Pooling, unpack_pixels
@@ -67,8 +67,8 @@ def make_prepare_fn(
 ) -> Callable[[Any, Any], tuple[Any, Any]]:
     """Makes the jitted function that prepares variables for fast scoring.
 
-    Batch normalisation is folded into the convolutions. On CPU in float32, kernels of 3x3
-    convolutions are also transformed (`models/winograd.py`).
+    Batch normalisation is folded into the convolutions. On CPU in float32, kernels
+    also take the form that is fastest for the shapes (`models/prepared_kernels.py`).
 
     Args:
         teacher: the teacher's module.
@@ -97,8 +97,8 @@ def make_prepare_fn(
         features = jax.eval_shape(teacher.apply, folded_teacher, images)
         seen = student_input(student, images, features)
         return (
-            with_winograd(teacher, folded_teacher, images),
-            with_winograd(student, folded_student, seen, train=False),
+            with_prepared_kernels(teacher, folded_teacher, images),
+            with_prepared_kernels(student, folded_student, seen, train=False),
         )
 
     networks = teacher, student, image_size, batch_size

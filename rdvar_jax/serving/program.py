@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import jax
@@ -9,15 +10,20 @@ import jax.numpy as jnp
 import numpy as np
 from jax import export
 
+from rdvar_jax.models import few_rows
 from rdvar_jax.models.fold import fold_batch_norm
 from rdvar_jax.models.image_size import ImageSize, height_width
-from rdvar_jax.models.student import StudentNetwork
+from rdvar_jax.models.precision import compute_dtype
+from rdvar_jax.models.prepared_kernels import with_prepared_kernels
+from rdvar_jax.models.student import StudentNetwork, student_input
 from rdvar_jax.models.teacher import Teacher
 from rdvar_jax.scoring.pooling import MAX, Pooling, pack_pixels
 from rdvar_jax.scoring.scores import make_score_step
 
 # Of jax.export, on which the program can run.
 PLATFORMS = ("cpu", "cuda")
+# For these kernels are transposed: a bundle scores any number, from one to its user's batch.
+_IMAGES = 4
 
 
 def folded_weights(teacher_variables: Any, student_variables: Any) -> dict[str, np.ndarray]:
@@ -50,14 +56,14 @@ def export_program(
 ) -> bytes:
     """Exports the function (weights, images) -> (maps, scores) with `jax.export`.
 
-    Convolutions are direct, without Winograd's algorithm as in scoring on CPU, so that one program
-    suits every platform and number of images.
+    Nothing is computed by Winograd's algorithm as in scoring on CPU, so that one program suits
+    every platform and number of images.
 
     Args:
         teacher: the teacher's module.
         student: the student's module.
-        weights: from `folded_weights`; only shapes are used, since the function takes the weights
-          as an argument.
+        weights: from `folded_weights` or `bundled_weights`; only shapes are used, since the
+          function takes the weights as an argument.
         image_size: S or (H, W).
         sigma: of the map's blur, in pixels.
         precision: one of `PRECISIONS`.
@@ -73,10 +79,8 @@ def export_program(
     )
 
     def program(weights, images):
-        variables = _unflatten(weights)
-        return score_step(
-            {"params": variables["teacher"]}, {"params": variables["student"]}, images
-        )
+        variables = _of_networks(weights)
+        return score_step(variables["teacher"], variables["student"], images)
 
     (batch,) = export.symbolic_shape("b")
     images = jax.ShapeDtypeStruct((batch, *height_width(image_size), 3), jnp.uint8)
@@ -84,6 +88,52 @@ def export_program(
     with _without_source_paths():
         exported = export.export(jax.jit(program), platforms=PLATFORMS)(shapes, images)
         return bytes(exported.serialize())
+
+
+def bundled_weights(
+    teacher: Teacher,
+    student: StudentNetwork,
+    weights: Mapping[str, np.ndarray],
+    image_size: ImageSize,
+    precision: str,
+) -> dict[str, np.ndarray]:
+    """Returns the weights of a bundle: kernels of few output positions are transposed.
+
+    So the program reads them without copying (`models/few_rows.py`). Those are the kernels of maps
+    of up to 4 x 4, for any number of images.
+
+    Args:
+        teacher: the teacher's module.
+        student: the student's module.
+        weights: from `folded_weights`.
+        image_size: S or (H, W).
+        precision: one of `PRECISIONS`; with bfloat16 all kernels stay.
+
+    Returns:
+        The weights, with names such as "few_rows/student/ocbe/bn_layer/block0/conv1/kernel" for
+        the transposed ones.
+    """
+    dtype = compute_dtype(precision)
+    if dtype != jnp.float32:
+        return dict(weights)
+    images = jax.ShapeDtypeStruct((_IMAGES, *height_width(image_size), 3), dtype)
+    transposed = partial(with_prepared_kernels, collections=(few_rows.COLLECTION,))
+
+    def prepare(weights):
+        variables = _of_networks(weights)
+        features = jax.eval_shape(teacher.apply, variables["teacher"], images)
+        seen = student_input(student, images, features)
+        return {
+            "teacher": transposed(teacher, variables["teacher"], images),
+            "student": transposed(student, variables["student"], seen, train=False),
+        }
+
+    result: dict[str, np.ndarray] = {}
+    for network, prepared in jax.device_get(jax.jit(prepare)(dict(weights))).items():
+        _flatten(prepared["params"], f"{network}/", result)
+        found = prepared.get(few_rows.COLLECTION, {})
+        _flatten(found, f"{few_rows.COLLECTION}/{network}/", result)
+    return result
 
 
 @contextmanager
@@ -107,6 +157,16 @@ def _flatten(tree: Mapping[str, Any], prefix: str, into: dict[str, np.ndarray]) 
             _flatten(node, f"{prefix}{name}/", into)
         else:
             into[prefix + name] = np.asarray(node, np.float32)
+
+
+def _of_networks(weights: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the variables of teacher and student."""
+    tree = _unflatten(weights)
+    transposed = tree.pop(few_rows.COLLECTION, {})
+    return {
+        network: {"params": params, few_rows.COLLECTION: transposed.get(network, {})}
+        for network, params in tree.items()
+    }
 
 
 def _unflatten(weights: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from rdvar_jax.devices.parallel import Parallel
 from rdvar_jax.models import winograd
 from rdvar_jax.models.fold import fold_batch_norm
 from rdvar_jax.models.initialise import init_variables
+from rdvar_jax.models.prepared_kernels import with_prepared_kernels
 from rdvar_jax.models.student import Student
 from rdvar_jax.scoring.scores import make_prepare_fn, make_score_fn
 from rdvar_jax.weights.architectures import Architecture
@@ -68,7 +69,7 @@ def test_kernels_are_replaced_and_the_features_stay(tiny, everywhere):
         pair.teacher.apply, pair.teacher_variables, np.zeros((2, 32, 32, 3), np.float32)
     )
     variables = fold_batch_norm(init_variables(student, shapes, seed=3, train=False))
-    transform = jax.jit(lambda v: winograd.with_winograd(student, v, shapes, train=False))
+    transform = jax.jit(lambda v: with_prepared_kernels(student, v, shapes, train=False))
     transformed = transform(variables)
 
     stage, kept = transformed["winograd"]["decoder"]["layer1"], transformed["params"]["decoder"]

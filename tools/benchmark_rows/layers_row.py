@@ -28,7 +28,7 @@ from serve import Call, Settings, read_settings, serve
 from rdvar_jax.devices.compiler import compiled
 from rdvar_jax.models.layers import Conv, Deconv
 from rdvar_jax.models.precision import compute_dtype, with_precision
-from rdvar_jax.models.winograd import with_winograd
+from rdvar_jax.models.prepared_kernels import with_prepared_kernels
 
 
 def main(settings: Settings) -> None:
@@ -103,7 +103,7 @@ class Timed:
         variables = {"params": {"kernel": kernel}}
         if shape.dtype != jnp.float32:
             return variables
-        return with_winograd(self.module, variables, shape)
+        return with_prepared_kernels(self.module, variables, shape)
 
     def _compiled(self, fn: Callable) -> Callable:
         return compiled(with_precision(self.precision, fn), platform=self.device.platform)

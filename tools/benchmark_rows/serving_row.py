@@ -23,7 +23,7 @@ from rdvar_jax.devices.parallel import Parallel
 from rdvar_jax.scoring.maps import SIGMA
 from rdvar_jax.serving.archive import PROGRAM, WEIGHTS, write_bundle
 from rdvar_jax.serving.detector import Detector
-from rdvar_jax.serving.program import export_program, folded_weights
+from rdvar_jax.serving.program import bundled_weights, export_program, folded_weights
 from rdvar_jax.weights.safetensors_file import safetensors_bytes
 
 
@@ -42,10 +42,13 @@ def bundle(
 ) -> tuple[Callable[[], object], dict]:
     """Writes a bundle, loads it, and scores the batch; results arrive on the host."""
     weights = folded_weights(networks.teacher_variables, networks.variables)
-    program = export_program(
-        networks.teacher, networks.student, weights, settings.image_size, SIGMA, settings.precision
+    pair, size, precision = (
+        (networks.teacher, networks.student),
+        settings.image_size,
+        settings.precision,
     )
-    size = settings.image_size
+    weights = bundled_weights(*pair, weights, size, precision)
+    program = export_program(*pair, weights, size, SIGMA, precision)
     about = {"image": {"geometry": "squash", "height": size, "width": size}, "threshold": None}
     members = {PROGRAM: program, WEIGHTS: safetensors_bytes(weights, {})}
     write_bundle(folder / "x.rdvar", about, members)
