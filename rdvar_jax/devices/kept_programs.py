@@ -125,7 +125,7 @@ class KeptPrograms:
                 "usable_cores": _usable_cores(),
                 "settings": list(zip(_relevant_settings(), map(repr, settings), strict=True)),
                 "made_from": self._made_from,
-                "arguments": [str(structure), shapes],
+                "arguments": [str(structure), [(x, y.name, z) for x, y, z in shapes]],
             },
             sort_keys=True,
             default=repr,
@@ -231,6 +231,7 @@ def _loader() -> ThreadPoolExecutor:
 
 
 _LEAF = "leaf"
+_ARRAYS = (jax.Array, np.ndarray, np.generic)
 
 
 def _encode(tree: Any, args: tuple[Any, ...]) -> Any:
@@ -287,14 +288,20 @@ def _on(sharding: Sharding, array: jax.Array) -> jax.Array:
 def _device_of(leaves: Sequence[Any]) -> Any:
     """Returns the one CPU device of arrays, some of which may be numpy's; None in other cases."""
     found: Any = None
+    sharding: Any = None
     for x in leaves:
-        if isinstance(x, Tracer) or not isinstance(x, jax.Array | np.ndarray | np.generic):
+        if isinstance(x, Tracer) or not isinstance(x, _ARRAYS):
             return None
         if isinstance(x, jax.Array):
-            devices = x.sharding.device_set
+            if not isinstance(x.dtype, np.dtype):
+                return None
+            if x.sharding is sharding:  # as of most: a call has hundreds of leaves
+                continue
+            sharding = x.sharding
+            devices = sharding.device_set
             if found is None:
                 found = devices
-            if len(devices) != 1 or devices != found or not isinstance(x.dtype, np.dtype):
+            if len(devices) != 1 or devices != found:
                 return None
     if found is None or jax.process_count() > 1:
         return None
@@ -307,7 +314,7 @@ def _is_unusual() -> bool:
 
 
 def _shape(x: Any) -> tuple[Any, ...]:
-    return tuple(x.shape), x.dtype.name, bool(x.weak_type)
+    return tuple(x.shape), x.dtype, bool(x.weak_type)
 
 
 def _settings() -> tuple[Any, ...]:
