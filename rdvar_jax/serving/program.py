@@ -117,23 +117,22 @@ def bundled_weights(
     if dtype != jnp.float32:
         return dict(weights)
     images = jax.ShapeDtypeStruct((_IMAGES, *height_width(image_size), 3), dtype)
-    transposed = partial(with_prepared_kernels, collections=(few_rows.COLLECTION,))
+    prepare = partial(with_prepared_kernels, collections=(few_rows.COLLECTION,))
 
-    def prepare(weights):
+    def transpose(weights):
         variables = _of_networks(weights)
         features = jax.eval_shape(teacher.apply, variables["teacher"], images)
         seen = student_input(student, images, features)
-        return {
-            "teacher": transposed(teacher, variables["teacher"], images),
-            "student": transposed(student, variables["student"], seen, train=False),
+        prepared = {
+            "teacher": prepare(teacher, variables["teacher"], images),
+            "student": prepare(student, variables["student"], seen, train=False),
         }
+        return {name: found.get(few_rows.COLLECTION, {}) for name, found in prepared.items()}
 
-    result: dict[str, np.ndarray] = {}
-    for network, prepared in jax.device_get(jax.jit(prepare)(dict(weights))).items():
-        _flatten(prepared["params"], f"{network}/", result)
-        found = prepared.get(few_rows.COLLECTION, {})
-        _flatten(found, f"{few_rows.COLLECTION}/{network}/", result)
-    return result
+    transposed: dict[str, np.ndarray] = {}
+    _flatten(jax.device_get(jax.jit(transpose)(dict(weights))), "", transposed)
+    kept = {name: kernel for name, kernel in weights.items() if name not in transposed}
+    return kept | {f"{few_rows.COLLECTION}/{name}": x for name, x in transposed.items()}
 
 
 @contextmanager
