@@ -56,7 +56,9 @@ def test_forms(served, files):
     found = served.predict(body, Content_Type=kind).json["verdicts"]
     assert [one["name"] for one in found] == ["one.png", "two.png"]
     body, kind = form(("one.png", files[0]))
-    assert served.predict(body, Content_Type=kind).json["score"] == found[0]["score"]
+    # Not the same bits: on some CPUs two images together are rounded in another way than one.
+    alone = served.predict(body, Content_Type=kind).json
+    assert alone["score"] == pytest.approx(found[0]["score"], rel=1e-5)
 
 
 def test_recent(served, files):
