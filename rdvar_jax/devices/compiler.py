@@ -21,7 +21,7 @@ CPU_OPTIONS = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDI
 def compiled(
     fn: Callable, *, platform: str, made_from: str | None = None, **options: Any
 ) -> Callable:
-    """Returns `jax.jit(fn)` with the compiler options of a platform; this package has no other jit.
+    """Returns `jax.jit(fn)` with the compiler options of a platform; only export has others.
 
     A call in a process that was forked after an earlier one raises a UserError instead of hanging.
     On CPU the compiled programs are kept for other processes, if it is known what they are made

@@ -22,7 +22,7 @@ from rdvar_jax.scoring.scores import make_score_step
 
 # Of jax.export, on which the program can run.
 PLATFORMS = ("cpu", "cuda")
-# For these kernels are transposed: a bundle scores any number, from one to its user's batch.
+# Kernels are chosen for this many: a bundle scores any number, from one to its user's batch.
 _IMAGES = 4
 
 
@@ -99,8 +99,8 @@ def bundled_weights(
 ) -> dict[str, np.ndarray]:
     """Returns the weights of a bundle: kernels of few output positions are transposed.
 
-    So the program reads them without copying (`models/few_rows.py`). Those are the kernels of maps
-    of up to 4 x 4, for any number of images.
+    So the program reads them without copying (`models/few_rows.py`). Those are the kernels
+    of up to 16 output positions an image, the largest ones of up to 32, for any number of images.
 
     Args:
         teacher: the teacher's module.
@@ -130,6 +130,7 @@ def bundled_weights(
         return {name: found.get(few_rows.COLLECTION, {}) for name, found in prepared.items()}
 
     transposed: dict[str, np.ndarray] = {}
+    # Without the options of `devices/compiler.py`: it only moves values.
     _flatten(jax.device_get(jax.jit(transpose)(dict(weights))), "", transposed)
     kept = {name: kernel for name, kernel in weights.items() if name not in transposed}
     return kept | {f"{few_rows.COLLECTION}/{name}": x for name, x in transposed.items()}
